@@ -1,0 +1,1 @@
+"""Where processes run: jobs, attempts, workers, run directories; alone in knowing Ray."""

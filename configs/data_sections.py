@@ -1,0 +1,91 @@
+"""Recipe sections about the task, its data and its batches; the model stands elsewhere."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+
+from configs.model_sections import SECTION
+
+
+class TextClassification(BaseModel):
+    """Give each text, or pair of texts, one label."""
+
+    model_config = SECTION
+
+    kind: Literal["text_classification"]
+    """Name of the task."""
+    text: str = Field(default="text", min_length=1)
+    """Column with the text."""
+    text_b: str | None = None
+    """Column with a second text, for pairs; None for single texts."""
+    label: str = Field(default="label", min_length=1)
+    """Column with the label, strings or integers."""
+    labels: tuple[str, ...] | None = None
+    """The label names in order; None takes those of the training split, sorted."""
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        columns = [c for c in (self.text, self.text_b, self.label) if c is not None]
+        if len(set(columns)) < len(columns):
+            raise ValueError(f"columns {', '.join(columns)} must differ from each other")
+        if self.labels is not None and len(set(self.labels)) < max(2, len(self.labels)):
+            raise ValueError("labels needs at least two names, each once")
+        return self
+
+
+Task = TextClassification
+
+
+def _share(value: Any) -> Any:
+    """Read `10%` as 0.1."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        try:
+            return float(value.strip()[:-1]) / 100
+        except ValueError:
+            return value
+    return value
+
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Split = Annotated[Share | str | tuple[str, ...] | None, BeforeValidator(_share)]
+
+
+class Data(BaseModel):
+    """Where the labelled rows come from and how they are split."""
+
+    model_config = SECTION
+
+    train: str | tuple[str, ...]
+    """File, glob or list of them with the training rows; local, s3:// or gs://."""
+    validation: Split = None
+    """Files, or a share of the training rows such as `10%`, for evaluation while training."""
+    test: Split = None
+    """Files, or a share of the training rows, evaluated once at the end."""
+    format: Literal["auto", "csv", "tsv", "json", "jsonl", "parquet"] = "auto"
+    """Format of the files; auto goes by the file name."""
+    shard_rows: int = Field(default=65_536, ge=1)
+    """Most rows of one prepared shard."""
+
+    @model_validator(mode="after")
+    def _leaves_training_rows(self) -> Self:
+        shares = [s for s in (self.validation, self.test) if isinstance(s, float)]
+        if sum(shares) >= 1:
+            raise ValueError("validation and test take every row. Leave some for training")
+        return self
+
+
+class Batch(BaseModel):
+    """How many rows a step sees; the number of workers does not change it."""
+
+    model_config = SECTION
+
+    lanes: int = Field(default=8, ge=1)
+    """Microbatches per optimizer step, summed over all workers; a multiple of num_workers."""
+    microbatch_size: int = Field(default=8, ge=1)
+    """Rows that a worker feeds forward at once; a step sees lanes x microbatch_size rows."""
+    eval_microbatch_size: int = Field(default=32, ge=1)
+    """Rows that a worker feeds forward at once in evaluation."""
+    max_length: int = Field(default=512, ge=1)
+    """Tokens per row, special tokens included; longer rows are cut at the end."""
+    pad_to_multiple_of: int = Field(default=8, ge=1)
+    """Batches are padded to the longest row, rounded up to a multiple of this many tokens."""

@@ -1,0 +1,167 @@
+"""Recipe sections about the model and what of it learns; data and machines stand elsewhere."""
+
+import re
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+SECTION = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Model(BaseModel):
+    """The pre-trained model that is fine-tuned."""
+
+    model_config = SECTION
+
+    path: str = Field(min_length=1)
+    """Hugging Face hub id, or a folder that every node sees, with config, weights and tokenizer."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub model; None takes the default branch."""
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    """Element type of the exported weights; None exports float32. Training computes in `precision`."""
+    dropout: float | None = Field(default=None, ge=0, lt=1)
+    """Probability that replaces every dropout rate of the model; None keeps the model's own."""
+    attention: Literal["eager", "sdpa", "flash_attention_2"] | None = None
+    """Attention implementation; None lets transformers choose."""
+    trust_remote_code: bool = False
+    """Run code that the hub model ships; needs a pinned `revision`."""
+
+    @model_validator(mode="after")
+    def _remote_code_is_pinned(self) -> Self:
+        pinned = re.fullmatch(r"[0-9a-f]{40}", self.revision or "")
+        if self.trust_remote_code and not pinned:
+            raise ValueError(
+                f"trust_remote_code runs the model's own code but revision ({self.revision}) is "
+                "not a commit. Set model.revision to the 40-digit commit you have read"
+            )
+        return self
+
+
+class Freezing(BaseModel):
+    """Which parameters learn; the others keep the bits of the base model."""
+
+    model_config = SECTION
+
+    mode: Literal["head", "partial", "full"] = "full"
+    """`head`: only what is new; `partial`: the head and what is named below; `full`: everything."""
+    last: int | None = Field(default=None, ge=1)
+    """With `partial`: how many blocks learn, counted from the output."""
+    train: tuple[str, ...] = ()
+    """With `partial`: regular expressions; a parameter whose name one of them finds learns."""
+    embeddings: bool | None = None
+    """Whether the input embeddings learn; None means only with `full`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, value: Any) -> Any:
+        """Read `head`, `full` and `{last: 2}` as the whole section they stand for."""
+        if isinstance(value, str):
+            return {"mode": value}
+        if isinstance(value, dict) and "mode" not in value and ("last" in value or "train" in value):
+            return {"mode": "partial", **value}
+        return value
+
+    @field_validator("train")
+    @classmethod
+    def _patterns_compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+        return patterns
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        named = self.last is not None or bool(self.train) or bool(self.embeddings)
+        if self.mode == "partial" and not named:
+            raise ValueError("mode partial names nothing that learns. Give last, train or embeddings")
+        if self.mode != "partial" and (self.last is not None or self.train):
+            raise ValueError(f"last and train need mode partial, found {self.mode}")
+        if self.mode == "head" and self.embeddings:
+            raise ValueError("mode head trains only what is new. Use mode partial with embeddings")
+        return self
+
+
+class Optimizer(BaseModel):
+    """How gradients become weights."""
+
+    model_config = SECTION
+
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    """Update rule (torch.optim)."""
+    learning_rate: float = Field(default=5e-5, gt=0)
+    """Peak learning rate, the same for any number of workers."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of the two moments of adam and adamw."""
+    eps: float = Field(default=1e-8, gt=0)
+    """Added to the denominator of adam and adamw."""
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    """Momentum of sgd."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Weight decay per step; biases and normalisation weights are never decayed."""
+    max_grad_norm: float = Field(default=1.0, ge=0)
+    """Global L2 norm to which gradients are clipped; 0 does not clip."""
+
+    @field_validator("betas")
+    @classmethod
+    def _betas_are_decays(cls, betas: tuple[float, float]) -> tuple[float, float]:
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"betas {betas} must lie in [0, 1)")
+        return betas
+
+
+class Schedule(BaseModel):
+    """How the learning rate moves over the optimizer steps."""
+
+    model_config = SECTION
+
+    name: Literal["constant", "linear", "cosine"] = "linear"
+    """Course after warmup: stays, falls in a line, or falls along half a cosine."""
+    warmup_steps: int | None = Field(default=None, ge=0)
+    """Optimizer steps over which the rate rises from 0 to its peak."""
+    warmup_ratio: float | None = Field(default=None, ge=0, lt=1)
+    """The same as a share of all optimizer steps."""
+    final_ratio: float = Field(default=0.0, ge=0, le=1)
+    """Share of the peak rate that is left at the last step."""
+
+    @model_validator(mode="after")
+    def _one_warmup(self) -> Self:
+        if self.warmup_steps is not None and self.warmup_ratio is not None:
+            raise ValueError("warmup_steps and warmup_ratio are both given. Keep one")
+        return self
+
+
+class Zero(BaseModel):
+    """How DeepSpeed ZeRO shards the training state over the workers."""
+
+    model_config = SECTION
+
+    stage: Literal[0, 1, 2, 3] = 0
+    """What is sharded: 0 nothing, 1 optimizer state, 2 and gradients, 3 and parameters."""
+    offload_optimizer: Literal["none", "cpu", "nvme"] = "none"
+    """Where the optimizer state lives while it is not used."""
+    offload_parameters: Literal["none", "cpu", "nvme"] = "none"
+    """Where the parameters live while they are not used (stage 3)."""
+    nvme_path: str | None = None
+    """Local folder for what is offloaded to nvme."""
+    reduce_bucket_elements: int = Field(default=500_000_000, gt=0)
+    """Elements reduced at once; smaller needs less memory."""
+    gather_bucket_elements: int = Field(default=500_000_000, gt=0)
+    """Elements gathered at once (stages 1 and 2), or prefetched (stage 3)."""
+    overrides: dict[str, Any] = {}
+    """Raw DeepSpeed settings laid over ours; keys that fix the batch or the stage are refused."""
+
+    @model_validator(mode="after")
+    def _offload_fits_stage(self) -> Self:
+        if self.offload_optimizer != "none" and self.stage == 0:
+            raise ValueError("offload_optimizer needs stage 1, 2 or 3, found 0")
+        if self.offload_parameters != "none" and self.stage != 3:
+            raise ValueError(f"offload_parameters needs stage 3, found {self.stage}")
+        if "nvme" in (self.offload_optimizer, self.offload_parameters) and not self.nvme_path:
+            raise ValueError("offload to nvme needs nvme_path, a local folder")
+        fixed = {"train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps"}
+        taken = sorted((fixed | {"optimizer", "scheduler", "gradient_clipping"}) & set(self.overrides))
+        if taken:
+            raise ValueError(f"overrides may not set {', '.join(taken)}: the recipe's own keys do")
+        return self

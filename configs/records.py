@@ -1,0 +1,207 @@
+"""What a run says while it goes on: one JSON line each; how it looks on a terminal is the launcher's.
+
+Trainers and cluster write these lines into metrics.jsonl and the job log; the launcher, notebooks and
+tests read them back. `v` is the version of the format.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+RECORD = ConfigDict(frozen=True, extra="ignore")
+
+
+class DataReady(BaseModel):
+    """The prepared set is there."""
+
+    model_config = RECORD
+    v: Literal[1] = 1
+    kind: Literal["data"] = "data"
+    time: float
+    """Seconds since the epoch."""
+    path: str
+    fingerprint: str
+    cached: bool
+    rows_in: int
+    duplicates: int
+    dropped: dict[str, int]
+    """Rows dropped, by reason, duplicates not included."""
+    splits: dict[str, int]
+    """Rows per split."""
+    num_labels: int
+
+
+class Attempt(BaseModel):
+    """One try of the run begins."""
+
+    model_config = RECORD
+    v: Literal[1] = 1
+    kind: Literal["attempt"] = "attempt"
+    time: float
+    attempt: int
+    num_workers: int
+    nodes: tuple[str, ...]
+    """Node of each rank, in the order of ranks."""
+    resumed_from_step: int | None
+    reason: str
+    """Why there is this attempt: `submitted`, `resumed`, or what failed before."""
+
+
+class Phase(BaseModel):
+    """A stretch of training with one set of trainable parameters begins."""
+
+    model_config = RECORD
+    v: Literal[1] = 1
+    kind: Literal["phase"] = "phase"
+    time: float
+    phase: int
+    num_phases: int
+    name: str
+    trainable_parameters: int
+    total_parameters: int
+    total_steps: int
+
+
+class Step(BaseModel):
+    """One optimizer step, or the mean since the last step record where that is said."""
+
+    model_config = RECORD
+    v: Literal[1] = 1
+    kind: Literal["step"] = "step"
+    time: float
+    attempt: int
+    step: int
+    """Optimizer steps done, this one included."""
+    total_steps: int
+    epoch: float
+    """Epochs done, with the share of the current one."""
+    loss: float
+    """Loss per target of this step's global batch."""
+    learning_rate: float
+    grad_norm: float
+    rows_per_s: float
+    """Mean since the last record, summed over all ranks."""
+    tokens_per_s: float
+    """The same for tokens, padding not counted."""
+    data_wait: float
+    """Share of time spent waiting for data since the last record, on rank 0."""
+    padding: float
+    """Share of fed tokens that were padding since the last record."""
+    seconds: float
+    """Mean seconds per step since the last record."""
+
+
+class Evaluated(BaseModel):
+    """One split was evaluated, every row once."""
+
+    model_config = RECORD
+    v: Literal[1] = 1
+    kind: Literal["evaluation"] = "evaluation"
+    time: float
+    step: int
+    epoch: float
+    split: str
+    rows: int
+    metrics: dict[str, float]
+    """Metrics by name: loss, accuracy, macro_f1, micro_f1, weighted_f1, macro_precision, macro_recall."""
+    per_class: dict[str, dict[str, float]]
+    """Label name to precision, recall, f1, support; empty for tasks without classes."""
+    best: bool
+    """Whether this is the best evaluation so far by the recipe's best metric."""
+
+
+class Committed(BaseModel):
+    """A checkpoint exists."""
+
+    model_config = RECORD
+    v: Literal[1] = 1
+    kind: Literal["commit"] = "commit"
+    time: float
+    step: int
+    checkpoint: str
+    seconds: float
+    num_bytes: int
+
+
+class Ledger(BaseModel):
+    """An epoch's rows were added up over all ranks and compared with the manifest."""
+
+    model_config = RECORD
+    v: Literal[1] = 1
+    kind: Literal["ledger"] = "ledger"
+    time: float
+    epoch: int
+    split: str
+    rows: int
+    expected_rows: int
+    id_sum: str
+    """Sum of row ids mod 2^64, hexadecimal."""
+    ok: bool
+
+
+class Note(BaseModel):
+    """One sentence that a person should read."""
+
+    model_config = RECORD
+    v: Literal[1] = 1
+    kind: Literal["note"] = "note"
+    time: float
+    level: Literal["info", "warning"]
+    text: str
+
+
+class Exported(BaseModel):
+    """The Hugging Face folder was written, loaded again and gave the same outputs."""
+
+    model_config = RECORD
+    v: Literal[1] = 1
+    kind: Literal["export"] = "export"
+    time: float
+    path: str
+    step: int
+    max_difference: float
+    """Largest difference of a logit between the exported model, loaded again, and the live one."""
+    frozen_unchanged: bool
+    """Whether every frozen tensor has the bits of the base model."""
+
+
+class Ended(BaseModel):
+    """The run or the job is over."""
+
+    model_config = RECORD
+    v: Literal[1] = 1
+    kind: Literal["ended"] = "ended"
+    time: float
+    state: Literal["succeeded", "failed", "stopped"]
+    exit_code: int
+    error: str | None
+    """Class of the error, such as DataError; None when all went well."""
+    message: str
+    """One sentence: asked, found, do; or what was reached."""
+    step: int
+    metrics: dict[str, float]
+    """Metrics of the last evaluation of the test split, or of validation where there is none."""
+    rows: int
+    """Rows those metrics are over."""
+
+
+Record = Annotated[
+    DataReady
+    | Attempt
+    | Phase
+    | Step
+    | Evaluated
+    | Committed
+    | Ledger
+    | Note
+    | Exported
+    | Ended,
+    Field(discriminator="kind"),
+]
+
+RECORDS: TypeAdapter[Record] = TypeAdapter(Record)
+
+
+def read_record(line: str | bytes) -> Record:
+    """Read one JSON line; raises pydantic.ValidationError for anything else."""
+    return RECORDS.validate_json(line)

@@ -1,0 +1,91 @@
+"""Recipe sections about the life of a run: evaluation, stopping, checkpoints, tracking, machines."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from configs.model_sections import SECTION
+
+
+class Evaluation(BaseModel):
+    """When the validation split is evaluated, and by which metric the best weights are known."""
+
+    model_config = SECTION
+
+    every_epochs: int | None = Field(default=1, ge=1)
+    """Epochs between evaluations; None evaluates by steps only."""
+    every_steps: int | None = Field(default=None, ge=1)
+    """Optimizer steps between evaluations; None evaluates by epochs only."""
+    at_start: bool = False
+    """Evaluate once before the first step."""
+    best_metric: str | None = None
+    """Metric whose best evaluation is exported; None takes early_stopping's, else the last weights."""
+
+
+class EarlyStopping(BaseModel):
+    """When training ends before its last epoch."""
+
+    model_config = SECTION
+
+    metric: str = "loss"
+    """Evaluated metric that must improve, such as loss, accuracy, macro_f1."""
+    patience: int = Field(default=3, ge=1)
+    """Evaluations in a row without improvement after which training stops."""
+    min_delta: float = Field(default=0.0, ge=0)
+    """Smallest change that counts as an improvement."""
+    mode: Literal["auto", "min", "max"] = "auto"
+    """Whether lower or higher is better; auto takes min for loss and max for the others."""
+
+
+class Checkpoint(BaseModel):
+    """When the run commits, and which commits it keeps."""
+
+    model_config = SECTION
+
+    every_steps: int | None = Field(default=None, ge=1)
+    """Optimizer steps between commits; None commits by epochs and minutes only."""
+    every_minutes: float | None = Field(default=15.0, gt=0)
+    """Minutes between commits; None commits by epochs and steps only."""
+    every_epochs: int | None = Field(default=1, ge=1)
+    """Epochs between commits; None commits by steps and minutes only."""
+    keep_last: int = Field(default=2, ge=1)
+    """Newest commits that are kept; the best one is kept besides."""
+
+
+class Tracking(BaseModel):
+    """What is written down while the run goes on."""
+
+    model_config = SECTION
+
+    tensorboard: bool = True
+    """Write TensorBoard event files into the run directory."""
+    log_every_steps: int = Field(default=10, ge=1)
+    """Optimizer steps between two step records; evaluations are always recorded."""
+    sample_predictions: int = Field(default=8, ge=0)
+    """Predictions shown as text at each evaluation."""
+
+
+class Cluster(BaseModel):
+    """Which machines carry the run."""
+
+    model_config = SECTION
+
+    address: str | None = None
+    """Address of the Ray dashboard, http://host:8265; None takes --address, the environment, or the
+    cluster of `thaw cluster up`."""
+    num_workers: int = Field(default=1, ge=1)
+    """Worker processes; `batch.lanes` is a multiple of it."""
+    cpus_per_worker: float = Field(default=1, gt=0)
+    """CPUs that each worker takes."""
+    gpus_per_worker: float = Field(default=0, ge=0)
+    """GPUs that each worker takes; 0 trains on CPUs with gloo, else nccl."""
+    memory_gib_per_worker: float | None = Field(default=None, gt=0)
+    """Host memory in GiB that each worker reserves; None reserves none."""
+    resources_per_worker: dict[str, float] = {}
+    """Further Ray resources that each worker takes, by name."""
+    placement: Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"] = "SPREAD"
+    """How workers are laid over the nodes (Ray placement group strategy)."""
+    max_failures: int = Field(default=3, ge=0)
+    """Lost workers and nodes after which the run gives up; a bad recipe is never retried."""
+    env: dict[str, str] = {}
+    """Environment variables of driver and workers; never secrets, they are readable on the cluster."""

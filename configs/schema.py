@@ -1,0 +1,105 @@
+"""The recipe: everything a person may ask of a run; how it is read from YAML stands in load.py."""
+
+import re
+from typing import Literal, Self
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from configs.data_sections import Batch, Data, Task
+from configs.model_sections import SECTION, Freezing, Model, Optimizer, Schedule, Zero
+from configs.run_sections import Checkpoint, Cluster, EarlyStopping, Evaluation, Tracking
+
+NAME_PATTERN = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
+
+
+class Recipe(BaseModel):
+    """One fine-tuning run, whole and checked."""
+
+    model_config = SECTION
+
+    name: str
+    """Name of the run: lower case letters, digits and . _ - between them, at most 63."""
+    storage: str = "runs"
+    """Folder, s3:// or gs:// address that every node sees; the run lives in <storage>/<name>."""
+    model: Model
+    """The pre-trained model."""
+    task: Task
+    """What the model learns to do."""
+    data: Data
+    """The labelled rows."""
+    freezing: Freezing = Freezing()
+    """Which parameters learn."""
+    optimizer: Optimizer = Optimizer()
+    """How gradients become weights."""
+    schedule: Schedule = Schedule()
+    """How the learning rate moves."""
+    batch: Batch = Batch()
+    """How many rows a step sees."""
+    epochs: int = Field(default=3, ge=1)
+    """Times that every training row is seen."""
+    max_steps: int | None = Field(default=None, ge=1)
+    """Optimizer steps after which training ends even inside an epoch; None trains all epochs."""
+    zero: Zero = Zero()
+    """How training state is sharded."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Number format of the computation; weights and moments are kept in fp32 always."""
+    activation_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+    evaluation: Evaluation = Evaluation()
+    """When the model is evaluated."""
+    early_stopping: EarlyStopping | None = None
+    """When training ends early; None trains to the end."""
+    checkpoint: Checkpoint = Checkpoint()
+    """When the run commits."""
+    tracking: Tracking = Tracking()
+    """What is written down."""
+    cluster: Cluster = Cluster()
+    """Which machines carry the run."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Seed of everything random: head, order of rows, dropout."""
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_folder_name(cls, name: str) -> str:
+        if not re.fullmatch(NAME_PATTERN, name):
+            raise ValueError(
+                f"{name!r} is not a run name. Use 1 to 63 lower case letters, digits, and . _ - "
+                "between them"
+            )
+        return name
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        problems = []
+        lanes, workers = self.batch.lanes, self.cluster.num_workers
+        if lanes % workers:
+            below, above = lanes - lanes % workers, lanes - lanes % workers + workers
+            choice = f"{below} or {above}" if below else f"{above}"
+            problems.append(
+                f"batch.lanes ({lanes}) is not a multiple of cluster.num_workers ({workers}). "
+                f"Use {choice} lanes"
+            )
+        if self.data.validation is None:
+            asked = [
+                key
+                for key, value in (
+                    ("early_stopping", self.early_stopping),
+                    ("evaluation.best_metric", self.evaluation.best_metric),
+                )
+                if value is not None
+            ]
+            problems += [f"{key} needs data.validation, such as 10%" for key in asked]
+        if self.precision == "fp16" and self.cluster.gpus_per_worker == 0:
+            problems.append("precision fp16 needs GPUs. Use bf16 or fp32, or set gpus_per_worker")
+        if self.precision == "fp32" and self.model.attention == "flash_attention_2":
+            problems.append("model.attention flash_attention_2 needs precision bf16 or fp16")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def best_metric(self) -> str | None:
+        """Name of the metric that picks the exported weights; None exports the last ones."""
+        if self.evaluation.best_metric is not None:
+            return self.evaluation.best_metric
+        return self.early_stopping.metric if self.early_stopping is not None else None

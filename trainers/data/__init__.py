@@ -1,0 +1,1 @@
+"""From labelled files to exact streams of microbatches; what a row means is the task's."""

@@ -1,0 +1,20 @@
+"""Where one rank stands: its number, its folders, its device; how it got there is the cluster's."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Place:
+    """One rank of one attempt."""
+
+    rank: int
+    world_size: int
+    local_rank: int
+    run_dir: str
+    """Address of the run directory, seen by every rank."""
+    data_dir: str
+    """Address of the prepared set, seen by every rank."""
+    attempt: int
+    """Number of this try of the run, from 1."""
+    device: str
+    """`cpu`, or a torch device such as `cuda:0`."""

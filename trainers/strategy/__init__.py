@@ -1,0 +1,1 @@
+"""Which parameters learn, and how fast; the step itself stands in trainers."""
