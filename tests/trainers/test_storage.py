@@ -1,0 +1,62 @@
+"""Files at an address: atomic, exclusive, exact."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from configs.errors import NotFoundError, StorageError
+from trainers import storage
+
+
+def test_a_written_file_reads_back_and_leaves_no_temporary(tmp_path: Path) -> None:
+    address = storage.join(str(tmp_path), "a", "b.json")
+    storage.write_atomically(address, b"one")
+    storage.write_atomically(address, b"two")
+    assert storage.read_bytes(address) == b"two"
+    assert storage.list_names(storage.join(str(tmp_path), "a")) == ["b.json"]
+
+
+def test_only_one_of_many_creates_a_file(tmp_path: Path) -> None:
+    address = str(tmp_path / "lock")
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda i: storage.create_exclusively(address, b"%d" % i), range(8)))
+    assert sum(won) == 1
+    assert storage.read_bytes(address) == b"%d" % won.index(True)
+    assert storage.list_names(str(tmp_path)) == ["lock"]
+
+
+def test_lines_are_appended_whole(tmp_path: Path) -> None:
+    address = str(tmp_path / "metrics.jsonl")
+    storage.append_lines(address, ["a", "b"])
+    storage.append_lines(address, ["c"])
+    assert storage.read_bytes(address) == b"a\nb\nc\n"
+
+
+def test_absent_things(tmp_path: Path) -> None:
+    absent = str(tmp_path / "absent")
+    assert not storage.exists(absent)
+    assert storage.list_names(absent) == []
+    storage.delete(absent)
+    with pytest.raises(NotFoundError, match="does not exist"):
+        storage.read_bytes(absent)
+
+
+def test_a_folder_in_the_way_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageError, match="could not be written"):
+        storage.write_atomically(str(tmp_path / "file" / "inner"), b"x")
+
+
+def test_copies_keep_the_hash(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"x" * 100_000)
+    storage.upload(source, str(tmp_path / "folder" / "copy"))
+    storage.download(str(tmp_path / "folder" / "copy"), tmp_path / "back")
+    assert storage.file_hash(tmp_path / "back") == storage.bytes_hash(b"x" * 100_000)
+
+
+def test_a_tree_is_deleted(tmp_path: Path) -> None:
+    storage.write_atomically(str(tmp_path / "a" / "b"), b"")
+    storage.delete(str(tmp_path / "a"))
+    assert storage.list_names(str(tmp_path)) == []
