@@ -1,0 +1,73 @@
+"""What a model can learn to do, one file per task; the loop that trains it stands elsewhere."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from configs.data_sections import Task
+from configs.model_sections import Model
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import torch
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from trainers.data.store import Manifest
+    from trainers.metrics import Sample, Scores
+
+
+class TaskModule(Protocol):
+    """The functions that each file of this package has."""
+
+    def input_columns(self, task: Task) -> tuple[str, ...]:
+        """Name the columns that the model reads."""
+
+    def target_column(self, task: Task) -> str:
+        """Name the column that the model learns to tell."""
+
+    def load_tokenizer(self, model: Model) -> "PreTrainedTokenizerBase":
+        """Load what turns text into tokens."""
+
+    def encode(
+        self,
+        task: Task,
+        tokenizer: "PreTrainedTokenizerBase",
+        max_length: int,
+        label_names: tuple[str, ...],
+        columns: "pa.Table",
+    ) -> "pa.Table":
+        """Turn raw columns into the columns of a shard."""
+
+    def collate(
+        self, manifest: "Manifest", pad_to_multiple_of: int
+    ) -> "Callable[[pa.Table], tuple[dict[str, Tensor], Tensor]]":
+        """Give the function that turns shard rows into tensors."""
+
+    def build_model(
+        self, model: Model, task: Task, label_names: tuple[str, ...]
+    ) -> "tuple[PreTrainedModel, frozenset[str]]":
+        """Load the model; also name its new parameters."""
+
+    def summed_loss(self, outputs: Any, labels: "Tensor") -> "Tensor":
+        """Sum the loss over the targets."""
+
+    def build_scores(self, label_names: tuple[str, ...], device: "torch.device | str") -> "Scores":
+        """Make the state from which the metrics of a split are computed."""
+
+    def sample_predictions(
+        self,
+        tokenizer: "PreTrainedTokenizerBase",
+        label_names: tuple[str, ...],
+        inputs: "dict[str, Tensor]",
+        outputs: Any,
+        labels: "Tensor",
+    ) -> "list[Sample]":
+        """Show what the model said about some rows."""
+
+
+def task_module(task: Task) -> TaskModule:
+    """Give the functions of the recipe's task."""
+    from trainers.tasks import text_classification
+
+    modules: dict[str, TaskModule] = {"text_classification": text_classification}
+    return modules[task.kind]

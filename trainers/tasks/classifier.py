@@ -1,0 +1,201 @@
+"""Load a pre-trained model with a classification head, and its tokenizer, from a folder or the hub.
+
+What is fed to it and how its outputs are judged stands in the task.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from configs.errors import CheckpointError, RecipeError
+from configs.model_sections import Model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+DISCARDED = "discarded."
+
+
+def load_tokenizer(model: Model) -> "PreTrainedTokenizerBase":
+    """Load the model's tokenizer; its model_max_length is what both it and the model can take."""
+    from transformers import AutoTokenizer
+
+    config = load_config(model)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model.path, **_source(model))
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        raise RecipeError(
+            f"model.path ({model.path}) has no tokenizer that can be loaded: {_first_line(error)}. "
+            "Save the tokenizer beside the weights"
+        ) from error
+    if not len(tokenizer) - len(tokenizer.all_special_ids):
+        raise RecipeError(
+            f"model.path ({model.path}) has no tokenizer: its vocabulary is empty. "
+            "Save the tokenizer beside the weights"
+        )
+    if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token_id is None:
+            raise RecipeError(
+                f"the tokenizer of {model.path} has neither a padding nor an end token. Give it one"
+            )
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.model_max_length = min(tokenizer.model_max_length, _max_positions(config))
+    return tokenizer
+
+
+def load_config(model: Model) -> "PreTrainedConfig":
+    """Load the model's config; raises RecipeError when there is none."""
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(model.path, **_source(model))
+    except (OSError, ValueError, KeyError) as error:
+        raise RecipeError(
+            f"model.path ({model.path}) is no model that can be loaded: {_first_line(error)}. "
+            "Give a hub id, or a folder with config.json, weights and tokenizer"
+        ) from error
+
+
+def build_classifier(
+    model: Model, label_names: tuple[str, ...]
+) -> "tuple[PreTrainedModel, frozenset[str]]":
+    """Load weights in fp32 under a head for the labels; also name the new parameters.
+
+    Collective under an alive HfDeepSpeedConfig for ZeRO-3: every rank calls this.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging
+
+    # Its progress bar and load report would stand between the lines of the run.
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    config = load_config(model)
+    replaced = _replaced_head(model, config, len(label_names))
+    _adapt_config(config, model, label_names)
+    try:
+        loaded, report = AutoModelForSequenceClassification.from_pretrained(
+            model.path,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation=model.attention,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            key_mapping=replaced,
+            **_source(model),
+        )
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"the weights of {model.path} are damaged: {_first_line(error)}. Fetch them again"
+        ) from error
+    except (OSError, ValueError, ImportError) as error:
+        raise RecipeError(
+            f"model.path ({model.path}) cannot be loaded as a text classifier: {_first_line(error)}. "
+            "Choose a model that AutoModelForSequenceClassification knows"
+        ) from error
+    return loaded, _new_parameters(loaded, report, model.path)
+
+
+def _source(model: Model) -> dict[str, Any]:
+    return {"revision": model.revision, "trust_remote_code": model.trust_remote_code}
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def _max_positions(config: "PreTrainedConfig") -> int:
+    """Give the most tokens that the model has positions for."""
+    values = config.get_text_config().to_dict()
+    positions = values.get("max_position_embeddings")
+    if not isinstance(positions, int) or positions < 1:
+        return 10**9
+    # RoBERTa and its kin count positions from pad_token_id + 1.
+    offset = values["pad_token_id"] + 1 if "roberta" in config.model_type else 0
+    return positions - offset
+
+
+def _adapt_config(config: "PreTrainedConfig", model: Model, label_names: tuple[str, ...]) -> None:
+    """Write labels, padding and dropout into the config."""
+    config.id2label = dict(enumerate(label_names))
+    config.label2id = {name: number for number, name in enumerate(label_names)}
+    config.problem_type = "single_label_classification"
+    text_config = config.get_text_config()
+    if text_config.pad_token_id is None:
+        # Models such as GPT-2 take the last token that is not padding as the summary of a row.
+        text_config.pad_token_id = load_tokenizer(model).pad_token_id
+    if model.dropout is not None and not _set_dropout(config, model.dropout):
+        raise RecipeError(
+            f"model.dropout is {model.dropout} but {model.path} has no dropout rate. "
+            "Leave model.dropout out"
+        )
+
+
+def _set_dropout(config: "PreTrainedConfig", rate: float) -> int:
+    """Replace every dropout rate of a config and of the configs in it; say how many there were."""
+    from transformers import PreTrainedConfig
+
+    replaced = 0
+    for name, value in list(vars(config).items()):
+        if isinstance(value, PreTrainedConfig):
+            replaced += _set_dropout(value, rate)
+        elif _is_dropout_rate(name, value):
+            setattr(config, name, rate)
+            replaced += 1
+    return replaced
+
+
+def _is_dropout_rate(name: str, value: object) -> bool:
+    """Say whether a config value is a rate; `classifier_dropout: null` stands for the hidden one."""
+    named = "dropout" in name or name.endswith("pdrop")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return named and (is_number or (value is None and name == "classifier_dropout"))
+
+
+def _replaced_head(
+    model: Model, config: "PreTrainedConfig", num_labels: int
+) -> dict[str, str] | None:
+    """Rename stored head weights of another size, so that the loader takes them as missing.
+
+    transformers 5.23 ignores mismatched sizes but under ZeRO-3, where rank 0 alone raises.
+    """
+    import torch
+    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+
+    names = config.architectures or ()
+    if config.num_labels == num_labels or not any("Classification" in name for name in names):
+        return None
+    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        return None
+    architecture = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
+    shapes = []
+    for count in (config.num_labels, num_labels):
+        sized = type(config).from_dict(config.to_dict() | {"id2label": None, "num_labels": count})
+        with torch.device("meta"):
+            parameters = architecture(sized).named_parameters()
+            shapes.append({name: parameter.shape for name, parameter in parameters})
+    stored, wanted = shapes
+    changed = sorted(name for name, shape in wanted.items() if stored.get(name) != shape)
+    return {f"^{name.replace('.', '[.]')}$": DISCARDED + name for name in changed}
+
+
+def _new_parameters(model: "PreTrainedModel", report: dict[str, Any], path: str) -> frozenset[str]:
+    """Name the parameters that the folder does not hold; the head where it holds all."""
+    missing = set(report["missing_keys"]) | {key for key, *_ in report["mismatched_keys"]}
+    lost = sorted(name for name in missing if not _is_head(model, name))
+    if lost:
+        raise CheckpointError(
+            f"{path} lacks {len(lost)} weights below the head, {lost[0]} first. "
+            "Use a folder with the whole model"
+        )
+    names = [name for name, _ in model.named_parameters()]
+    new = frozenset(name for name in names if name in missing)
+    return new or frozenset(name for name in names if _is_head(model, name))
+
+
+def _is_head(model: "PreTrainedModel", name: str) -> bool:
+    """Say whether a weight lies above the pre-trained model.
+
+    Models saved after masked language modelling have no pooler: it is as new as the classifier.
+    """
+    inside = name.startswith(f"{model.base_model_prefix}.")
+    return not inside or name.startswith(f"{model.base_model_prefix}.pooler.")
