@@ -78,18 +78,18 @@ def build_classifier(
             config=config,
             dtype=torch.float32,
             attn_implementation=model.attention,
-            ignore_mismatched_sizes=True,
             output_loading_info=True,
             key_mapping=replaced,
             **_source(model),
         )
-    except SafetensorError as error:
+    except (SafetensorError, RuntimeError) as error:
         raise CheckpointError(
-            f"the weights of {model.path} are damaged: {_first_line(error)}. Fetch them again"
+            f"the weights of {model.path} do not fit its config: {_first_line(error)}. "
+            "Fetch the folder again"
         ) from error
     except (OSError, ValueError, ImportError) as error:
         raise RecipeError(
-            f"model.path ({model.path}) cannot be loaded as a text classifier: {_first_line(error)}. "
+            f"model.path ({model.path}) does not load as a text classifier: {_first_line(error)}. "
             "Choose a model that AutoModelForSequenceClassification knows"
         ) from error
     return loaded, _new_parameters(loaded, report, model.path)
@@ -145,7 +145,7 @@ def _set_dropout(config: "PreTrainedConfig", rate: float) -> int:
 
 
 def _is_dropout_rate(name: str, value: object) -> bool:
-    """Say whether a config value is a rate; `classifier_dropout: null` stands for the hidden one."""
+    """Say whether a config value is a rate; classifier_dropout None stands for the hidden one."""
     named = "dropout" in name or name.endswith("pdrop")
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return named and (is_number or (value is None and name == "classifier_dropout"))
@@ -180,8 +180,12 @@ def _replaced_head(
 
 def _new_parameters(model: "PreTrainedModel", report: dict[str, Any], path: str) -> frozenset[str]:
     """Name the parameters that the folder does not hold; the head where it holds all."""
+    base = f"{model.base_model_prefix}."
     missing = set(report["missing_keys"]) | {key for key, *_ in report["mismatched_keys"]}
-    lost = sorted(name for name in missing if not _is_head(model, name))
+    # Models saved after masked language modelling have no pooler: it is as new as the classifier.
+    lost = sorted(
+        name for name in missing if name.startswith(base) and not name.startswith(f"{base}pooler.")
+    )
     if lost:
         raise CheckpointError(
             f"{path} lacks {len(lost)} weights below the head, {lost[0]} first. "
@@ -189,13 +193,4 @@ def _new_parameters(model: "PreTrainedModel", report: dict[str, Any], path: str)
         )
     names = [name for name, _ in model.named_parameters()]
     new = frozenset(name for name in names if name in missing)
-    return new or frozenset(name for name in names if _is_head(model, name))
-
-
-def _is_head(model: "PreTrainedModel", name: str) -> bool:
-    """Say whether a weight lies above the pre-trained model.
-
-    Models saved after masked language modelling have no pooler: it is as new as the classifier.
-    """
-    inside = name.startswith(f"{model.base_model_prefix}.")
-    return not inside or name.startswith(f"{model.base_model_prefix}.pooler.")
+    return new or frozenset(name for name in names if not name.startswith(base))

@@ -1,7 +1,7 @@
 """Text classification: columns to tokens, tokens to tensors, the loss and what a prediction says.
 
 How the model is loaded stands in classifier.py, what the metrics are in trainers/metrics.py. Torch
-and transformers are imported where they are used, so that naming the columns of a task costs nothing.
+and transformers are imported where they are used: naming the columns of a task costs nothing.
 """
 
 from collections.abc import Callable
@@ -115,8 +115,9 @@ def build_model(
 ) -> "tuple[PreTrainedModel, frozenset[str]]":
     """Load the model with a classification head in fp32; also name its new parameters.
 
-    Where nothing is new, the names are those of the head that came with the model. Raises RecipeError
-    for a model that cannot be used as asked, CheckpointError for one whose weights are not whole.
+    Where nothing is new, the names are those of the head that came with the model. Raises
+    RecipeError for a model that cannot be used as asked, CheckpointError for one whose weights are
+    not whole.
     """
     from trainers.tasks.classifier import build_classifier
 
@@ -146,7 +147,7 @@ def sample_predictions(
     outputs: Any,
     labels: "Tensor",
 ) -> "list[Sample]":
-    """Show text, label and most probable label of each row; rows whose label is -100 are left out."""
+    """Show text, label and most probable label of each row whose label is not -100."""
     from trainers.metrics import Sample
 
     probabilities = outputs.logits.detach().float().softmax(-1)  # (rows, classes)
@@ -178,7 +179,7 @@ def _label_numbers(
     if numbers.null_count:
         unknown = pc.unique(labels.filter(pc.is_null(numbers))).to_pylist()
         raise DataError(
-            f"label {unknown[0]!r} in column {task.label} is none of the {len(label_names)} labels. "
+            f"label {unknown[0]!r} in column {task.label} is none of {len(label_names)} labels. "
             "Add it to task.labels, or rows with it to the training data"
         )
     return numbers
