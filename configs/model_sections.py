@@ -5,7 +5,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-SECTION = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+SECTION = ConfigDict(
+    frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+)
 
 
 class Model(BaseModel):

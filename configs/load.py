@@ -1,0 +1,158 @@
+"""Read a recipe from YAML and `--set`, or write it; what it may hold stands in schema.py."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from configs.errors import NotFoundError, RecipeError
+from configs.problems import describe_problems
+from configs.schema import Recipe
+from configs.yaml_text import MAX_BYTES, YamlError, read_yaml, write_yaml
+
+Origins = dict[tuple[str | int, ...], str]
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file, lay `a.b=c` overrides over it and check the whole.
+
+    Relative paths of data and of an existing model folder start at the recipe's folder, those in
+    overrides and the storage at the current one. Raises RecipeError with one sentence per problem,
+    NotFoundError when there is no such file.
+    """
+    text = _read_text(path)
+    try:
+        value, lines = read_yaml(text)
+    except YamlError as error:
+        raise RecipeError("\n".join(f"{path.name}, {p}." for p in error.problems)) from error
+    if not isinstance(value, dict):
+        found = "nothing" if value is None else f"{type(value).__name__}"
+        raise RecipeError(f"{path.name}: a recipe is a mapping of keys to values, found {found}.")
+    origins: Origins = {key: f"{path.name}, line {line}" for key, line in lines.items()}
+    problems = _lay_over(value, overrides, origins)
+    return _checked(value, origins, problems, path.absolute().parent)
+
+
+def recipe_from(value: Mapping[str, Any]) -> Recipe:
+    """Check a recipe given as plain values; relative paths start at the current folder."""
+    return _checked(dict(value), {}, [], Path.cwd())
+
+
+def _checked(value: dict[str, Any], origins: Origins, problems: list[str], folder: Path) -> Recipe:
+    """Check plain values and resolve their paths; raise one RecipeError about all problems."""
+    problems = problems + describe_problems(value, origins)
+    if problems:
+        raise RecipeError("\n".join(problems))
+    return _with_paths(Recipe.model_validate(value), origins, folder)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise RecipeError(
+                f"{path} is larger than {MAX_BYTES:,} bytes. A recipe is a short file."
+            )
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise NotFoundError(f"There is no recipe {path}. Give the path of a YAML file.") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not UTF-8 text. Save it as UTF-8.") from error
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _lay_over(value: dict[str, Any], overrides: Sequence[str], origins: Origins) -> list[str]:
+    """Put each `a.b=c` into the value, in order; give a sentence for each that cannot be read."""
+    problems = []
+    for override in overrides:
+        dotted, equals, text = override.partition("=")
+        keys = tuple(dotted.strip().split("."))
+        if not equals or not all(keys):
+            problems.append(f"--set {override}: write it as section.key=value.")
+            continue
+        try:
+            new, _ = read_yaml(text)
+        except YamlError as error:
+            problems += [f"--set {override}: {problem}." for problem in error.problems]
+            continue
+        section = value
+        for key in keys[:-1]:
+            if not isinstance(section.get(key), dict):
+                section[key] = {}
+            section[key] = dict(section[key])
+            section = section[key]
+        section[keys[-1]] = new
+        for old in [path for path in origins if path[: len(keys)] == keys]:
+            del origins[old]
+        origins[keys] = "--set"
+    return problems
+
+
+def _with_paths(recipe: Recipe, origins: Origins, folder: Path) -> Recipe:
+    """Make the paths of data, model and storage absolute."""
+
+    def base(*keys: str) -> Path:
+        given = (origins.get(keys[:n], "") for n in range(1, len(keys) + 1))
+        return Path.cwd() if any(origin.startswith("--set") for origin in given) else folder
+
+    def resolved(value: Any, start: Path) -> Any:
+        if isinstance(value, tuple):
+            return tuple(resolved(item, start) for item in value)
+        return _absolute(value, start) if isinstance(value, str) else value
+
+    splits = {
+        name: resolved(value, base("data", name))
+        for name, value in recipe.data
+        if name in ("train", "validation", "test")
+    }
+    model = _absolute(recipe.model.path, base("model", "path"))
+    model = model if "://" not in model and Path(model).is_dir() else recipe.model.path
+    return recipe.model_copy(
+        update={
+            "data": recipe.data.model_copy(update=splits),
+            "model": recipe.model.model_copy(update={"path": model}),
+            "storage": _absolute(recipe.storage, Path.cwd()),
+        }
+    )
+
+
+def _absolute(address: str, start: Path) -> str:
+    """Resolve a local path against a folder; leave addresses such as s3:// alone."""
+    if "://" in address:
+        return address
+    return os.path.normpath(start / Path(address).expanduser())
+
+
+def recipe_to_yaml(recipe: Recipe) -> str:
+    """Write a recipe out in full, defaults included; `load_recipe` reads it back as it is."""
+    return write_yaml(recipe.model_dump(mode="json"))
+
+
+def recipe_difference(old: Recipe, new: Recipe) -> dict[str, tuple[Any, Any]]:
+    """Give the dotted path of every value that differs, with the old and the new one."""
+    before, after = (dict(_leaves(recipe.model_dump(mode="json"))) for recipe in (old, new))
+    paths = [*before, *(path for path in after if path not in before)]
+    return {
+        path: (before.get(path), after.get(path))
+        for path in paths
+        if before.get(path) != after.get(path)
+    }
+
+
+def _leaves(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """List the values of nested mappings by dotted path; an empty mapping is a value."""
+    if not isinstance(value, dict) or (not value and prefix):
+        return [(prefix, value)]
+    return [
+        leaf
+        for key, inner in value.items()
+        for leaf in _leaves(inner, f"{prefix}.{key}" if prefix else str(key))
+    ]
+
+
+def recipe_schema() -> dict[str, Any]:
+    """Give the JSON Schema of a recipe, for editors that complete and check YAML."""
+    schema = Recipe.model_json_schema()
+    freezing = schema["properties"]["freezing"]
+    freezing["anyOf"] = [{"$ref": freezing.pop("$ref")}, {"enum": ["head", "full"]}]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -1,0 +1,285 @@
+"""Say what is wrong with a recipe, all at once, one sentence each; YAML is read elsewhere."""
+
+import difflib
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from configs.schema import Recipe
+from configs.training_arguments import TRAINING_ARGUMENTS
+
+Path = tuple[str | int, ...]
+
+PLACEHOLDERS: dict[str, Any] = {
+    "name": "unnamed",
+    "model": {"path": "unnamed"},
+    "model.path": "unnamed",
+    "task": {"kind": "text_classification"},
+    "task.kind": "text_classification",
+    "data": {"train": "unnamed"},
+    "data.train": "unnamed",
+}
+"""Stand-ins for what is missing, so that the checks between sections still run."""
+
+EXPECTED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text",
+    "string_too_short": "text that is not empty",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping of keys to values",
+    "model_type": "a mapping of keys to values",
+    "model_attributes_type": "a mapping of keys to values",
+    "greater_than": "greater than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "less than {lt:g}",
+    "less_than_equal": "at most {le:g}",
+}
+
+
+def describe_problems(value: dict[str, Any], origins: Mapping[Path, str]) -> list[str]:
+    """Check plain values as a recipe; give one sentence per problem, none when all is well.
+
+    What is wrong is set aside and the rest checked again, so that a wrong type does not hide
+    sections that disagree. `origins` names the place where a path was given.
+    """
+    remaining = _copied(value)
+    problems: dict[str, None] = {}
+    doubtful: set[str] = set()  # dotted keys that were set aside; what depends on them is unknown
+    for _ in range(5):
+        try:
+            Recipe.model_validate(remaining)
+        except ValidationError as error:
+            found = list(_grouped(error.errors(include_url=False), remaining))
+            before = frozenset(doubtful)
+            for path, detail, is_union in found:
+                for sentence in _sentences(path, detail, is_union):
+                    if not _depends(path, sentence, before):
+                        problems[_place(path, origins) + sentence] = None
+                doubtful |= _set_aside(remaining, path, detail)
+        else:
+            break
+    return [*problems, *_booleans(value, origins)]
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return value
+
+
+def _grouped(
+    details: Sequence[ErrorDetails], value: Any
+) -> Iterator[tuple[Path, ErrorDetails, bool]]:
+    """Yield one problem per YAML path: the members of a union are one problem, not several."""
+    seen: set[Path] = set()
+    for detail in details:
+        path, is_union = _yaml_path(detail, value)
+        if path in seen and (is_union or detail["type"] == "missing"):
+            continue
+        seen.add(path)
+        yield path, detail, is_union
+
+
+def _yaml_path(detail: ErrorDetails, value: Any) -> tuple[Path, bool]:
+    """Turn pydantic's location, which also names union members, into the path in the YAML."""
+    path: list[str | int] = []
+    loc = detail["loc"]
+    for index, part in enumerate(loc):
+        is_index = isinstance(value, list | tuple) and part in range(len(value))
+        if is_index or (isinstance(value, Mapping) and part in value):
+            value = value[part]
+        elif isinstance(value, Mapping) and isinstance(part, str):
+            if index < len(loc) - 1:
+                continue  # the tag of a discriminated union
+        else:
+            return tuple(path), True  # a member of a union, or an item that is missing
+        path.append(part)
+    return tuple(path), False
+
+
+def _sentences(path: Path, detail: ErrorDetails, is_union: bool) -> list[str]:
+    """Say what was found, what is allowed and what is nearest."""
+    dotted = ".".join(map(str, path))
+    kind, found = detail["type"], _shown(detail["input"])
+    if kind == "value_error":
+        text = str(detail["ctx"]["error"])
+        return [_sentence(part if not path else f"{dotted}: {part}") for part in text.split("; ")]
+    if kind == "extra_forbidden":
+        return [_unknown(path, dotted)]
+    field = _field(path)
+    about = (field.description or "").split("; None")[0].rstrip(".") if field else ""
+    choices = _choices(field)
+    if kind == "missing" and detail["loc"][-1] == path[-1] and field is not None:
+        allowed = f" ({' or '.join(choices)})" if choices else ""
+        return [_sentence(f"{dotted} is missing. Give it{allowed}: {about}")]
+    if kind == "literal_error":
+        choices = choices or ["head", "full"]  # a section that has a short form: freezing
+        near = difflib.get_close_matches(str(detail["input"]), choices, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        return [f"{dotted}: found {found}, allowed is {' or '.join(choices)}.{hint}"]
+    if is_union:
+        return [_sentence(f"{dotted}: found {found}. Give {about[:1].lower() + about[1:]}")]
+    expected = EXPECTED.get(kind, "").format(**detail.get("ctx", {}))
+    if not expected:
+        return [_sentence(f"{dotted}: found {found}. {detail['msg']}")]
+    quotes = isinstance(detail["input"], int | float) and expected == "text"
+    advice = " Put quotes around it." if quotes else ""
+    return [f"{dotted}: found {found}, must be {expected}.{advice}"]
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
+def _unknown(path: Path, dotted: str) -> str:
+    """Say that a key does not exist, with the nearest one that does."""
+    sections = list(_sections_at(path[:-1]))
+    keys = [key for section in sections for key in section.model_fields]
+    name = str(path[-1])
+    everywhere = dict(_all_keys(Recipe))
+    near = difflib.get_close_matches(name, keys, n=1)
+    nearest = None
+    if near and (near[0].startswith(name) or name not in TRAINING_ARGUMENTS):
+        nearest = ".".join(map(str, (*path[:-1], near[0])))
+    elif name in TRAINING_ARGUMENTS:
+        nearest = TRAINING_ARGUMENTS[name]
+    elif elsewhere := difflib.get_close_matches(name, everywhere, n=1, cutoff=0.8):
+        nearest = everywhere[elsewhere[0]]
+    if nearest is not None:
+        return f"{dotted} is not a key of a recipe. Did you mean {nearest}?"
+    return f"{dotted} is not a key of a recipe. Allowed here: {', '.join(keys)}."
+
+
+def _place(path: Path, origins: Mapping[Path, str]) -> str:
+    """Name the line, or the option, that gave a path or the section around it."""
+    for length in range(len(path), 0, -1):
+        if path[:length] in origins:
+            return f"{origins[path[:length]]}: "
+    return f"{origins[()].split(',')[0]}: " if () in origins else ""
+
+
+def _depends(path: Path, sentence: str, doubtful: frozenset[str]) -> bool:
+    """Say whether a later problem may only follow from what was set aside before."""
+    dotted = ".".join(map(str, path))
+    return any(
+        key == dotted
+        or (path and key.startswith(f"{dotted}."))
+        or key in sentence
+        or (not path and f"{key}." in sentence)
+        for key in doubtful
+    )
+
+
+def _set_aside(value: dict[str, Any], path: Path, detail: ErrorDetails) -> set[str]:
+    """Take what is wrong out of the values; give the dotted keys that are in doubt now."""
+    dotted = ".".join(map(str, path))
+    if not path:
+        return set()
+    section: Any = value
+    for part in path[:-1]:
+        if not isinstance(section, dict) or not isinstance(section.get(part), dict):
+            break
+        section = section[part]
+    keys = [part for part in path if isinstance(section, dict) and part in section]
+    if keys:
+        del section[keys[-1]]
+    elif detail["type"] == "missing" and dotted in PLACEHOLDERS and isinstance(section, dict):
+        section[path[-1]] = PLACEHOLDERS[dotted]
+    if detail["type"] == "extra_forbidden" and len(path) > 1:
+        return {dotted, ".".join(map(str, path[:-1]))}
+    return {dotted}
+
+
+def _booleans(value: Any, origins: Mapping[Path, str]) -> Iterator[str]:
+    """Yield a sentence for each true or false that pydantic would take for a number."""
+    waiting: list[tuple[Path, Any]] = [((), value)]
+    while waiting:
+        path, given = waiting.pop()
+        if isinstance(given, Mapping):
+            waiting += [((*path, str(key)), inner) for key, inner in given.items()]
+        elif isinstance(given, list):
+            waiting += [((*path, index), inner) for index, inner in enumerate(given)]
+        elif isinstance(given, bool) and (field := _field(path)) is not None:
+            types = set(_types(field.annotation))
+            if types & {int, float} and not types & {bool, Any, str}:
+                dotted = ".".join(map(str, path))
+                yield f"{_place(path, origins)}{dotted}: found {_shown(given)}, must be a number."
+
+
+def _shown(value: Any) -> str:
+    """Show a value as YAML would, cut to what a line can hold."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "a mapping"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the sections that a field's annotation allows."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in typing.get_args(annotation):
+        yield from _sections(inner)
+
+
+def _sections_at(path: Path) -> list[type[BaseModel]]:
+    """Give the sections that stand at a path."""
+    sections: list[type[BaseModel]] = [Recipe]
+    for part in path:
+        fields = [section.model_fields.get(str(part)) for section in sections]
+        sections = [s for field in fields if field for s in _sections(field.annotation)]
+    return sections
+
+
+def _field(path: Path) -> FieldInfo | None:
+    """Give the field at a path, or the one around a list item."""
+    names = [part for part in path if isinstance(part, str)]
+    if not names:
+        return None
+    fields = [section.model_fields.get(names[-1]) for section in _sections_at(tuple(names[:-1]))]
+    return next((field for field in fields if field is not None), None)
+
+
+def _types(annotation: Any) -> Iterator[Any]:
+    """Yield the plain types and literals inside an annotation."""
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Literal or not arguments:
+        yield annotation
+    else:
+        for inner in arguments:
+            yield from _types(inner)
+
+
+def _choices(field: FieldInfo | None) -> list[str]:
+    """List the values of a field that is a choice."""
+    types = _types(field.annotation) if field is not None else ()
+    return [
+        str(choice)
+        for one in types
+        if typing.get_origin(one) is typing.Literal
+        for choice in typing.get_args(one)
+    ]
+
+
+def _all_keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every key of the recipe by its last name, with its dotted path."""
+    for name, field in section.model_fields.items():
+        yield name, f"{prefix}{name}"
+        for inner in _sections(field.annotation):
+            yield from _all_keys(inner, f"{prefix}{name}.")

@@ -1,0 +1,161 @@
+"""Read YAML text into plain values with the line of every key; what the keys mean stands elsewhere.
+
+Types follow YAML 1.2: `1e-5` is a number, `no` and `2024-01-01` are text. Text that is too large,
+too deep, or grows by aliases beyond reason is refused before anything is built from it.
+"""
+
+import re
+from typing import Any
+
+import yaml
+
+MAX_BYTES = 2**20
+MAX_DEPTH = 32
+MAX_ALIASES = 100
+MAX_NODES = 100_000
+
+Path = tuple[str | int, ...]
+
+RESOLVERS = (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("merge", r"<<", "<"),
+)
+
+
+class YamlError(Exception):
+    """The text cannot be read; `problems` holds one sentence, with its line, for each reason."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader with the types of YAML 1.2."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """The safe dumper, which quotes what either version of YAML would read as another type."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _name, _pattern, _first in RESOLVERS:
+    _tag = f"tag:yaml.org,2002:{_name}"
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), list(_first))
+
+
+def _int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    text = str(loader.construct_scalar(node))
+    digits = text.lstrip("+-")
+    number = int(digits, 0) if digits[:2] in ("0x", "0o") else int(digits)
+    return -number if text.startswith("-") else number
+
+
+def _str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # PyYAML 6.0.3 writes these line breaks plainly and reads them back as a space.
+    style = '"' if any(mark in text for mark in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _str)
+_Loader.add_constructor("tag:yaml.org,2002:int", _int)
+_Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(str(node.value)))
+
+
+def read_yaml(text: str) -> tuple[Any, dict[Path, int]]:
+    """Read one document; give its value and the line (from 1) where each path begins.
+
+    Raises YamlError with one sentence per reason: syntax, duplicate keys, size, aliases.
+    """
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > MAX_BYTES:
+        raise YamlError([f"the text has {size:,} bytes, at most {MAX_BYTES:,} are read"])
+    try:
+        _check_shape(text)
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None, {}
+            lines: dict[Path, int] = {}
+            problems = _walk(node, (), lines)
+            if problems:
+                raise YamlError(problems)
+            return loader.construct_document(node), lines
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        said = ", ".join(part for part in (error.context, error.problem) if part)
+        raise YamlError([f"{where}{said}"]) from error
+    except yaml.YAMLError as error:
+        raise YamlError([" ".join(str(error).split())]) from error
+    except (ValueError, OverflowError) as error:
+        raise YamlError([str(error)]) from error
+
+
+def _check_shape(text: str) -> None:
+    """Bound depth and aliases from the events, before the recursive composer sees the text."""
+    depth = aliases = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.AliasEvent):
+            aliases += 1
+        if depth > MAX_DEPTH:
+            raise YamlError([f"values are nested more than {MAX_DEPTH} levels deep"])
+        if aliases > MAX_ALIASES:
+            raise YamlError([f"more than {MAX_ALIASES} aliases. Write the values out"])
+
+
+def _walk(root: yaml.Node, start: Path, lines: dict[Path, int]) -> list[str]:
+    """Note the line of every path, aliases expanded; give the sentences about duplicate keys."""
+    problems: list[str] = []
+    waiting: list[tuple[yaml.Node, Path]] = [(root, start)]
+    nodes = 0
+    while waiting:
+        node, path = waiting.pop()
+        nodes += 1
+        if nodes > MAX_NODES or len(path) > MAX_DEPTH:
+            line = node.start_mark.line + 1
+            return [f"line {line}: aliases make the document too large. Write the values out"]
+        lines.setdefault(path, node.start_mark.line + 1)
+        if isinstance(node, yaml.SequenceNode):
+            waiting += [(child, (*path, index)) for index, child in enumerate(node.value)]
+        elif isinstance(node, yaml.MappingNode):
+            problems += _duplicates(node, path)
+            for key, child in node.value:
+                inner = (*path, str(key.value))
+                lines.setdefault(inner, key.start_mark.line + 1)
+                waiting.append((child, inner))
+    return sorted(set(problems), key=lambda sentence: int(sentence.split()[1].rstrip(":")))
+
+
+def _duplicates(node: yaml.MappingNode, path: Path) -> list[str]:
+    """Give one sentence for each key that stands twice in a mapping."""
+    seen: dict[str, int] = {}
+    problems = []
+    for key, _ in node.value:
+        name, line = str(key.value), key.start_mark.line + 1
+        if name in seen:
+            dotted = ".".join(map(str, (*path, name)))
+            problems.append(
+                f"line {line}: {dotted} is already given on line {seen[name]}. Keep one of the two"
+            )
+        seen.setdefault(name, line)
+    return problems
+
+
+def write_yaml(value: Any) -> str:
+    """Write plain values so that `read_yaml` gives them back, keys in the given order."""
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100, indent=2
+    )
+    return text

@@ -1,0 +1,203 @@
+"""Recipes from YAML and `--set`: precedence, paths, every problem at once."""
+
+from pathlib import Path
+
+import pytest
+
+from configs.errors import NotFoundError, RecipeError
+from configs.load import load_recipe, recipe_difference, recipe_from, recipe_schema, recipe_to_yaml
+
+SMALL = """
+name: small
+model: {path: base}
+task: {kind: text_classification}
+data: {train: train.csv}
+"""
+
+
+def written(folder: Path, text: str = SMALL) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+def problems(path: Path, *overrides: str) -> list[str]:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path, overrides)
+    assert len(caught.value.args) == 1
+    return str(caught.value).splitlines()
+
+
+def test_precedence_is_default_then_file_then_set(tmp_path):
+    path = written(tmp_path, SMALL + "optimizer: {learning_rate: 1e-3}\n")
+    assert load_recipe(path).optimizer.weight_decay == 0.0
+    assert load_recipe(path).optimizer.learning_rate == 1e-3
+    recipe = load_recipe(path, ["optimizer.learning_rate=2e-4", "zero.stage=2"])
+    assert (recipe.optimizer.learning_rate, recipe.zero.stage) == (2e-4, 2)
+
+
+def test_set_takes_yaml_values_and_the_last_one_wins(tmp_path):
+    path = written(tmp_path, SMALL + "freezing: full\n")
+    recipe = load_recipe(
+        path,
+        [
+            "data.validation=10%",
+            "task.labels=[a, b]",
+            "freezing.last=2",
+            "epochs=1",
+            "epochs=2",
+            "max_steps=",
+        ],
+    )
+    assert recipe.data.validation == 0.1
+    assert recipe.task.labels == ("a", "b")
+    assert (recipe.freezing.mode, recipe.freezing.last) == ("partial", 2)
+    assert (recipe.epochs, recipe.max_steps) == (2, None)
+
+
+def test_data_and_model_folders_start_at_the_recipe_and_storage_at_the_current_folder(
+    tmp_path, monkeypatch
+):
+    folder, here = tmp_path / "recipes", tmp_path / "here"
+    (folder / "base").mkdir(parents=True)
+    here.mkdir()
+    monkeypatch.chdir(here)
+    path = written(folder, SMALL.replace("train.csv", "[a.csv, s3://bucket/b.csv]"))
+    recipe = load_recipe(path, ["data.test=test.csv"])
+    assert recipe.data.train == (str(folder / "a.csv"), "s3://bucket/b.csv")
+    assert recipe.data.test == str(here / "test.csv")
+    assert recipe.model.path == str(folder / "base")
+    assert recipe.storage == str(here / "runs")
+    assert load_recipe(path, ["model.path=org/model"]).model.path == "org/model"
+
+
+def test_every_problem_is_reported_at_once_with_line_and_nearest_key(tmp_path):
+    text = """name: Bad Name
+model: {path: base, dtype: flaot32}
+task: {kind: text_clasification, labels: [1, b]}
+data: {train: 5, validation: 1.5, tset: y}
+freezing: heads
+epochs: true
+optimizer: {learning_rate: -1, lr: 3}
+per_device_train_batch_size: 3
+early_stopping: 3
+"""
+    found = problems(written(tmp_path, text), "zero.stage=9", "nothing", "seed=[")
+    expected = [
+        "--set nothing: write it as section.key=value.",
+        "--set seed=[: line 1",
+        "recipe.yaml, line 1: name: 'Bad Name' is not a run name.",
+        "recipe.yaml, line 2: model.dtype: found 'flaot32', allowed is float32 or bfloat16",
+        "recipe.yaml, line 3: task.kind: found 'text_clasification', allowed is text_class",
+        "recipe.yaml, line 3: task.labels.0: found 1, must be text. Put quotes around it.",
+        "recipe.yaml, line 4: data.train: found 5. Give file, glob or list of them",
+        "recipe.yaml, line 4: data.validation: found 1.5. Give files, or a share",
+        "recipe.yaml, line 4: data.tset is not a key of a recipe. Did you mean data.test?",
+        "recipe.yaml, line 5: freezing: found 'heads', allowed is head or full. Did you mean head?",
+        "recipe.yaml, line 6: epochs: found true, must be a number.",
+        "recipe.yaml, line 7: optimizer.learning_rate: found -1, must be greater than 0.",
+        "recipe.yaml, line 7: optimizer.lr is not a key of a recipe. Did you mean optimizer.learn",
+        "recipe.yaml, line 8: per_device_train_batch_size is not a key of a recipe. Did you mean "
+        "batch.microbatch_size?",
+        "recipe.yaml, line 9: early_stopping: found 3, must be a mapping of keys to values.",
+        "--set: zero.stage: found 9, allowed is 0 or 1 or 2 or 3.",
+    ]
+    assert len(found) == len(expected)
+    for sentence in expected:
+        assert any(line.startswith(sentence) for line in found), (sentence, found)
+
+
+def test_a_wrong_type_does_not_hide_sections_that_disagree(tmp_path):
+    text = SMALL + "epochs: many\nbatch: {lanes: 6}\ncluster: {num_workers: 4}\n"
+    assert problems(written(tmp_path, text)) == [
+        "recipe.yaml, line 6: epochs: found 'many', must be a whole number.",
+        "recipe.yaml: batch.lanes (6) is not a multiple of cluster.num_workers (4). "
+        "Use 4 or 8 lanes.",
+    ]
+
+
+def test_a_wrong_value_raises_no_second_problem_about_its_default(tmp_path):
+    text = SMALL.replace("train.csv", "train.csv, validation: 1.5") + "early_stopping: {}\n"
+    (only,) = problems(written(tmp_path, text))
+    assert "data.validation: found 1.5" in only
+    text = SMALL + "zero: {stage: 9, offload_optimizer: cpu}\n"
+    (only,) = problems(written(tmp_path, text))
+    assert "zero.stage: found 9" in only
+
+
+def test_what_is_missing_is_named_with_what_to_give(tmp_path):
+    assert problems(written(tmp_path, "name: x\ndata: {}\n")) == [
+        "recipe.yaml: model is missing. Give it: The pre-trained model.",
+        "recipe.yaml: task is missing. Give it: What the model learns to do.",
+        "recipe.yaml, line 2: data.train is missing. Give it: File, glob or list of them with the "
+        "training rows; local, s3:// or gs://.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "a recipe is a mapping of keys to values, found nothing"),
+        ("[1]", "a recipe is a mapping of keys to values, found list"),
+        ("name: a\nname: b\n", "line 2: name is already given on line 1. Keep one of the two"),
+        ("a: [1\nb: 2", "line 2"),
+        ("a: !!python/object:os.system x", "could not determine a constructor"),
+    ],
+)
+def test_text_that_is_no_recipe_is_refused_in_one_sentence(tmp_path, text, sentence):
+    (only,) = problems(written(tmp_path, text))
+    assert sentence in only
+
+
+def test_a_recipe_that_is_not_there_is_not_found(tmp_path):
+    with pytest.raises(NotFoundError, match=r"There is no recipe .*absent.yaml"):
+        load_recipe(tmp_path / "absent.yaml")
+
+
+def test_infinite_numbers_are_refused(tmp_path):
+    (only,) = problems(written(tmp_path), "optimizer.learning_rate=inf")
+    assert "must be a finite number" in only
+
+
+def test_written_out_it_reads_back_as_it_is(tmp_path):
+    text = SMALL + "freezing: {train: ['^a: b']}\nzero: {overrides: {x: {y: '1e5'}}}\n"
+    recipe = load_recipe(written(tmp_path, text), ["data.validation=10%", "task.labels=['no', b]"])
+    again = load_recipe(written(tmp_path, recipe_to_yaml(recipe)))
+    assert again == recipe
+    assert recipe_difference(recipe, again) == {}
+
+
+def test_difference_names_dotted_paths(tmp_path):
+    path = written(tmp_path)
+    old, new = load_recipe(path), load_recipe(path, ["zero.stage=1", "cluster.env={A: b}"])
+    assert recipe_difference(old, new) == {
+        "zero.stage": (0, 1),
+        "cluster.env": ({}, None),
+        "cluster.env.A": (None, "b"),
+    }
+
+
+def test_schema_allows_short_forms_and_describes_every_key():
+    schema = recipe_schema()
+    assert {"enum": ["head", "full"]} in schema["properties"]["freezing"]["anyOf"]
+    assert schema["required"] == ["name", "model", "task", "data"]
+    assert all("description" in x or "$ref" in x for x in schema["properties"].values())
+
+
+def test_plain_values_make_a_recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    value = {
+        "name": "x",
+        "model": {"path": "org/model"},
+        "task": {"kind": "text_classification"},
+        "data": {"train": "a.csv"},
+    }
+    assert recipe_from(value).data.train == str(tmp_path / "a.csv")
+    with pytest.raises(RecipeError, match="epochs: found 0, must be at least 1"):
+        recipe_from({**value, "epochs": 0})
+
+
+@pytest.mark.parametrize("path", sorted(Path("configs/recipes").glob("*.yaml")), ids=str)
+def test_shipped_recipes_load_and_begin_with_their_command(path):
+    assert path.read_text().startswith(f"# thaw submit {path.name}")
+    assert load_recipe(path).name == path.stem
