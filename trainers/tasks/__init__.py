@@ -45,8 +45,8 @@ class TaskModule(Protocol):
 
     def build_model(
         self, model: Model, task: Task, label_names: tuple[str, ...]
-    ) -> "tuple[PreTrainedModel, frozenset[str]]":
-        """Load the model; also name its new parameters."""
+    ) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
+        """Load the model; also name the parameters of its head, and those of them that are new."""
 
     def summed_loss(self, outputs: Any, labels: "Tensor") -> "Tensor":
         """Sum the loss over the targets."""

@@ -56,8 +56,8 @@ def load_config(model: Model) -> "PreTrainedConfig":
 
 def build_classifier(
     model: Model, label_names: tuple[str, ...]
-) -> "tuple[PreTrainedModel, frozenset[str]]":
-    """Load weights in fp32 under a head for the labels; also name the new parameters.
+) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
+    """Load weights in fp32 under a head for the labels; also name the head and what of it is new.
 
     Collective under an alive HfDeepSpeedConfig for ZeRO-3: every rank calls this.
     """
@@ -70,7 +70,7 @@ def build_classifier(
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     config = load_config(model)
-    replaced = _replaced_head(model, config, len(label_names))
+    replaced = _replaced_head(config, len(label_names))
     _adapt_config(config, model, label_names)
     try:
         loaded, report = AutoModelForSequenceClassification.from_pretrained(
@@ -78,6 +78,7 @@ def build_classifier(
             config=config,
             dtype=torch.float32,
             attn_implementation=model.attention,
+            ignore_mismatched_sizes=True,
             output_loading_info=True,
             key_mapping=replaced,
             **_source(model),
@@ -92,7 +93,7 @@ def build_classifier(
             f"model.path ({model.path}) does not load as a text classifier: {_first_line(error)}. "
             "Choose a model that AutoModelForSequenceClassification knows"
         ) from error
-    return loaded, _new_parameters(loaded, report, model.path)
+    return loaded, *_head_and_new(loaded, report, model.path)
 
 
 def _source(model: Model) -> dict[str, Any]:
@@ -151,16 +152,17 @@ def _is_dropout_rate(name: str, value: object) -> bool:
     return named and (is_number or (value is None and name == "classifier_dropout"))
 
 
-def _replaced_head(
-    model: Model, config: "PreTrainedConfig", num_labels: int
-) -> dict[str, str] | None:
-    """Rename stored head weights of another size, so that the loader takes them as missing.
+def _replaced_head(config: "PreTrainedConfig", num_labels: int) -> dict[str, str] | None:
+    """Rename stored head weights of another size under ZeRO-3, so that they count as missing.
 
-    transformers 5.23 ignores mismatched sizes but under ZeRO-3, where rank 0 alone raises.
+    transformers 5.23 ignores mismatched sizes everywhere but there, where rank 0 alone raises.
     """
     import torch
     from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+    from transformers.integrations import is_deepspeed_zero3_enabled
 
+    if not is_deepspeed_zero3_enabled():
+        return None
     names = config.architectures or ()
     if config.num_labels == num_labels or not any("Classification" in name for name in names):
         return None
@@ -178,8 +180,13 @@ def _replaced_head(
     return {f"^{name.replace('.', '[.]')}$": DISCARDED + name for name in changed}
 
 
-def _new_parameters(model: "PreTrainedModel", report: dict[str, Any], path: str) -> frozenset[str]:
-    """Name the parameters that the folder does not hold; the head where it holds all."""
+def _head_and_new(
+    model: "PreTrainedModel", report: dict[str, Any], path: str
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Name the head, and the parameters that the folder does not hold.
+
+    Where something is new, just that is the head; else it is what lies above the pre-trained model.
+    """
     base = f"{model.base_model_prefix}."
     missing = set(report["missing_keys"]) | {key for key, *_ in report["mismatched_keys"]}
     # Models saved after masked language modelling have no pooler: it is as new as the classifier.
@@ -193,4 +200,4 @@ def _new_parameters(model: "PreTrainedModel", report: dict[str, Any], path: str)
         )
     names = [name for name, _ in model.named_parameters()]
     new = frozenset(name for name in names if name in missing)
-    return new or frozenset(name for name in names if not name.startswith(base))
+    return new or frozenset(name for name in names if not name.startswith(base)), new

@@ -112,12 +112,11 @@ def collate(
 
 def build_model(
     model: Model, task: Task, label_names: tuple[str, ...]
-) -> "tuple[PreTrainedModel, frozenset[str]]":
-    """Load the model with a classification head in fp32; also name its new parameters.
+) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
+    """Load the model with a classification head in fp32; also name the head and what of it is new.
 
-    Where nothing is new, the names are those of the head that came with the model. Raises
-    RecipeError for a model that cannot be used as asked, CheckpointError for one whose weights are
-    not whole.
+    Nothing is new where the head came with the model. Raises RecipeError for a model that cannot be
+    used as asked, CheckpointError for one whose weights are not whole.
     """
     from trainers.tasks.classifier import build_classifier
 
