@@ -1,0 +1,115 @@
+"""Connect to the Jobs API and turn its errors into sentences; what is asked stands in jobs.py."""
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
+
+from cluster.auth import read_token
+from configs.errors import ClusterError, NotFoundError
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+MINIMUM_RAY = (2, 54)
+AGENT_LIMIT_S = 20.0
+CHATTERERS = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
+OVERRIDES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
+
+
+def connect(address: str) -> "JobSubmissionClient":
+    """Connect to a dashboard; raises ClusterError when it does not answer, refuses us or is old."""
+    token = read_token(address)
+    headers = {"Authorization": f"Bearer {token}"} if token else None
+    from ray.job_submission import JobSubmissionClient
+
+    for name in CHATTERERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with sentences(address), _own_address():
+        client = JobSubmissionClient(address, headers=headers)
+    found = str(client._server_ray_version)
+    if tuple(int(part) for part in re.findall(r"\d+", found)[:2]) < MINIMUM_RAY:
+        raise ClusterError(
+            f"The cluster at {address} runs Ray {found}, which has known remote-code holes. "
+            f"Use Ray {MINIMUM_RAY[0]}.{MINIMUM_RAY[1]} or newer"
+        )
+    return client
+
+
+@contextmanager
+def sentences(address: str, job_id: str | None = None) -> Iterator[None]:
+    """Turn what the Jobs API raises into ClusterError or NotFoundError, one sentence each."""
+    import requests
+    from ray.exceptions import AuthenticationError
+
+    try:
+        yield
+    except AuthenticationError as error:
+        raise ClusterError(_refused(address, str(error))) from error
+    except (ConnectionError, requests.exceptions.ConnectionError) as error:
+        raise ClusterError(
+            f"No Ray dashboard answers at {address}. Check the address, or start a cluster with "
+            "`thaw cluster up`"
+        ) from error
+    except requests.exceptions.RequestException as error:
+        raise ClusterError(f"The cluster at {address} does not answer: {error}") from error
+    except RuntimeError as error:
+        raise _from_answer(address, job_id, str(error)) from error
+
+
+def submit_with_patience(client: "JobSubmissionClient", prefix: str, **request: Any) -> str:
+    """Submit under the first free number of a prefix.
+
+    The job agent of a cluster that has just started may not be ready; it is waited for.
+    """
+    attempts = Retrying(
+        stop=stop_after_delay(AGENT_LIMIT_S),
+        wait=wait_exponential(multiplier=0.2, max=2),
+        retry=retry_if_exception(lambda error: "No available agent" in str(error)),
+        reraise=True,
+    )
+    number = 1
+    while True:
+        job_id = f"{prefix}.{number:02d}"
+        try:
+            return str(attempts(client.submit_job, submission_id=job_id, **request))
+        except RuntimeError as error:
+            if "already exists" not in str(error):
+                raise
+        taken = {job.submission_id for job in client.list_jobs()}
+        number += 1
+        while f"{prefix}.{number:02d}" in taken:
+            number += 1
+
+
+@contextmanager
+def _own_address() -> Iterator[None]:
+    """Hide the variables by which Ray would replace the address that was chosen."""
+    hidden = {name: os.environ.pop(name) for name in OVERRIDES if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _refused(address: str, answer: str) -> str:
+    if answer.startswith("Authentication required"):
+        return (
+            f"The cluster at {address} asks for a token and none was found. Set RAY_AUTH_TOKEN or "
+            "RAY_AUTH_TOKEN_PATH"
+        )
+    return (
+        f"The cluster at {address} does not accept the token. Set RAY_AUTH_TOKEN or "
+        "RAY_AUTH_TOKEN_PATH to the token of this cluster"
+    )
+
+
+def _from_answer(address: str, job_id: str | None, answer: str) -> Exception:
+    if job_id is not None and ("404" in answer or "does not exist" in answer):
+        return NotFoundError(f"The cluster at {address} knows no job {job_id}. See `thaw list`")
+    lines = [line.strip() for line in answer.splitlines() if line.strip(" .")]
+    return ClusterError(f"The cluster at {address} refused: {lines[-1] if lines else 'no reason'}")
