@@ -1,0 +1,95 @@
+"""Run a function on real gloo ranks, one process each, with every wait bounded."""
+
+import faulthandler
+import multiprocessing
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+# Ranks are forked from a server that has the slow imports behind it and has run no torch operation.
+FORKSERVER = multiprocessing.get_context("forkserver")
+PRELOADED = ["torch", "deepspeed", "transformers", "trainers.finetune"]
+
+
+def on_ranks(
+    world_size: int, function: Callable[..., Any], *arguments: Any, seconds: float = 150
+) -> list[Any]:
+    """Call `function(rank, world_size, *arguments)` on every rank; returns the results by rank.
+
+    The process group is there when the function is called. A rank that raises or hangs fails the
+    test with its own words; a hang leaves the stacks of all threads on stderr.
+    """
+    FORKSERVER.set_forkserver_preload(PRELOADED)
+    with tempfile.TemporaryDirectory() as folder:
+        store = f"file://{Path(folder) / 'store'}"
+        pipes, processes = [], []
+        for rank in range(world_size):
+            ours, theirs = FORKSERVER.Pipe(duplex=False)
+            process = FORKSERVER.Process(
+                target=_run_rank,
+                args=(theirs, function, rank, world_size, store, seconds, arguments),
+            )
+            process.start()
+            theirs.close()
+            pipes.append(ours)
+            processes.append(process)
+        try:
+            return _collect(pipes, seconds)
+        finally:
+            for process in processes:
+                process.join(timeout=10)
+                if process.is_alive():
+                    process.kill()
+                    process.join()
+
+
+def _collect(pipes: list[Connection], seconds: float) -> list[Any]:
+    results: dict[int, Any] = {}
+    failures: list[str] = []
+    waiting = {pipe: rank for rank, pipe in enumerate(pipes)}
+    while waiting and not failures:
+        ready = wait(list(waiting), timeout=seconds + 30)
+        assert ready, f"ranks {sorted(waiting.values())} did not answer in {seconds + 30} s"
+        for pipe in ready:
+            rank = waiting.pop(pipe)  # type: ignore[index]
+            try:
+                ok, value = pipe.recv()  # type: ignore[union-attr]
+            except EOFError:
+                ok, value = False, "ended without an answer"
+            if ok:
+                results[rank] = value
+            else:
+                failures.append(f"rank {rank}: {value}")
+    assert not failures, "\n".join(failures)
+    return [results[rank] for rank in range(len(pipes))]
+
+
+def _run_rank(
+    pipe: Connection,
+    function: Callable[..., Any],
+    rank: int,
+    world_size: int,
+    store: str,
+    seconds: float,
+    arguments: tuple[Any, ...],
+) -> None:
+    faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size))
+    import torch
+    import torch.distributed as dist
+
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=world_size)
+    try:
+        answer = (True, function(rank, world_size, *arguments))
+    except BaseException:
+        answer = (False, traceback.format_exc())
+    pipe.send(answer)
+    pipe.close()
+    # pyarrow and deepspeed sometimes abort at interpreter exit, after all work is done.
+    os._exit(0)

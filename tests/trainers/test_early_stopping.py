@@ -1,0 +1,60 @@
+"""Best evaluation and patience."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs.run_sections import EarlyStopping
+from trainers.early_stopping import Best, lower_is_better, should_stop, update_best
+
+
+def _follow(values: list[float], asked: EarlyStopping) -> list[Best]:
+    history = [Best()]
+    for step, value in enumerate(values, start=1):
+        history.append(update_best(history[-1], value, step, asked.metric, asked))
+    return history[1:]
+
+
+def test_loss_falls_and_accuracy_rises() -> None:
+    assert lower_is_better("loss")
+    assert not lower_is_better("macro_f1")
+    assert lower_is_better("accuracy", "min")
+    assert not lower_is_better("loss", "max")
+
+
+def test_patience_counts_evaluations_in_a_row() -> None:
+    asked = EarlyStopping(metric="loss", patience=2)
+    history = _follow([1.0, 0.8, 0.9, 0.7, 0.7, 0.75], asked)
+    assert [best.stale for best in history] == [0, 0, 1, 0, 1, 2]
+    assert [should_stop(best, asked) for best in history] == [False] * 5 + [True]
+    assert history[-1] == Best(value=0.7, step=4, stale=2)
+
+
+def test_min_delta_is_the_smallest_gain_that_counts() -> None:
+    asked = EarlyStopping(metric="accuracy", patience=9, min_delta=0.1)
+    assert [b.step for b in _follow([0.5, 0.55, 0.59, 0.61, 0.7], asked)] == [1, 1, 1, 4, 4]
+
+
+def test_nan_is_never_the_best() -> None:
+    asked = EarlyStopping(metric="loss", patience=9)
+    history = _follow([float("nan"), 2.0, float("nan")], asked)
+    assert [b.value for b in history] == [None, 2.0, 2.0]
+    assert [b.stale for b in history] == [1, 0, 1]
+
+
+def test_without_early_stopping_any_gain_counts_and_nothing_stops() -> None:
+    best = update_best(Best(), 0.5, 1, "accuracy", None)
+    better = update_best(best, 0.5001, 2, "accuracy", None)
+    assert (best.step, better.step) == (1, 2)
+    assert not should_stop(Best(stale=100), None)
+    assert better.is_at(2)
+    assert not Best().is_at(0)
+
+
+@pytest.mark.parametrize("metric", ["loss", "accuracy"])
+@given(values=st.lists(st.floats(0, 1, allow_nan=False), min_size=1, max_size=20))
+def test_the_best_is_the_first_extreme(metric: str, values: list[float]) -> None:
+    best = _follow(values, EarlyStopping(metric=metric, patience=100))[-1]
+    extreme = min(values) if metric == "loss" else max(values)
+    assert (best.value, best.step) == (extreme, values.index(extreme) + 1)
+    assert best.stale == len(values) - best.step

@@ -1,0 +1,53 @@
+"""Know the best evaluation and when to stop; pure, so that every rank that sees the same metrics agrees."""
+
+import math
+from dataclasses import dataclass, replace
+
+from configs.run_sections import EarlyStopping
+
+
+@dataclass(frozen=True)
+class Best:
+    """What the evaluations so far have shown; kept in every checkpoint, so patience survives a resume."""
+
+    value: float | None = None
+    """Best value of the metric; None before the first evaluation."""
+    step: int = 0
+    """Optimizer steps done at the best evaluation."""
+    stale: int = 0
+    """Evaluations in a row without improvement."""
+
+    def is_at(self, step: int) -> bool:
+        """Say whether the best evaluation so far is that of a step."""
+        return self.value is not None and self.step == step
+
+
+def lower_is_better(metric: str, mode: str = "auto") -> bool:
+    """Say whether a metric improves by falling."""
+    if mode != "auto":
+        return mode == "min"
+    return metric == "loss"
+
+
+def update_best(
+    best: Best, value: float, step: int, metric: str, asked: EarlyStopping | None
+) -> Best:
+    """Take one more evaluation into account.
+
+    A value that is not a number never becomes the best. `asked` gives min_delta and mode; without
+    early stopping any improvement counts.
+    """
+    mode, min_delta = (asked.mode, asked.min_delta) if asked is not None else ("auto", 0.0)
+    if math.isnan(value):
+        return replace(best, stale=best.stale + 1)
+    if best.value is None:
+        return Best(value, step, 0)
+    gain = best.value - value if lower_is_better(metric, mode) else value - best.value
+    if gain > min_delta:
+        return Best(value, step, 0)
+    return replace(best, stale=best.stale + 1)
+
+
+def should_stop(best: Best, asked: EarlyStopping | None) -> bool:
+    """Say whether patience is used up."""
+    return asked is not None and best.stale >= asked.patience

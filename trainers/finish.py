@@ -1,0 +1,172 @@
+"""End a run: evaluate with the best weights, export them as a Hugging Face folder, prove the folder."""
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from deepspeed.utils import safe_get_full_fp32_param
+
+from configs.errors import TrainingError
+from configs.records import Ended, Exported
+from trainers import storage
+from trainers.data.store import open_split
+from trainers.engine import gathered
+from trainers.evaluation import evaluate_and_report, evaluate_split
+from trainers.export import check_export, save_export
+from trainers.session import Session
+
+FOLDER = "export"
+CHECKED_ROWS = 4
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def finish(session: Session) -> Ended:
+    """Evaluate the test split with the best weights and export them. Collective: every rank calls this.
+
+    Raises TrainingError when the exported folder, loaded again, does not give the live model's logits.
+    """
+    step = session.load_best()
+    splits = session.manifest.splits
+    evaluation = None
+    if "test" in splits:
+        evaluation = evaluate_and_report(session, "test")
+    elif "validation" in splits:
+        evaluation = evaluate_split(session, "validation")
+    metrics = evaluation.metrics if evaluation is not None else {}
+    export_model(session, storage.join(session.place.run_dir, FOLDER), step, metrics)
+    if session.tracker is not None:
+        session.tracker.hparams(metrics)
+    split = "test" if "test" in splits else "validation"
+    reached = ", ".join(f"{name} {metrics[name]:.4f}" for name in metrics if name != "loss")
+    return Ended(
+        time=time.time(),
+        state="succeeded",
+        exit_code=0,
+        error=None,
+        message=f"{split} {reached}" if reached else f"trained {step} steps",
+        step=step,
+        metrics=metrics,
+        rows=evaluation.rows if evaluation is not None else 0,
+    )
+
+
+def export_model(session: Session, address: str, step: int, metrics: dict[str, float]) -> Exported:
+    """Write the live weights as a Hugging Face folder and prove it. Collective: every rank calls this.
+
+    The folder appears at `address` only after it has been loaded again and given the same logits;
+    an older one there is replaced.
+    """
+    state = gather_weights(session)
+    inputs, logits = _live_logits(session)
+    # Every rank hashes, before rank 0 goes off alone.
+    unchanged = session.frozen_unchanged()
+    problem: list[Exception | None] = [None]
+    difference = [0.0]
+    if session.leads:
+        try:
+            difference = [_write_and_check(session, address, state, inputs, logits, metrics)]
+        except TrainingError as error:
+            problem = [error]
+    dist.broadcast_object_list(problem, src=0)
+    dist.broadcast_object_list(difference, src=0)
+    if problem[0] is not None:
+        raise problem[0]
+    record = Exported(
+        time=time.time(),
+        path=address,
+        step=step,
+        max_difference=difference[0],
+        frozen_unchanged=unchanged,
+    )
+    session.report(record)
+    if not unchanged:
+        raise TrainingError(
+            "a frozen weight changed during training, which must never be. Report this as a defect"
+        )
+    return record
+
+
+def gather_weights(session: Session) -> dict[str, torch.Tensor]:
+    """Collect whole weights on rank 0, in fp32 where the run has them. Collective: every rank calls this.
+
+    Other ranks get an empty dict. Under ZeRO-3 one parameter at a time is whole.
+    """
+    stage, leads = session.engine.stage, session.leads
+    dtype = DTYPES[session.recipe.model.dtype or "float32"]
+    state = {}
+    half = session.recipe.precision != "fp32"
+    for name, parameter in session.model.named_parameters(remove_duplicate=False):
+        if half and parameter.requires_grad:
+            whole = safe_get_full_fp32_param(parameter)
+            if leads:
+                state[name] = whole.detach().to("cpu", dtype)
+            continue
+        with gathered(stage, parameter):
+            if leads:
+                state[name] = parameter.detach().to("cpu", dtype, copy=True)
+    if leads:
+        persistent = session.model.state_dict().keys() - state.keys()
+        buffers = dict(session.model.named_buffers())
+        state |= {n: buffers[n].detach().cpu().clone() for n in persistent if n in buffers}
+    return state
+
+
+def _live_logits(session: Session) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Feed the same few rows to the live model on every rank, which ZeRO-3 needs."""
+    name = next(s for s in ("test", "validation", "train") if s in session.manifest.splits)
+    split = open_split(session.place.data_dir, session.manifest, name)
+    rows = split.read(np.arange(min(CHECKED_ROWS, split.info.rows)))
+    inputs, _ = session.task.collate(session.manifest, session.recipe.batch.pad_to_multiple_of)(rows)
+    engine = session.engine.handle
+    engine.eval()
+    with torch.no_grad():
+        outputs: Any = engine(**{key: value.to(engine.device) for key, value in inputs.items()})
+    engine.train()
+    return inputs, outputs.logits.detach().float().cpu()
+
+
+def _write_and_check(
+    session: Session,
+    address: str,
+    state: dict[str, torch.Tensor],
+    inputs: dict[str, torch.Tensor],
+    logits: torch.Tensor,
+    metrics: dict[str, float],
+) -> float:
+    local = storage.local_path(address)
+    parent = local.parent if local is not None else None
+    if parent is not None:
+        parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=".export-") as temporary:
+        folder = Path(temporary) / FOLDER
+        save_export(
+            folder,
+            state,
+            session.model,
+            session.tokenizer(),
+            session.recipe,
+            session.manifest,
+            metrics,
+        )
+        difference = check_export(folder, inputs, logits)
+        # Half precision rounds each of some hundred operations to 8 bits of mantissa; fp32 is exact.
+        exact = session.recipe.precision == "fp32" and session.recipe.model.dtype in (None, "float32")
+        allowed = (1e-5 if exact else 5e-2) * max(1.0, logits.abs().max().item())
+        if not difference <= allowed:
+            raise TrainingError(
+                f"the exported model's logits differ from the live model's by {difference:.2g}. "
+                "The commits of the run are whole: report this as a defect"
+            )
+        if local is not None:
+            storage.delete(address)
+            shutil.move(folder, local)
+        else:
+            for path in sorted(folder.rglob("*")):
+                if path.is_file():
+                    storage.upload(path, storage.join(address, str(path.relative_to(folder))))
+    return difference

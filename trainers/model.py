@@ -1,0 +1,55 @@
+"""Build the model of a recipe the same on every rank, and mark what learns; weights of a commit come later."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from configs.schema import Recipe
+from trainers.engine import deepspeed_config, gathered, running_stage
+from trainers.seeds import derive_seed
+from trainers.strategy.freezing import choose_trainable, mark_trainable
+from trainers.tasks import task_module
+
+
+def load_model(recipe: Recipe, label_names: tuple[str, ...], world_size: int) -> Any:
+    """Load the base model, draw its new parameters, mark what learns. Collective: every rank calls this.
+
+    Under ZeRO-3 each rank keeps only its slice of the weights while they load.
+    """
+    stage = running_stage(recipe)
+    alive = _announce_zero3(recipe, world_size) if stage == 3 else None
+    task = task_module(recipe.task)
+    model, head, new = task.build_model(recipe.model, recipe.task, label_names)
+    # transformers asks whether ZeRO-3 is on through a weak reference to this object.
+    model._zero3_announcement = alive
+    draw_new_parameters(model, new, stage, recipe.seed)
+    mark_trainable(model, choose_trainable(model, recipe.freezing, head))
+    if recipe.activation_checkpointing:
+        # The re-entrant kind kills the gradients above a frozen prefix (transformers#21381).
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    return model
+
+
+def draw_new_parameters(model: nn.Module, new: frozenset[str], stage: int, seed: int) -> None:
+    """Draw the new parameters anew, each from its own seed. Collective: every rank calls this.
+
+    What transformers drew depends on what else the process drew before, and under ZeRO-3 on the rank.
+    Matrices are normal with the model's initializer_range, biases 0, other vectors 1.
+    """
+    std = float(getattr(model.config, "initializer_range", None) or 0.02)
+    for name, parameter in model.named_parameters():
+        if name not in new:
+            continue
+        with gathered(stage, parameter, write=True), torch.no_grad():
+            if parameter.dim() >= 2:
+                source = torch.Generator().manual_seed(derive_seed(seed, "new", name))
+                parameter.copy_(torch.randn(parameter.shape, generator=source) * std)
+            else:
+                parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+
+
+def _announce_zero3(recipe: Recipe, world_size: int) -> Any:
+    from transformers.integrations import HfDeepSpeedConfig
+
+    return HfDeepSpeedConfig(deepspeed_config(recipe, world_size, num_trainable=2**31))

@@ -1,0 +1,177 @@
+"""Read and write one rank's share of the training state, parameter by parameter, in full precision.
+
+A share is a flat stretch of a parameter: all of it on ZeRO-0, what the rank's partition cuts out of it
+on ZeRO-1 and -2, an even slice on ZeRO-3. How shares become files stands in checkpoint.py.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from deepspeed.utils import (
+    safe_get_local_fp32_param,
+    safe_get_local_optimizer_state,
+    safe_set_local_fp32_param,
+    safe_set_local_optimizer_state,
+)
+from torch import nn
+
+from trainers.engine import Engine, gathered, set_learning_rate
+
+WEIGHT = "weight"
+
+# Reads one stretch of one parameter's state: (name, what, offset, number of elements) -> (elements,)
+ReadStretch = Callable[[str, str, int, int], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A flat stretch of one parameter's weight or of one of its optimizer moments."""
+
+    name: str
+    what: str
+    """`weight`, or a key of the optimizer's state such as `exp_avg`."""
+    offset: int
+    """First element in the flattened parameter."""
+    values: torch.Tensor
+    """The elements, fp32, on the CPU: a copy."""
+
+
+def moment_keys(engine: Engine) -> tuple[str, ...]:
+    """Name the optimizer's moments per parameter."""
+    if isinstance(engine.optimizer, torch.optim.SGD):
+        has_momentum = engine.optimizer.param_groups[0]["momentum"] > 0
+        return ("momentum_buffer",) if has_momentum else ()
+    return ("exp_avg", "exp_avg_sq")
+
+
+def local_pieces(engine: Engine, rank: int, world_size: int) -> Iterator[Piece]:
+    """Copy out what this rank owns of every trainable parameter; moves no bytes between ranks.
+
+    On ZeRO-0 every rank holds everything, so the ranks take turns.
+    """
+    learning = [(n, p) for n, p in engine.model.named_parameters() if p.requires_grad]
+    for index, (name, parameter) in enumerate(learning):
+        if engine.stage == 0 and index % world_size != rank:
+            continue
+        stretch = _local_stretch(engine, parameter, rank)
+        if stretch is None:
+            continue
+        offset, count = stretch
+        for what in (WEIGHT, *moment_keys(engine)):
+            values = _local_values(engine, parameter, what).flatten()[:count]
+            yield Piece(name, what, offset, values.detach().float().cpu().clone())
+
+
+def frozen_pieces(engine: Engine, rank: int, world_size: int) -> Iterator[Piece]:
+    """Copy out this rank's share of the frozen weights, in the type they have."""
+    frozen = [(n, p) for n, p in engine.model.named_parameters() if not p.requires_grad]
+    for index, (name, parameter) in enumerate(frozen):
+        if engine.stage == 3:
+            size = parameter.ds_tensor.numel()
+            count = min(size, parameter.ds_numel - size * rank)
+            if count > 0:
+                values = parameter.ds_tensor.detach()[:count].cpu().clone()
+                yield Piece(name, WEIGHT, size * rank, values)
+        elif index % world_size == rank:
+            yield Piece(name, WEIGHT, 0, parameter.detach().flatten().cpu().clone())
+
+
+def restore_state(engine: Engine, read: ReadStretch, rank: int, optimizer_steps: int) -> None:
+    """Put saved fp32 weights and moments into a primed engine; each rank reads only its share."""
+    for name, parameter in engine.model.named_parameters():
+        stretch = _local_stretch(engine, parameter, rank) if parameter.requires_grad else None
+        if stretch is None:
+            continue
+        offset, count = stretch
+        whats = moment_keys(engine) if engine.stage == 0 else (WEIGHT, *moment_keys(engine))
+        for what in whats:
+            _set_local_values(engine, parameter, what, read(name, what, offset, count))
+    for state in engine.optimizer.state.values():
+        if "step" in state:
+            state["step"].fill_(float(optimizer_steps))
+
+
+def restore_weights(
+    engine: Engine, read: ReadStretch, rank: int, trainable: dict[str, int]
+) -> None:
+    """Put saved weights, and nothing else, into a live engine. Collective: every rank calls this.
+
+    `trainable` gives the number of elements of each saved parameter.
+    """
+    write_model_weights(engine.model, read, engine.stage, rank, trainable)
+    if engine.stage:
+        for name, parameter in engine.model.named_parameters():
+            stretch = _local_stretch(engine, parameter, rank) if name in trainable else None
+            if stretch is not None:
+                _set_local_values(engine, parameter, WEIGHT, read(name, WEIGHT, *stretch))
+
+
+def write_model_weights(
+    model: nn.Module, read: ReadStretch, stage: int, rank: int, sizes: dict[str, int]
+) -> None:
+    """Write whole weights into the model's own parameters. Collective: every rank calls this."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in sizes:
+                with gathered(stage, parameter, write=True):
+                    if stage != 3 or rank == 0:
+                        whole = read(name, WEIGHT, 0, sizes[name])
+                        parameter.copy_(whole.view_as(parameter))
+
+
+def prime(engine: Engine, feed: Callable[[], torch.Tensor]) -> None:
+    """Make the optimizer's state exist without moving a weight. Collective: every rank calls this.
+
+    Runs one optimizer step with learning rate 0 on a loss times 0; `feed` runs a forward pass and
+    returns a loss.
+    """
+    rates = [group["lr"] for group in engine.optimizer.param_groups]
+    set_learning_rate(engine, 0.0)
+    for _ in range(engine.num_microbatches):
+        engine.handle.backward(feed() * 0.0)
+        engine.handle.step()
+    for group, rate in zip(engine.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+
+
+def _local_stretch(engine: Engine, parameter: nn.Parameter, rank: int) -> tuple[int, int] | None:
+    """Say which elements of a parameter this rank owns: (offset, count), None for none."""
+    if engine.stage == 0:
+        return 0, parameter.numel()
+    if engine.stage == 3:
+        size = parameter.ds_tensor.numel()
+        offset = size * rank
+        count = min(size, parameter.ds_numel - offset)
+        return (offset, count) if count > 0 else None
+    mapping = parameter._hp_mapping
+    if mapping is None:
+        return None
+    return mapping.lp_fragment_address.start, mapping.lp_fragment_address.numel
+
+
+def _local_values(engine: Engine, parameter: nn.Parameter, what: str) -> torch.Tensor:
+    if engine.stage == 0:
+        return parameter if what == WEIGHT else engine.optimizer.state[parameter][what]
+    if engine.stage == 3:
+        if what == WEIGHT:
+            return safe_get_local_fp32_param(parameter)
+        return safe_get_local_optimizer_state(parameter, what)
+    fragment: torch.Tensor = parameter._hp_mapping.get_hp_fragment(None if what == WEIGHT else what)
+    return fragment
+
+
+def _set_local_values(
+    engine: Engine, parameter: nn.Parameter, what: str, values: torch.Tensor
+) -> None:
+    with torch.no_grad():
+        if engine.stage != 3:
+            target = _local_values(engine, parameter, what)
+            target.copy_(values.view_as(target))
+            return
+        # ZeRO-3 slices are padded to equal size on all ranks.
+        padded = nn.functional.pad(values, (0, parameter.ds_tensor.numel() - values.numel()))
+        if what == WEIGHT:
+            safe_set_local_fp32_param(parameter, padded)
+        else:
+            safe_set_local_optimizer_state(parameter, padded, what)

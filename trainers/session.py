@@ -1,0 +1,230 @@
+"""Hold one rank's live run: model, engine, cursor; open it fresh or from a commit, and commit it.
+
+The loop that moves it forward stands in finetune.py.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from configs.errors import CheckpointError
+from configs.records import Committed, Note, Record
+from configs.schema import Recipe
+from trainers import checkpoint, partitions
+from trainers.checkpoint import Cursor, Reader
+from trainers.data.store import load_manifest, open_split
+from trainers.engine import build_engine, running_stage, start_distributed
+from trainers.model import load_model
+from trainers.place import Place
+from trainers.strategy.freezing import count_elements, frozen_hashes
+from trainers.tasks import task_module
+from trainers.tracking import Tracker
+
+Report = Callable[[Record], None]
+
+
+class Session:
+    """One rank's live run."""
+
+    def __init__(self, recipe: Recipe, place: Place, report: Report) -> None:
+        """Open the run, from its newest good commit where there is one.
+
+        Collective: every rank constructs it. `report` gets each record on rank 0, besides the files of
+        the run directory. Raises CheckpointError when there are commits and none can be trusted.
+        """
+        start_distributed(place.device)
+        self.recipe = recipe
+        self.place = place
+        self.task = task_module(recipe.task)
+        self.manifest = load_manifest(place.data_dir)
+        self.newest, problems = checkpoint.find_good_commit(
+            place.run_dir, place.rank, place.world_size
+        )
+        if self.newest is None and problems:
+            raise CheckpointError(
+                f"no commit of {place.run_dir} can be loaded: {problems[0]}. Start a new run"
+            )
+        saved = self._read_newest()
+        self.cursor = saved.cursor if saved is not None else Cursor()
+        self._frozen = saved.frozen if saved is not None else None
+        self._tokenizer: Any = None
+        self._outside = report
+        self.tracker = (
+            Tracker(place.run_dir, recipe, resumed_from_step=self.cursor.step)
+            if place.rank == 0
+            else None
+        )
+        for problem in problems:
+            self.note(f"{problem}. The commit before it is used", level="warning")
+        self._open(saved)
+        self._base_hashes = frozen_hashes(self.model)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this rank speaks for all."""
+        return self.place.rank == 0
+
+    def report(self, record: Record) -> None:
+        """Write a record down, once for all ranks."""
+        if self.tracker is not None:
+            self.tracker.report(record)
+            self._outside(record)
+
+    def note(self, text: str, level: Literal["info", "warning"] = "info") -> None:
+        """Report one sentence for a person."""
+        self.report(Note(time=time.time(), level=level, text=text))
+
+    def tokenizer(self) -> Any:
+        """Load the tokenizer at first use; training itself needs none."""
+        if self._tokenizer is None:
+            self._tokenizer = self.task.load_tokenizer(self.recipe.model)
+        return self._tokenizer
+
+    def advance(self, **changes: object) -> None:
+        """Move the cursor."""
+        self.cursor = self.cursor.model_copy(update=changes)
+
+    def commit(self) -> None:
+        """Write a commit of what is. Collective: every rank calls this."""
+        started = time.monotonic()
+        place = self.place
+        name = checkpoint.checkpoint_name(self.cursor.step, place.attempt)
+        if self.cursor.best.is_at(self.cursor.step):
+            self.advance(best_checkpoint=name)
+        if self._frozen is None and any(not p.requires_grad for p in self.model.parameters()):
+            self._frozen = self._commit_frozen()
+        pieces = partitions.local_pieces(self.engine, place.rank, place.world_size)
+        manifest = checkpoint.commit(
+            place.run_dir, name, pieces, self._manifest(learning=True), place.rank
+        )
+        self.newest = name
+        if self.leads:
+            checkpoint.delete_old_commits(
+                place.run_dir, self.recipe.checkpoint.keep_last, self.cursor.best_checkpoint
+            )
+        self.report(
+            Committed(
+                time=time.time(),
+                step=self.cursor.step,
+                checkpoint=name,
+                seconds=time.monotonic() - started,
+                num_bytes=sum(file.num_bytes for file in manifest.files),
+            )
+        )
+
+    def is_committed(self) -> bool:
+        """Say whether the newest commit is of the step that training stands at."""
+        return self.newest is not None and checkpoint.step_of(self.newest) == self.cursor.step
+
+    def load_best(self) -> int:
+        """Put the weights that are to be exported into the live engine; returns their step.
+
+        Collective: every rank calls this.
+        """
+        name = self.cursor.best_checkpoint
+        if name is None or self.cursor.best.is_at(self.cursor.step):
+            return self.cursor.step
+        manifest = checkpoint.read_manifest(self.place.run_dir, name)
+        reader = Reader(self.place.run_dir, name, manifest)
+        partitions.restore_weights(self.engine, reader.read, self.place.rank, manifest.parameters)
+        return manifest.cursor.step
+
+    def frozen_unchanged(self) -> bool:
+        """Say whether every frozen tensor still has the bits it began with. Collective."""
+        same = frozen_hashes(self.model) == self._base_hashes
+        flag = torch.tensor([int(same)], device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.all_reduce(flag, op=dist.ReduceOp.MIN)
+        return bool(flag.item())
+
+    def close(self) -> None:
+        """Let go of files; the process group stays."""
+        if self.tracker is not None:
+            self.tracker.close()
+
+    def _open(self, saved: checkpoint.Manifest | None) -> None:
+        """Build model and engine, with the weights and moments of a commit where there is one."""
+        recipe, place = self.recipe, self.place
+        self.model = load_model(recipe, self.manifest.label_names, place.world_size)
+        readers = {}
+        if saved is not None:
+            assert self.newest is not None
+            for name in filter(None, (self.newest, saved.frozen)):
+                manifest = checkpoint.read_manifest(place.run_dir, name)
+                readers[name] = Reader(place.run_dir, name, manifest)
+                partitions.write_model_weights(
+                    self.model,
+                    readers[name].read,
+                    running_stage(recipe),
+                    place.rank,
+                    manifest.parameters,
+                )
+        self.engine = build_engine(self.model, recipe, place)
+        self.engine.handle.train()
+        if saved is not None:
+            assert self.newest is not None
+            partitions.prime(self.engine, self._feed_once)
+            read = readers[self.newest].read
+            partitions.restore_state(self.engine, read, place.rank, saved.cursor.step)
+        if self.engine.stage != recipe.zero.stage:
+            self.note("half precision runs ZeRO stage 0 as stage 1: same numbers, less memory")
+
+    def _read_newest(self) -> checkpoint.Manifest | None:
+        """Read the commit to go on from; refuses one whose numbers this recipe would not continue."""
+        if self.newest is None:
+            return None
+        saved = checkpoint.read_manifest(self.place.run_dir, self.newest)
+        now = _arithmetic(self.recipe)
+        changed = [key for key in now if saved.arithmetic.get(key) != now[key]]
+        if saved.data_fingerprint != self.manifest.fingerprint:
+            changed.append("data")
+        if changed:
+            raise CheckpointError(
+                f"commit {self.newest} was made with other values of {', '.join(changed)}. "
+                "Resume with the run's own recipe, or start a new run"
+            )
+        return saved
+
+    def _commit_frozen(self) -> str:
+        """Write the frozen weights, once for the whole run."""
+        place = self.place
+        name = f"frozen.a{place.attempt:02d}"
+        pieces = partitions.frozen_pieces(self.engine, place.rank, place.world_size)
+        checkpoint.commit(place.run_dir, name, pieces, self._manifest(learning=False), place.rank)
+        return name
+
+    def _manifest(self, *, learning: bool) -> checkpoint.Manifest:
+        named = self.model.named_parameters()
+        return checkpoint.Manifest(
+            cursor=self.cursor,
+            data_fingerprint=self.manifest.fingerprint,
+            arithmetic=_arithmetic(self.recipe),
+            parameters={n: count_elements(p) for n, p in named if p.requires_grad == learning},
+            frozen=self._frozen if learning else None,
+            files=(),
+        )
+
+    def _feed_once(self) -> torch.Tensor:
+        split = open_split(self.place.data_dir, self.manifest, "train")
+        collate = self.task.collate(self.manifest, self.recipe.batch.pad_to_multiple_of)
+        inputs, labels = collate(split.read(np.array([0])))
+        device = self.engine.handle.device
+        outputs = self.engine.handle(**{name: t.to(device) for name, t in inputs.items()})
+        return self.task.summed_loss(outputs, labels.to(device))
+
+
+def _arithmetic(recipe: Recipe) -> dict[str, Any]:
+    """Name what fixes the order of rows and the numbers; ranks, ZeRO stage and storage do not."""
+    return {
+        "seed": recipe.seed,
+        "batch.lanes": recipe.batch.lanes,
+        "batch.microbatch_size": recipe.batch.microbatch_size,
+        "optimizer": recipe.optimizer.model_dump(mode="json"),
+        "schedule": recipe.schedule.model_dump(mode="json"),
+        "freezing": recipe.freezing.model_dump(mode="json"),
+        "precision": recipe.precision,
+        "model": recipe.model.model_dump(mode="json", include={"path", "revision", "dropout"}),
+    }
