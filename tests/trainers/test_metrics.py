@@ -1,0 +1,123 @@
+"""Scores against scikit-learn, and the same bits however the rows are divided over ranks."""
+
+import pickle
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+
+from trainers.metrics import METRIC_NAMES, NUM_THRESHOLDS, Scored, Scores, score
+
+NAMES = tuple(f"label-{i}" for i in range(7))
+
+
+def made_rows(rows: int = 211) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and labels; label 5 has no rows and label 6 is never predicted."""
+    source = torch.Generator().manual_seed(3)
+    labels = torch.randint(0, 7, (rows,), generator=source)
+    labels[labels == 5] = 6
+    logits = torch.randn(rows, 7, generator=source)
+    logits[torch.arange(rows), labels] += 1.0
+    logits[:, 6] = -50.0
+    return logits, labels
+
+
+def scored(logits: torch.Tensor, labels: torch.Tensor, batch: int) -> Scored:
+    scores = Scores(NAMES, "cpu")
+    for start in range(0, len(labels), batch):
+        rows = slice(start, start + batch)
+        scores.update(SimpleNamespace(logits=logits[rows]), labels[rows])
+    return scores.compute()
+
+
+def test_metrics_are_those_of_scikit_learn() -> None:
+    logits, labels = made_rows()
+    found, predicted = scored(logits, labels, batch=10), logits.argmax(-1)
+    classes = list(range(7))
+    assert tuple(found.metrics) == METRIC_NAMES
+    assert found.metrics["accuracy"] == accuracy_score(labels, predicted)
+    for average in ("macro", "micro", "weighted"):
+        _, _, f1, _ = precision_recall_fscore_support(
+            labels, predicted, labels=classes, average=average, zero_division=0
+        )
+        assert found.metrics[f"{average}_f1"] == pytest.approx(f1, rel=1e-14)
+    per_class = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
+    assert found.metrics["macro_precision"] == pytest.approx(per_class[0].mean(), rel=1e-14)
+    assert found.metrics["macro_recall"] == pytest.approx(per_class[1].mean(), rel=1e-14)
+    for i, name in enumerate(NAMES):
+        expected = dict(
+            zip(("precision", "recall", "f1", "support"), (a[i] for a in per_class), strict=True)
+        )
+        assert found.per_class[name] == pytest.approx(expected, rel=1e-14)
+    assert np.array_equal(found.confusion, confusion_matrix(labels, predicted, labels=classes))
+
+
+def test_pr_counts_are_counted_at_each_threshold() -> None:
+    logits, labels = made_rows()
+    probabilities = logits.softmax(-1)
+    found = scored(logits, labels, batch=64).pr_counts
+    assert found.shape == (NUM_THRESHOLDS, 7, 2, 2)
+    for index in (0, 17, 50, 100):
+        reaches = probabilities >= torch.linspace(0, 1, NUM_THRESHOLDS)[index]
+        for name in range(7):
+            is_class = labels == name
+            assert found[index, name, 1, 1] == (reaches[:, name] & is_class).sum()
+            assert found[index, name, 0, 1] == (reaches[:, name] & ~is_class).sum()
+            assert found[index, name].sum() == len(labels)
+
+
+def test_rows_without_label_do_not_count() -> None:
+    logits, labels = made_rows(20)
+    padded = torch.cat([labels, torch.full((3,), -100)])
+    with_empty = torch.cat([logits, torch.zeros(3, 7)])
+    assert np.array_equal(
+        scored(with_empty, padded, batch=20).confusion, scored(logits, labels, 20).confusion
+    )
+    nothing = scored(torch.zeros(2, 7), torch.full((2,), -100), batch=1)
+    assert nothing.confusion.sum() == 0
+    assert set(nothing.metrics.values()) == {0.0}
+
+
+def test_logits_within_0_and_1_are_still_logits() -> None:
+    """torchmetrics alone would take such a batch for probabilities; its curves would differ."""
+    logits = torch.tensor([[0.1, 0.9, 0.2, 0.0, 0.0, 0.0, 0.0]])
+    counts = scored(logits, torch.tensor([1]), batch=1).pr_counts
+    probability = logits.softmax(-1)[0, 1].item()
+    reached = int(counts[:, 1, 1, 1].sum())
+    assert reached == int(probability * (NUM_THRESHOLDS - 1)) + 1
+
+
+def test_all_right_and_all_wrong() -> None:
+    curves = np.zeros((1, 2, 2, 2), np.int64)
+    right = score(("a", "b"), np.array([[3, 0], [0, 5]]), curves)
+    assert set(right.metrics.values()) == {1.0}
+    wrong = score(("a", "b"), np.array([[0, 3], [5, 0]]), curves)
+    assert set(wrong.metrics.values()) == {0.0}
+
+
+def run_rank(rank: int, folder: str, divided: list[tuple[int, int]]) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=len(divided)
+    )
+    logits, labels = made_rows()
+    rows = slice(*divided[rank])
+    found = scored(logits[rows], labels[rows], batch=9)
+    Path(folder, f"{rank}.pkl").write_bytes(pickle.dumps(found))
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("divided", [[(0, 37), (37, 211)], [(0, 211), (211, 211)]])
+def test_uneven_ranks_give_the_bits_of_one(tmp_path: Path, divided: list[tuple[int, int]]) -> None:
+    torch.multiprocessing.spawn(run_rank, (str(tmp_path), divided), nprocs=2)
+    alone = scored(*made_rows(), batch=50)
+    for rank in range(2):
+        found = pickle.loads((tmp_path / f"{rank}.pkl").read_bytes())
+        assert found.metrics == alone.metrics
+        assert found.per_class == alone.per_class
+        assert np.array_equal(found.confusion, alone.confusion)
+        assert np.array_equal(found.pr_counts, alone.pr_counts)
