@@ -1,0 +1,117 @@
+"""What a preparation is to do: sources, folders, fingerprint; how it is done stands elsewhere."""
+
+import uuid
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+
+from configs.schema import Recipe
+from trainers import storage
+from trainers.data.sources import Source, hash_source, list_sources, tokenizer_key
+from trainers.data.store import FROZEN, SplitName
+from trainers.tasks import TaskModule, task_module
+
+FORMAT_VERSION = 1
+"""Goes up with every change of code that makes other shards from the same input."""
+FOLDER = ".prepared"
+BUCKET_BYTES = 64 * 2**20
+COMPRESSED = 4
+"""Bytes that one byte of a compressed file is taken for."""
+MAX_BUCKETS = 256
+
+
+class Plan(BaseModel):
+    """Everything that the stages of one preparation must know."""
+
+    model_config = FROZEN
+    recipe: Recipe
+    input_columns: tuple[str, ...]
+    target_column: str
+    sources: tuple[Source, ...]
+    num_buckets: int
+    """Parts by leading bits of the row ids, a power of two that follows from the input's bytes."""
+    fingerprint: str
+    data_dir: str
+    """Address of the prepared set once it is published."""
+    work_dir: str
+    """Address of the folder for rows on their way, of this preparation alone."""
+    shard_dir: str
+    """Address where shards are written; renamed to data_dir in the end where it differs."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all source files."""
+        return sum(source.num_bytes for source in self.sources)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Input columns and target column."""
+        return (*self.input_columns, self.target_column)
+
+    @property
+    def shares(self) -> dict[SplitName, float]:
+        """Splits that take a share of the training rows."""
+        asked: dict[SplitName, object] = {
+            "validation": self.recipe.data.validation,
+            "test": self.recipe.data.test,
+        }
+        return {split: share for split, share in asked.items() if isinstance(share, float)}
+
+
+def plan_preparation(
+    recipe: Recipe,
+    storage_root: str,
+    *,
+    sources: Sequence[Source] | None = None,
+    tasks: TaskModule | None = None,
+) -> Plan:
+    """Plan the preparation of a recipe's data below `<storage_root>/.prepared`.
+
+    `sources` are those of `list_sources`, each through `hash_source`; None does that here, one file
+    after another. Raises DataError for a file or glob that finds nothing.
+    """
+    if sources is None:
+        sources = [hash_source(source) for source in list_sources(recipe.data)]
+    tasks = tasks or task_module(recipe.task)
+    fingerprint = _fingerprint(recipe, sources)
+    root = storage.join(storage_root, FOLDER)
+    data_dir = storage.join(root, fingerprint)
+    work_dir = storage.join(root, f"{fingerprint}.{uuid.uuid4().hex[:12]}.tmp")
+    # An object store cannot rename: there the manifest, written last, makes the set exist, and two
+    # preparations at once write the same bytes.
+    is_local = storage.local_path(storage_root) is not None
+    return Plan(
+        recipe=recipe,
+        input_columns=tasks.input_columns(recipe.task),
+        target_column=tasks.target_column(recipe.task),
+        sources=tuple(sources),
+        num_buckets=_num_buckets(sources),
+        fingerprint=fingerprint,
+        data_dir=data_dir,
+        work_dir=work_dir,
+        shard_dir=storage.join(work_dir, "set") if is_local else data_dir,
+    )
+
+
+def _fingerprint(recipe: Recipe, sources: Sequence[Source]) -> str:
+    """Hash what the prepared rows depend on; where the files lie and how they are called is not."""
+    data = recipe.data.model_dump(mode="json", exclude={"train", "validation", "test", "format"})
+    parts = [
+        f"format {FORMAT_VERSION}",
+        recipe.task.model_dump_json(),
+        repr(sorted(data.items())),
+        repr((recipe.data.validation, recipe.data.test)),
+        f"max_length {recipe.batch.max_length}",
+        tokenizer_key(recipe.model),
+        *sorted(f"{source.split} {source.format} {source.hash}" for source in sources),
+    ]
+    return storage.bytes_hash("\n".join(parts).encode())
+
+
+def _num_buckets(sources: Sequence[Source]) -> int:
+    num_bytes = 0
+    for source in sources:
+        compressed = source.format == "parquet" or source.address.endswith(".gz")
+        num_bytes += source.num_bytes * (COMPRESSED if compressed else 1)
+    wanted = -(-num_bytes // BUCKET_BYTES)
+    return min(MAX_BUCKETS, 1 << max(0, wanted - 1).bit_length())

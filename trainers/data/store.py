@@ -1,0 +1,249 @@
+"""A prepared set at rest: its manifest and its shards; who makes and who orders rows is elsewhere.
+
+Shards are Arrow IPC files (not streams: a stream cut at a batch reads fine with fewer rows) of one
+record batch each, read through memory maps. Their bytes are checked before they are used.
+"""
+
+import os
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from configs.errors import DataError, NotFoundError
+from trainers import storage
+
+MANIFEST = "manifest.json"
+ROW_ID = "row_id"
+MAX_OPEN_SHARDS = 64
+FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+
+class Shard(BaseModel):
+    """One Arrow file."""
+
+    model_config = FROZEN
+    file: str
+    rows: int
+    num_bytes: int
+    hash: str
+
+
+class SplitInfo(BaseModel):
+    """What one split holds."""
+
+    model_config = FROZEN
+    rows: int
+    id_sum: str
+    """Sum of the low 64 bits of the row ids mod 2^64, as `hex_sum` writes it."""
+    shards: tuple[Shard, ...]
+    lengths: dict[int, int]
+    """Rows by length in tokens."""
+    class_counts: tuple[int, ...]
+    """Rows of each label, in the order of the label names."""
+
+
+class CleaningReport(BaseModel):
+    """What became of the rows of the files: kept rows + duplicates + dropped = rows_in."""
+
+    model_config = FROZEN
+    rows_in: int
+    rows_in_by_split: dict[SplitName, int]
+    """Rows of the files given for each split; shares of the training rows count as train."""
+    duplicates: int
+    """Training rows dropped because one with the same inputs and target is kept."""
+    dropped: dict[str, int]
+    """Other rows dropped, by reason."""
+    conflicts: int
+    """Training rows kept although their inputs also have another target."""
+    examples: dict[str, tuple[str, ...]]
+    """Some of the rows by reason, `duplicates` and `conflicts` among the reasons."""
+
+
+class Manifest(BaseModel):
+    """Everything about a prepared set but its rows."""
+
+    model_config = FROZEN
+    version: Literal[1] = 1
+    fingerprint: str
+    """Hash of everything the prepared rows depend on."""
+    task_kind: str
+    label_names: tuple[str, ...]
+    splits: dict[SplitName, SplitInfo]
+    report: CleaningReport
+    max_length: int
+    """Most tokens of a row."""
+    pad_token_id: int
+
+
+def hex_sum(row_ids: np.ndarray[tuple[int], np.dtype[np.uint64]], start: str = "0") -> str:
+    """Add row ids to a sum mod 2^64 and give it as 16 hexadecimal digits."""
+    return f"{(int(start, 16) + int(row_ids.sum(dtype=np.uint64))) % 2**64:016x}"
+
+
+def load_manifest(data_dir: str) -> Manifest:
+    """Read the manifest of a prepared set; raises DataError when it is absent or damaged."""
+    address = storage.join(data_dir, MANIFEST)
+    try:
+        return Manifest.model_validate_json(storage.read_bytes(address))
+    except NotFoundError as error:
+        raise DataError(f"{data_dir} has no {MANIFEST}. Prepare the data first") from error
+    except ValidationError as error:
+        problem = error.errors()[0]["msg"]
+        raise DataError(f"{address} is damaged ({problem}). Prepare the data again") from error
+
+
+def write_shard(folder: str, file: str, table: pa.Table) -> Shard:
+    """Write a table as one shard, synced to the disk, and describe it."""
+    local = storage.local_path(folder)
+    if local is None:
+        with tempfile.TemporaryDirectory(prefix="thaw-") as temporary:
+            shard = write_shard(temporary, file, table)
+            storage.upload(Path(temporary, file), storage.join(folder, file))
+            return shard
+    batches = table.combine_chunks().to_batches()
+    assert len(batches) == 1, "a shard is one record batch"
+    with pa.OSFile(str(local / file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    storage.sync_file(local / file)
+    num_bytes = (local / file).stat().st_size
+    digest = storage.file_hash(local / file)
+    return Shard(file=file, rows=table.num_rows, num_bytes=num_bytes, hash=digest)
+
+
+def open_split(
+    data_dir: str,
+    manifest: Manifest,
+    name: SplitName,
+    *,
+    verify: bool = True,
+    cache_dir: Path | None = None,
+    fetch: Callable[[str, Path], None] = storage.download,
+) -> "Split":
+    """Open a split without touching its shards; raises DataError when the set has no such split.
+
+    A shard is checked when a row of it is first asked for: its size always, its hash with `verify`.
+    Shards that are not on a local path are fetched into `cache_dir` then.
+    """
+    if name not in manifest.splits:
+        known = ", ".join(manifest.splits)
+        raise DataError(f"the data has no {name} split, only {known}. Set data.{name}")
+    cache = cache_dir or Path(tempfile.gettempdir(), f"thaw-{os.getuid()}", manifest.fingerprint)
+    return Split(manifest.splits[name], _Shards(data_dir, verify, cache, fetch))
+
+
+class Split:
+    """Rows of one split by their numbers; may be read by several threads at once."""
+
+    def __init__(self, info: SplitInfo, shards: "_Shards") -> None:
+        self.info = info
+        self._shards = shards
+        self._ends = np.cumsum([shard.rows for shard in info.shards], dtype=np.int64)
+
+    def read(self, indices: np.ndarray[tuple[int], np.dtype[np.int64]]) -> pa.Table:
+        """Read rows by number, in the order asked for; one chunk per column."""
+        numbers = np.searchsorted(self._ends, indices, side="right")
+        order = np.argsort(numbers, kind="stable")
+        found, starts = np.unique(numbers[order], return_index=True)
+        parts = [
+            self._batch(int(number)).take(pa.array(indices[rows] - self._first(int(number))))
+            for number, rows in zip(found, np.split(order, starts[1:]), strict=True)
+        ]
+        if len(parts) == 1:
+            return pa.Table.from_batches(parts)
+        if not parts:
+            return pa.Table.from_batches([self._batch(0)]).slice(0, 0)
+        places = np.empty(len(order), np.int64)
+        places[order] = np.arange(len(order))
+        return pa.Table.from_batches(parts).combine_chunks().take(pa.array(places))
+
+    def lengths(self, start: int, stop: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+        """Give the lengths in tokens of the rows from `start` up to `stop`."""
+        parts = []
+        while start < stop:
+            number = int(np.searchsorted(self._ends, start, side="right"))
+            first, end = self._first(number), min(stop, int(self._ends[number]))
+            column = self._batch(number).column("length")
+            parts.append(column.slice(start - first, end - start).to_numpy())
+            start = end
+        if len(parts) == 1:
+            return np.asarray(parts[0], np.int32)
+        return np.concatenate(parts or [np.zeros(0, np.int32)])
+
+    def _first(self, number: int) -> int:
+        return int(self._ends[number - 1]) if number else 0
+
+    def _batch(self, number: int) -> pa.RecordBatch:
+        return self._shards.batch(self.info.shards[number])
+
+
+class _Shards:
+    """The shards of a folder that were used last; checked, and fetched where they are remote."""
+
+    def __init__(
+        self, data_dir: str, verify: bool, cache: Path, fetch: Callable[[str, Path], None]
+    ) -> None:
+        self._data_dir, self._verify, self._cache, self._fetch = data_dir, verify, cache, fetch
+        self._open: OrderedDict[str, pa.RecordBatch] = OrderedDict()
+        self._good: set[str] = set()
+        self._lock = threading.Lock()
+
+    def batch(self, shard: Shard) -> pa.RecordBatch:
+        """Give a shard's rows; raises DataError naming the file when it is absent or damaged."""
+        with self._lock:
+            if shard.file in self._open:
+                self._open.move_to_end(shard.file)
+                return self._open[shard.file]
+            batch = self._open[shard.file] = self._map(self._local(shard), shard)
+            if len(self._open) > MAX_OPEN_SHARDS:
+                self._open.popitem(last=False)
+            return batch
+
+    def _map(self, path: Path, shard: Shard) -> pa.RecordBatch:
+        # Size first: reading a map beyond the end of a cut file would kill the process.
+        problem = self._problem(path, shard)
+        if problem is None:
+            try:
+                reader = pa.ipc.open_file(pa.memory_map(str(path)))
+                batch = reader.get_batch(0)
+            except (pa.ArrowInvalid, OSError) as error:
+                problem = f"cannot be read ({error})"
+            else:
+                self._good.add(shard.file)
+                return batch
+        raise DataError(f"{path} {problem}. Delete {self._data_dir} and prepare the data again")
+
+    def _problem(self, path: Path, shard: Shard) -> str | None:
+        """Say what is wrong with a file, if anything is."""
+        if not path.is_file():
+            return "is missing"
+        num_bytes = path.stat().st_size
+        if num_bytes != shard.num_bytes:
+            return f"is damaged: {num_bytes} bytes where the manifest says {shard.num_bytes}"
+        unchecked = self._verify and shard.file not in self._good
+        if unchecked and storage.file_hash(path) != shard.hash:
+            return "is damaged: its bytes are not those that were prepared"
+        return None
+
+    def _local(self, shard: Shard) -> Path:
+        folder = storage.local_path(self._data_dir)
+        if folder is not None:
+            return folder / shard.file
+        path = self._cache / shard.file
+        if self._problem(path, shard) is not None:
+            address = storage.join(self._data_dir, shard.file)
+            try:
+                self._fetch(address, path)
+            except NotFoundError as error:
+                raise DataError(f"{address} is missing. Prepare the data again") from error
+        return path
