@@ -218,7 +218,10 @@ def _start_node(
 
 
 def _wait_until(ready: Callable[[], bool], processes: list[NodeProcess], temp_dir: Path) -> None:
-    """Ask with back-off until something is ready; raises ClusterError when a node died or time ran out."""
+    """Ask with back-off until something is ready.
+
+    Raises ClusterError when a node died or time ran out.
+    """
 
     def asked() -> bool:
         for index, process in enumerate(processes):
