@@ -157,8 +157,16 @@ def _local_values(engine: Engine, parameter: nn.Parameter, what: str) -> torch.T
         if what == WEIGHT:
             return safe_get_local_fp32_param(parameter)
         return safe_get_local_optimizer_state(parameter, what)
-    fragment: torch.Tensor = parameter._hp_mapping.get_hp_fragment(None if what == WEIGHT else what)
-    return fragment
+    mapping = parameter._hp_mapping
+    if what == WEIGHT:
+        fragment: torch.Tensor = mapping.get_hp_fragment()
+        return fragment
+    # DeepSpeed 0.19.8 links parameters to moments when the first group has stepped, so those of
+    # further groups stay unlinked; the optimizer keeps one flat partition per group.
+    (flat,) = engine.optimizer.param_groups[mapping.param_group_index]["params"]
+    address = mapping.get_hp_fragment_address()
+    moment: torch.Tensor = engine.optimizer.state[flat][what]
+    return moment.narrow(0, address.start, address.numel)
 
 
 def _set_local_values(

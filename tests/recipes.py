@@ -1,0 +1,35 @@
+"""Recipes over tiny models and data."""
+
+from pathlib import Path
+from typing import Any
+
+from configs.schema import Recipe
+from tests.tiny import make_csv, make_model_folder
+
+
+def tiny_recipe(folder: Path, **sections: Any) -> Recipe:
+    """Make a tiny model and data below `folder`, and a recipe over them; sections are laid over it."""
+    model = folder / "model"
+    if not model.exists():
+        make_model_folder(model)
+        make_csv(folder / "train.csv", rows=61)
+        make_csv(folder / "test.csv", rows=17, seed=1)
+    values: dict[str, Any] = {
+        "name": "tiny",
+        "storage": str(folder / "runs"),
+        "model": {"path": str(model)},
+        "task": {"kind": "text_classification"},
+        "data": {
+            "train": str(folder / "train.csv"),
+            "test": str(folder / "test.csv"),
+            "validation": 0.2,
+        },
+        "optimizer": {"learning_rate": 1e-3, "weight_decay": 0.01},
+        "batch": {"lanes": 4, "microbatch_size": 3, "max_length": 32},
+        "epochs": 2,
+        "tracking": {"log_every_steps": 1},
+    }
+    for key, value in sections.items():
+        old = values.get(key)
+        values[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+    return Recipe.model_validate(values)
