@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 import torch.distributed as dist
 from pydantic import BaseModel, ConfigDict
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from configs.errors import CheckpointError, NotFoundError, StorageError
@@ -228,7 +228,7 @@ def _write_pieces(folder: str, file_name: str, pieces: Iterable[Piece]) -> Saved
             return SavedFile(
                 name=file_name, num_bytes=path.stat().st_size, hash=storage.file_hash(path)
             )
-    except (OSError, RuntimeError) as error:  # safetensors reports a full disk as RuntimeError
+    except (OSError, SafetensorError) as error:
         raise StorageError(f"{address} could not be written: {error}") from error
 
 

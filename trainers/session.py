@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from configs.errors import CheckpointError
+from configs.errors import CheckpointError, NotFoundError
 from configs.records import Committed, Note, Record
 from configs.schema import Recipe
 from trainers import checkpoint, partitions
@@ -30,11 +30,15 @@ Report = Callable[[Record], None]
 class Session:
     """One rank's live run."""
 
-    def __init__(self, recipe: Recipe, place: Place, report: Report) -> None:
+    def __init__(
+        self, recipe: Recipe, place: Place, report: Report, *, training: bool = True
+    ) -> None:
         """Open the run, from its newest good commit where there is one.
 
         Collective: every rank constructs it. `report` gets each record on rank 0, besides the files of
-        the run directory. Raises CheckpointError when there are commits and none can be trusted.
+        the run directory. Without `training` it takes the weights that are to be exported, of any
+        prepared set, and writes no records into the run directory. Raises CheckpointError when there
+        are commits and none can be trusted.
         """
         start_distributed(place.device)
         self.recipe = recipe
@@ -48,19 +52,19 @@ class Session:
             raise CheckpointError(
                 f"no commit of {place.run_dir} can be loaded: {problems[0]}. Start a new run"
             )
-        saved = self._read_newest()
+        saved = self._read_newest() if training else self._read_best()
         self.cursor = saved.cursor if saved is not None else Cursor()
         self._frozen = saved.frozen if saved is not None else None
         self._tokenizer: Any = None
         self._outside = report
         self.tracker = (
             Tracker(place.run_dir, recipe, resumed_from_step=self.cursor.step)
-            if place.rank == 0
+            if place.rank == 0 and training
             else None
         )
         for problem in problems:
             self.note(f"{problem}. The commit before it is used", level="warning")
-        self._open(saved)
+        self._open(saved, training=training)
         self._base_hashes = frozen_hashes(self.model)
 
     @property
@@ -72,6 +76,7 @@ class Session:
         """Write a record down, once for all ranks."""
         if self.tracker is not None:
             self.tracker.report(record)
+        if self.leads:
             self._outside(record)
 
     def note(self, text: str, level: Literal["info", "warning"] = "info") -> None:
@@ -145,7 +150,7 @@ class Session:
         if self.tracker is not None:
             self.tracker.close()
 
-    def _open(self, saved: checkpoint.Manifest | None) -> None:
+    def _open(self, saved: checkpoint.Manifest | None, *, training: bool) -> None:
         """Build model and engine, with the weights and moments of a commit where there is one."""
         recipe, place = self.recipe, self.place
         self.model = load_model(recipe, self.manifest.label_names, place.world_size)
@@ -164,7 +169,7 @@ class Session:
                 )
         self.engine = build_engine(self.model, recipe, place)
         self.engine.handle.train()
-        if saved is not None:
+        if saved is not None and training:
             assert self.newest is not None
             partitions.prime(self.engine, self._feed_once)
             read = readers[self.newest].read
@@ -187,6 +192,17 @@ class Session:
                 "Resume with the run's own recipe, or start a new run"
             )
         return saved
+
+    def _read_best(self) -> checkpoint.Manifest:
+        """Read the commit whose weights are to be exported, and stand where it stands."""
+        if self.newest is None:
+            raise NotFoundError(
+                f"{self.place.run_dir} has no commit yet. Wait for the first one, or resume the run"
+            )
+        saved = checkpoint.read_manifest(self.place.run_dir, self.newest)
+        self.newest = saved.cursor.best_checkpoint or self.newest
+        best = checkpoint.read_manifest(self.place.run_dir, self.newest)
+        return best.model_copy(update={"cursor": best.cursor.model_copy(update={"best_checkpoint": None})})
 
     def _commit_frozen(self) -> str:
         """Write the frozen weights, once for the whole run."""

@@ -1,0 +1,50 @@
+"""Work on what a run has committed: evaluate it on any data, export it; training stands in finetune.py."""
+
+import time
+from collections.abc import Callable
+
+from configs.errors import NotFoundError
+from configs.records import Ended, Record
+from configs.schema import Recipe
+from trainers.evaluation import evaluate_and_report
+from trainers.finish import export_model
+from trainers.place import Place
+from trainers.session import Session
+
+
+def evaluate(
+    recipe: Recipe, place: Place, report: Callable[[Record], None], split: str
+) -> Ended:
+    """Evaluate the best committed weights on a split of `place.data_dir`. Collective: every rank calls this.
+
+    The prepared set may be another than the run's, with the same labels. Raises NotFoundError when the
+    run has no commit or the set no such split.
+    """
+    session = Session(recipe, place, report, training=False)
+    if split not in session.manifest.splits:
+        known = ", ".join(session.manifest.splits)
+        raise NotFoundError(f"the data has no {split} split, only {known}. Name one of them")
+    evaluation = evaluate_and_report(session, split)
+    return _ended(session, f"{split} evaluated", evaluation.metrics, evaluation.rows)
+
+
+def export(
+    recipe: Recipe, place: Place, report: Callable[[Record], None], folder: str
+) -> Ended:
+    """Export the best committed weights to a folder and prove it. Collective: every rank calls this."""
+    session = Session(recipe, place, report, training=False)
+    export_model(session, folder, session.cursor.step, metrics={})
+    return _ended(session, f"exported to {folder}", {}, 0)
+
+
+def _ended(session: Session, message: str, metrics: dict[str, float], rows: int) -> Ended:
+    return Ended(
+        time=time.time(),
+        state="succeeded",
+        exit_code=0,
+        error=None,
+        message=message,
+        step=session.cursor.step,
+        metrics=metrics,
+        rows=rows,
+    )
