@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-RECORD = ConfigDict(frozen=True, extra="ignore")
+RECORD = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
 
 
 class DataReady(BaseModel):

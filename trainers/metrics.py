@@ -121,4 +121,6 @@ def score(label_names: tuple[str, ...], confusion: np.ndarray, pr_counts: np.nda
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    return np.divide(above, below, out=np.zeros(len(above)), where=below != 0)
+    ratio = np.zeros(len(above))
+    np.divide(above, below, out=ratio, where=below != 0)
+    return ratio

@@ -46,12 +46,13 @@ def load_config(model: Model) -> "PreTrainedConfig":
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(model.path, **_source(model))
+        config: PreTrainedConfig = AutoConfig.from_pretrained(model.path, **_source(model))
     except (OSError, ValueError, KeyError) as error:
         raise RecipeError(
             f"model.path ({model.path}) is no model that can be loaded: {_first_line(error)}. "
             "Give a hub id, or a folder with config.json, weights and tokenizer"
         ) from error
+    return config
 
 
 def build_classifier(
@@ -168,7 +169,7 @@ def _replaced_head(config: "PreTrainedConfig", num_labels: int) -> dict[str, str
         return None
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
         return None
-    architecture = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
+    architecture: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
     shapes = []
     for count in (config.num_labels, num_labels):
         sized = type(config).from_dict(config.to_dict() | {"id2label": None, "num_labels": count})

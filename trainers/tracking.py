@@ -1,0 +1,255 @@
+"""Write down on rank 0 what a run says: JSON lines and TensorBoard event files.
+
+What is worth saying is the loop's; how pictures are drawn stands in figures.py.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from configs.records import Evaluated, Record, Step
+from configs.schema import Recipe
+from trainers import storage
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+    from trainers.metrics import Sample, Scored
+
+RECORDS_FILE = "metrics.jsonl"
+EVENTS_FOLDER = "tensorboard"
+STEP_SCALARS = {
+    "train/loss": "loss",
+    "train/learning_rate": "learning_rate",
+    "train/grad_norm": "grad_norm",
+    "train/epoch": "epoch",
+    "perf/rows_per_s": "rows_per_s",
+    "perf/tokens_per_s": "tokens_per_s",
+    "perf/data_wait": "data_wait",
+    "perf/padding": "padding",
+    "perf/step_seconds": "seconds",
+}
+"""Tag to field of the step record."""
+TAGS = {
+    "train/loss": "loss per target of the step's global batch",
+    "train/learning_rate": "learning rate of the step",
+    "train/grad_norm": "gradient norm before clipping",
+    "train/epoch": "epochs done",
+    "perf/rows_per_s": "rows per second, all ranks together",
+    "perf/tokens_per_s": "tokens per second without padding, all ranks together",
+    "perf/data_wait": "share of the time that rank 0 waited for data",
+    "perf/padding": "share of the fed tokens that was padding",
+    "perf/step_seconds": "seconds per optimizer step",
+    "eval/{split}/{metric}": "each metric of each evaluated split",
+    "eval/{split}/confusion_matrix": "picture: rows by label and prediction",
+    "eval/{split}/f1_per_class": "picture: F1 of each class, worst on top",
+    "eval/{split}/pr_curve/{label}": "precision and recall, of the classes with most rows",
+    "eval/{split}/samples": "text: some rows with label and prediction",
+    "recipe": "text: the recipe with all defaults",
+    "final/{metric}": "metrics of the finished run, beside its hyperparameters",
+}
+"""Every tag of the event files, and what it shows."""
+MAX_CURVES = 12
+
+
+class Tracker:
+    """The open files of one attempt; they belong to rank 0."""
+
+    def __init__(self, run_dir: str, recipe: Recipe, *, resumed_from_step: int) -> None:
+        """Open the files, and forget what an earlier attempt said about later steps."""
+        self._records = storage.join(run_dir, RECORDS_FILE)
+        self._events = storage.join(run_dir, EVENTS_FOLDER)
+        self._recipe = recipe
+        self._first_step = resumed_from_step
+        self._last_step = resumed_from_step
+        self._opened: SummaryWriter | None = None
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._artist = ThreadPoolExecutor(max_workers=1, thread_name_prefix="figures")
+        self._drawing: Future[None] | None = None
+        forget_later_steps(self._records, resumed_from_step)
+
+    def report(self, record: Record) -> None:
+        """Append the record to metrics.jsonl, and its numbers to the curves."""
+        storage.append_lines(self._records, [record.model_dump_json()])
+        if isinstance(record, Step):
+            values = record.model_dump()
+            scalars = {tag: values[field] for tag, field in STEP_SCALARS.items()}
+        elif isinstance(record, Evaluated):
+            scalars = {f"eval/{record.split}/{k}": v for k, v in record.metrics.items()}
+        else:
+            return
+        self._last_step = record.step
+        if self._recipe.tracking.tensorboard:
+            for tag, value in scalars.items():
+                self._writer.add_scalar(tag, value, record.step, walltime=record.time)
+
+    def evaluated(self, record: Evaluated, scored: "Scored", samples: "list[Sample]") -> None:
+        """Show an evaluation as pictures, curves and samples."""
+        if not self._recipe.tracking.tensorboard:
+            return
+        writer, prefix, step = self._writer, f"eval/{record.split}", record.step
+        _add_pr_curves(writer, f"{prefix}/pr_curve", scored, step)
+        if samples:
+            writer.add_text(f"{prefix}/samples", _sample_table(samples), step)
+        # Drawn beside the training: the other ranks would wait seconds for a hundred classes.
+        self._finish_drawing()
+        self._drawing = self._artist.submit(self._draw, prefix, scored, step)
+
+    def hparams(self, metrics: Mapping[str, float]) -> None:
+        """Set the finished run's metrics beside its hyperparameters."""
+        if not self._recipe.tracking.tensorboard:
+            return
+        self._writer.add_hparams(
+            flatten(self._recipe.model_dump(mode="json")),
+            {f"final/{name}": value for name, value in metrics.items()},
+            run_name=".",
+            global_step=self._last_step,
+        )
+
+    def close(self) -> None:
+        """Bring what is written to its place."""
+        try:
+            self._finish_drawing()
+        finally:
+            self._artist.shutdown()
+            if self._opened is not None:
+                self._opened.close()
+            self._upload()
+            if self._scratch is not None:
+                self._scratch.cleanup()
+
+    @property
+    def _writer(self) -> "SummaryWriter":
+        """Open the event file at the first number: the first step does not wait for TensorBoard."""
+        if self._opened is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            folder = storage.local_path(self._events)
+            if folder is None:
+                self._scratch = tempfile.TemporaryDirectory(prefix="thaw-tensorboard-")
+                folder = Path(self._scratch.name)
+            # Points of steps that will be taken again are hidden from here on.
+            purge = self._first_step + 1 if self._first_step else 0
+            self._opened = SummaryWriter(str(folder), purge_step=purge, flush_secs=30)
+            text = json.dumps(self._recipe.model_dump(mode="json"), indent=2)
+            self._opened.add_text("recipe", f"```json\n{text}\n```", self._first_step)
+        return self._opened
+
+    def _draw(self, prefix: str, scored: "Scored", step: int) -> None:
+        _add_figures(self._writer, prefix, scored, step)
+        self._writer.flush()
+        self._upload()
+
+    def _finish_drawing(self) -> None:
+        if self._drawing is not None:
+            self._drawing.result()
+            self._drawing = None
+
+    def _upload(self) -> None:
+        """Copy event files to a remote run directory; remote files cannot be appended to."""
+        if self._scratch is not None:
+            for file in Path(self._scratch.name).iterdir():
+                storage.upload(file, storage.join(self._events, file.name))
+
+
+def forget_later_steps(address: str, step: int) -> None:
+    """Drop from a file of records what was said about steps after the given one.
+
+    Those steps are taken again. A line that was cut off is dropped too.
+    """
+    if not storage.exists(address):
+        return
+    lines = storage.read_bytes(address).decode(errors="replace").splitlines()
+    records = [_parsed(line) for line in lines]
+    steps_per_epoch = _steps_per_epoch(records)
+    kept = [
+        line
+        for line, record in zip(lines, records, strict=True)
+        if record is not None and _step_of(record, steps_per_epoch) <= step
+    ]
+    if len(kept) < len(lines):
+        storage.write_atomically(address, "".join(f"{line}\n" for line in kept).encode())
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:
+    """Flatten nested sections to dotted names; what TensorBoard cannot show becomes text."""
+    flat: dict[str, str | int | float | bool] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, str | int | float | bool):
+            flat[prefix + name] = value
+        elif isinstance(value, list | tuple):
+            flat[prefix + name] = ", ".join(str(item) for item in value)
+        else:
+            flat[prefix + name] = "none"
+    return flat
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _steps_per_epoch(records: Iterable[dict[str, Any] | None]) -> float:
+    for record in records:
+        if record is not None and record.get("epoch") and record.get("step"):
+            return float(record["step"] / record["epoch"])
+    return 0.0
+
+
+def _step_of(record: dict[str, Any], steps_per_epoch: float) -> int:
+    """Give the step a record is about; 0 for one that is about none."""
+    if record.get("kind") in ("step", "evaluation", "commit"):
+        return int(record["step"])
+    if record.get("kind") == "ledger":
+        return round(float(record["epoch"]) * steps_per_epoch)
+    return 0
+
+
+def _add_figures(writer: "SummaryWriter", prefix: str, scored: "Scored", step: int) -> None:
+    from trainers.figures import draw_confusion_matrix, draw_f1_per_class
+
+    matrix = draw_confusion_matrix(scored.confusion, scored.label_names)
+    writer.add_image(f"{prefix}/confusion_matrix", matrix, step, dataformats="HWC")
+    bars = draw_f1_per_class(scored.per_class)
+    writer.add_image(f"{prefix}/f1_per_class", bars, step, dataformats="HWC")
+
+
+def _add_pr_curves(writer: "SummaryWriter", prefix: str, scored: "Scored", step: int) -> None:
+    support = scored.confusion.sum(axis=1)
+    most = np.argsort(-support, kind="stable")[:MAX_CURVES]
+    for number in (n for n in most if support[n]):
+        counts = scored.pr_counts[:, number]  # (thresholds, 2, 2)
+        hits, false_alarms = counts[:, 1, 1], counts[:, 0, 1]
+        writer.add_pr_curve_raw(
+            f"{prefix}/{scored.label_names[number]}",
+            true_positive_counts=hits,
+            false_positive_counts=false_alarms,
+            true_negative_counts=counts[:, 0, 0],
+            false_negative_counts=counts[:, 1, 0],
+            precision=hits / np.maximum(1, hits + false_alarms),
+            recall=hits / support[number],
+            global_step=step,
+            num_thresholds=len(counts),
+        )
+
+
+def _sample_table(samples: "list[Sample]") -> str:
+    rows = ["| text | label | prediction | probability |", "|---|---|---|---|"]
+    for sample in samples:
+        cells = (sample.text, sample.label, sample.prediction, f"{sample.probability:.3f}")
+        rows.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+    return "\n".join(rows)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
