@@ -1,9 +1,13 @@
 """Let one driver at a time work on a run, and show that it is alive; runs.py says what a run is."""
 
 import json
+import logging
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from configs.errors import LockedError
+from configs.errors import LockedError, StorageError
 from trainers import storage as files
 
 BEAT_S = 5.0
@@ -42,3 +46,25 @@ def beats(folder: str) -> bool:
             return True
         time.sleep(POLL_S)
     return False
+
+
+@contextmanager
+def beating(folder: str) -> Iterator[None]:
+    """Show every BEAT_S, from a thread, that the driver is alive."""
+    over = threading.Event()
+
+    def keep_beating() -> None:
+        while not over.is_set():
+            try:
+                beat(folder)
+            except StorageError:
+                logging.getLogger(__name__).warning("no beat could be written in %s", folder)
+            over.wait(BEAT_S)
+
+    thread = threading.Thread(target=keep_beating, name="beat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

@@ -92,11 +92,12 @@ def create_run(storage: str, recipe: Recipe, job_id: str) -> RunState:
     return write_state(state)
 
 
-def take_over_run(storage: str, name: str, job_id: str) -> RunState:
-    """Go on with a run that nobody works on; the recipe stays what it was.
+def take_over_run(storage: str, recipe: Recipe, job_id: str) -> RunState:
+    """Go on with a run that nobody works on, with a recipe that may ask for other machines.
 
     Raises NotFoundError for an unknown run, LockedError when its driver is alive.
     """
+    name = recipe.name
     state = read_run(storage, name)
     folder = run_directory(storage, name)
     claims = list_claims(folder)
@@ -107,6 +108,7 @@ def take_over_run(storage: str, name: str, job_id: str) -> RunState:
         )
     claim(folder, len(claims) + 1, job_id)
     clear_stop_request(storage, name)
+    files.write_atomically(files.join(folder, "recipe.yaml"), recipe_to_yaml(recipe).encode())
     known = tuple(known for known in state.job_ids if known != job_id)
     return change_state(
         state, state="queued", job_ids=(*known, job_id), exit_code=None, error=None, message=""

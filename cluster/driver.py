@@ -1,0 +1,102 @@
+"""Drive one job on the cluster: `python -m cluster.driver VERB`, the order in the environment.
+
+The driver alone decides what is worth another attempt. Its stdout is the job's log, which holds
+records as JSON lines; what each verb does stands in verbs.py and finetuning.py.
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from configs.errors import STOPPED, THAW_ERRORS
+from configs.records import Ended
+from configs.schema import Recipe
+
+JOB_VARIABLE = "THAW_JOB"
+
+
+class JobOrder(BaseModel):
+    """What the client asked for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    verb: Literal["finetune", "prepare", "evaluate", "predict", "export", "stop"]
+    recipe: Recipe
+    arguments: dict[str, str]
+    job_id: str = ""
+
+
+def main() -> int:
+    """Do what the environment orders, say how it ended, give the exit code."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        ended = carry_out(read_order(os.environ))
+    except KeyboardInterrupt:
+        ended = ended_with("stopped", STOPPED, None, "Stopped at once, from outside")
+        sys.stdout.write(ended.model_dump_json() + "\n")
+    except Exception as error:
+        ended = ended_by(error)
+        sys.stdout.write(ended.model_dump_json() + "\n")
+    return 0 if ended.state == "stopped" else ended.exit_code
+
+
+def carry_out(order: JobOrder) -> Ended:
+    """Do what the order says; the record of the end is written when this returns."""
+    if order.verb == "finetune":
+        from cluster.finetuning import finetune
+
+        return finetune(order, sys.stdout)
+    from cluster.verbs import VERBS
+
+    return VERBS[order.verb](order, sys.stdout)
+
+
+def read_order(environment: Mapping[str, str]) -> JobOrder:
+    """Read the order of this job from the environment."""
+    order = JobOrder.model_validate_json(environment[JOB_VARIABLE])
+    ray_job = json.loads(environment.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
+    job_id = ray_job.get("metadata", {}).get("job_submission_id", "")
+    return order.model_copy(update={"job_id": job_id})
+
+
+def ended_by(error: BaseException) -> Ended:
+    """Say how a job ended that an error ended; what is not ours goes to the log with its trace."""
+    for kind in THAW_ERRORS:
+        if isinstance(error, kind):
+            return ended_with("failed", kind.exit_code, kind.__name__, str(error))
+    traceback.print_exception(error)
+    name = type(error).__name__
+    return ended_with("failed", 1, "TrainingError", f"{name}: {error}. See the job's log")
+
+
+def ended_with(
+    state: Literal["failed", "stopped"], exit_code: int, error: str | None, message: str
+) -> Ended:
+    """Make the record of an end that reached nothing."""
+    return Ended(
+        time=time.time(),
+        state=state,
+        exit_code=exit_code,
+        error=error,
+        message=message,
+        step=0,
+        metrics={},
+        rows=0,
+    )
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Libraries of the data path may abort an interpreter that exits (pyarrow 26); all is said.
+    os._exit(code)

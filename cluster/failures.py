@@ -1,0 +1,145 @@
+"""Tell a fault worth another attempt from one that is not; who tries again is driver.py."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError
+from ray.train import TrainingFailedError
+from ray.train.v2.api.exceptions import ControllerError, PreemptionError, WorkerGroupError
+
+from configs.errors import THAW_ERRORS, HangError
+
+# What gloo, nccl and the TCP store say on the ranks that stay when another rank has died.
+PEER_LOST = re.compile(
+    r"connection (was )?(closed|reset|refused|aborted)( by (remote )?peer)?"
+    r"|broken pipe|socket (closed|timeout)|no route to host|remote process exited"
+    r"|nccl.*(unhandled system error|remote error|aborted)|connect.* timed out"
+    r"|failed to recv|TCPStore|DistNetworkError|DistStoreError",
+    re.IGNORECASE,
+)
+NODE_LOST = re.compile(r"node (has )?(died|is dead|was (lost|terminated|preempted))", re.IGNORECASE)
+OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|OutOfMemoryError", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an attempt ended before the run did."""
+
+    final: bool
+    """Whether the same would happen again."""
+    exit_code: int
+    error: str
+    """Class of the error."""
+    message: str
+
+    def as_error(self) -> Exception:
+        """Give the error of ours that says the same."""
+        kinds = {kind.__name__: kind for kind in THAW_ERRORS}
+        return kinds[self.error](self.message)
+
+
+def is_peer_loss(error: BaseException) -> bool:
+    """Say whether an error of one rank only says that another one is gone."""
+    ours = isinstance(error, THAW_ERRORS)
+    return not ours and bool(PEER_LOST.search(f"{type(error).__name__} {error}"))
+
+
+def classify(error: BaseException, hosts: Sequence[str] = ()) -> Failure:
+    """Judge what ended an attempt; `hosts` are the nodes of its ranks, in order, if known."""
+    if isinstance(error, WorkerGroupError):
+        return _classify_workers(error, hosts)
+    if isinstance(error, ControllerError):
+        return _classify_controller(error.controller_failure)
+    if isinstance(error, PreemptionError):
+        return _lost("a node was taken back by its provider")
+    if isinstance(error, RayActorError):
+        return _lost("the process that watches the workers died")
+    if isinstance(error, TrainingFailedError | RayError):
+        return _lost(f"Ray reports {_first_line(error)}")
+    return _own(error) or _final(error)
+
+
+def _classify_workers(error: WorkerGroupError, hosts: Sequence[str]) -> Failure:
+    failures = {rank: list(_chain(cause)) for rank, cause in error.worker_failures.items()}
+    ours = [own for causes in failures.values() for cause in causes if (own := _own(cause))]
+    deaths = {rank: death for rank, causes in failures.items() if (death := _death(causes))}
+    # A rank that waits for a dead one may report a hang: the death is the reason then.
+    named = [failure for failure in ours if not deaths or failure.error != HangError.__name__]
+    if named:
+        return named[0]
+    if deaths:
+        return _lost(" and ".join(_who_died(rank, deaths[rank], hosts) for rank in sorted(deaths)))
+    errors = [causes[-1] for causes in failures.values()]
+    own_faults = [fault for fault in errors if not is_peer_loss(fault)]
+    if own_faults:
+        return _final(own_faults[0])
+    return _lost(f"workers lost the connection to each other: {_first_line(errors[0])}")
+
+
+def _classify_controller(error: BaseException) -> Failure:
+    name = type(error).__name__
+    if name == "WorkerGroupStartupTimeoutError":
+        return _lost("the workers did not start in time")
+    if name == "InsufficientClusterResourcesError":
+        return Failure(True, 4, "ClusterError", _first_line(error))
+    for cause in _chain(error):
+        if (ours := _own(cause)) is not None:
+            return ours
+    return _lost(f"the workers could not be started: {_first_line(error)}")
+
+
+def _own(error: BaseException) -> Failure | None:
+    """Judge an error of ours: it would be the same again."""
+    for kind in THAW_ERRORS:
+        if isinstance(error, kind):
+            return Failure(True, kind.exit_code, kind.__name__, str(error))
+    return None
+
+
+def _final(error: BaseException) -> Failure:
+    text = f"{type(error).__name__}: {_first_line(error)}"
+    if OUT_OF_MEMORY.search(text):
+        text = (
+            f"A worker ran out of memory ({text}). Use a smaller batch.microbatch_size with more "
+            "batch.lanes, or activation_checkpointing"
+        )
+    return Failure(True, 1, "TrainingError", text)
+
+
+def _lost(what: str) -> Failure:
+    return Failure(False, 4, "ClusterError", what)
+
+
+def _death(causes: Sequence[BaseException]) -> BaseException | None:
+    """Find what says that the worker's process is gone, or does not answer."""
+    for cause in causes:
+        if isinstance(cause, RayError) or type(cause).__name__ == "WorkerHealthCheckTimeoutError":
+            return cause
+    return None
+
+
+def _who_died(rank: int, cause: BaseException, hosts: Sequence[str]) -> str:
+    where = f" on {hosts[rank]}" if rank < len(hosts) else ""
+    text = str(cause)
+    if isinstance(cause, OutOfMemoryError) or "memory pressure" in text or "OOM" in text:
+        return f"worker {rank}{where} was ended because its node ran out of memory"
+    if NODE_LOST.search(text):
+        return f"worker {rank}{where} was lost with its node"
+    return f"worker {rank}{where} died"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Unwrap what Ray puts around an error, outermost first."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        held = vars(current)
+        current = held.get("_base_exc") or held.get("health_check_failure") or held.get("cause")
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__

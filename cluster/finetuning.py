@@ -1,0 +1,169 @@
+"""Drive a fine-tuning run: take the name, prepare, try, try again from the last commit, end."""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from cluster import runs
+from cluster.book import Book
+from cluster.lock import beating
+from cluster.orders import FINETUNE, Orders
+from configs.errors import STOPPED
+from configs.records import Ended, Note
+from configs.schema import Recipe
+from trainers import storage as files
+
+if TYPE_CHECKING:
+    from cluster.driver import JobOrder
+    from cluster.failures import Failure
+
+CLEAR_UP_LIMIT_S = 15.0
+RETRY_AFTER_S = 1.0
+
+
+@dataclass
+class Run:
+    """A run while its driver works on it."""
+
+    recipe: Recipe
+    state: runs.RunState
+    book: Book
+    function: str
+    folder: str
+
+    def change(self, **changes: object) -> None:
+        """Write run.json with some fields changed."""
+        self.state = runs.change_state(self.state, **changes)
+
+    def note(self, text: str, level: str = "info") -> None:
+        """Tell a person one sentence."""
+        self.book.write(Note.model_validate({"time": time.time(), "level": level, "text": text}))
+
+
+def finetune(order: "JobOrder", log: TextIO) -> Ended:
+    """Drive a run to its end, whatever ends it; raises only what happens before it has a name."""
+    from cluster.driver import ended_by, ended_with
+
+    run = _open(order, log)
+    with beating(run.folder):
+        try:
+            ended = _drive(run)
+        except KeyboardInterrupt:
+            ended = ended_with("stopped", STOPPED, None, "Stopped at once, without a commit")
+        except Exception as error:
+            ended = ended_by(error)
+        _close(run, ended)
+    return ended
+
+
+def _open(order: "JobOrder", log: TextIO) -> Run:
+    recipe = order.recipe
+    storage = recipe.storage
+    if order.arguments.get("resume"):
+        state = runs.take_over_run(storage, recipe, order.job_id)
+    else:
+        state = runs.create_run(storage, recipe, order.job_id)
+    folder = runs.run_directory(storage, recipe.name)
+    return Run(
+        recipe=recipe,
+        state=state,
+        book=Book(files.join(folder, "metrics.jsonl"), log),
+        function=order.arguments.get("function", FINETUNE),
+        folder=folder,
+    )
+
+
+def _drive(run: Run) -> Ended:
+    from cluster import machines
+    from cluster.preflight import check_fits
+    from cluster.prepare import start_preparing
+
+    machines.join_cluster()
+    nodes = machines.list_nodes()
+    if not machines.grows():
+        check_fits(run.recipe.cluster, nodes)
+    run.change(state="preparing")
+    preparing = start_preparing(run.recipe, nodes)
+    # This imports torch (3 s), which goes on beside the data and the workers' own imports.
+    from cluster import attempts
+
+    ready = preparing.wait()
+    run.book.write(ready)
+    run.change(state="running", data_dir=ready.path)
+    failures = 0
+    reason = "submitted" if run.state.attempts == 0 else "resumed"
+    while True:
+        if runs.stop_requested(run.state.storage, run.recipe.name):
+            return _stopped(run)
+        machines.wait_for_room(run.recipe.cluster, run.note)
+        number = run.state.attempts + 1
+        run.change(attempts=number)
+        orders = _orders(run, ready.path, number, reason)
+        result = attempts.run_attempt(orders, run.book.echo)
+        if isinstance(result, Ended):
+            return result
+        if result.final or failures >= run.recipe.cluster.max_failures:
+            return _failed(run, result, failures)
+        failures += 1
+        reason = result.message
+        run.note(f"attempt {number} ended: {reason}. Trying again from the last commit", "warning")
+        time.sleep(RETRY_AFTER_S)
+
+
+def _orders(run: Run, data_dir: str, number: int, reason: str) -> Orders:
+    return Orders(
+        function=run.function,
+        recipe=run.recipe,
+        run_dir=run.folder,
+        data_dir=data_dir,
+        attempt=number,
+        reason=reason,
+        resumed_from_step=runs.newest_commit_step(run.state.storage, run.recipe.name),
+        records=run.book.address,
+        label=f"a{number:02d}",
+    )
+
+
+def _failed(run: Run, failure: "Failure", failures: int) -> Ended:
+    message = failure.message
+    if not failure.final:
+        message = (
+            f"Gave up after {failures + 1} attempts, cluster.max_failures is "
+            f"{run.recipe.cluster.max_failures}: {message}. "
+            f"`thaw resume {run.recipe.name}` goes on from the last commit"
+        )
+    return _ended(run, "failed", failure.exit_code, failure.error, message)
+
+
+def _stopped(run: Run) -> Ended:
+    return _ended(run, "stopped", STOPPED, None, "Stopped before the next attempt began")
+
+
+def _ended(run: Run, state: str, exit_code: int, error: str | None, message: str) -> Ended:
+    return Ended.model_validate(
+        {
+            "time": time.time(),
+            "state": state,
+            "exit_code": exit_code,
+            "error": error,
+            "message": message,
+            "step": runs.newest_commit_step(run.state.storage, run.recipe.name) or 0,
+            "metrics": {},
+            "rows": 0,
+        }
+    )
+
+
+def _close(run: Run, ended: Ended) -> None:
+    """Write the end down, the state first: who reads the record finds the state as it is."""
+    run.change(
+        state=ended.state,
+        message=ended.message,
+        error=ended.error,
+        exit_code=ended.exit_code,
+        metrics=ended.metrics,
+        step=ended.step,
+    )
+    if ended.state == "stopped":
+        runs.clear_stop_request(run.state.storage, run.recipe.name)
+    run.book.write(ended)

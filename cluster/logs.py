@@ -1,0 +1,16 @@
+"""Read the log files of a run while they grow; where they lie is the business of runs.py."""
+
+from trainers import storage as files
+
+
+def read_log(address: str, start: int = 0) -> bytes:
+    """Read what a log holds after its first `start` bytes; nothing while it is absent."""
+    path = files.local_path(address)
+    if path is None:
+        return files.read_bytes(address)[start:] if files.exists(address) else b""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(start)
+            return stream.read()
+    except FileNotFoundError:
+        return b""

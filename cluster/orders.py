@@ -1,0 +1,62 @@
+"""What the driver tells the workers of one attempt; both ends of the wire read it from here."""
+
+from importlib import import_module
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from configs.records import Ended
+from configs.schema import Recipe
+from trainers import storage as files
+
+FINETUNE = "trainers.finetune:finetune"
+
+
+class Orders(BaseModel):
+    """One attempt, as its workers see it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    function: str
+    """What every rank calls: `module:name`."""
+    recipe: Recipe
+    run_dir: str
+    data_dir: str
+    attempt: int
+    reason: str
+    """Why there is this attempt."""
+    resumed_from_step: int | None
+    arguments: dict[str, str] = {}
+    """Further arguments of functions other than fine-tuning."""
+    records: str
+    """Address of the file that the attempt's records go to."""
+    label: str
+    """Name of the attempt's folder in `logs`."""
+
+    @property
+    def is_finetuning(self) -> bool:
+        """Whether the function takes a stop request and writes the run's records by itself."""
+        return not self.arguments
+
+    @property
+    def logs(self) -> str:
+        """Give the folder of the attempt's log files."""
+        return files.join(self.run_dir, "logs", self.label)
+
+    @property
+    def outcome(self) -> str:
+        """Give the address of the file in which rank 0 says how the attempt ended."""
+        return files.join(self.logs, "outcome.json")
+
+
+def read_outcome(orders: Orders) -> Ended | None:
+    """Read how an attempt ended, by rank 0's own word; None while there is none."""
+    if not files.exists(orders.outcome):
+        return None
+    return Ended.model_validate_json(files.read_bytes(orders.outcome))
+
+
+def load_function(path: str) -> Any:
+    """Import `module:name`."""
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,159 @@
+"""Do what a job can do besides fine-tuning: prepare, evaluate, predict, export, ask to stop."""
+
+import re
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO, TypeVar
+
+from cluster import runs
+from cluster.book import Book
+from cluster.orders import Orders
+from configs.errors import NotFoundError
+from configs.records import DataReady, Ended
+from configs.schema import Recipe
+from trainers import storage as files
+
+if TYPE_CHECKING:
+    from cluster.driver import JobOrder
+
+Said = TypeVar("Said", DataReady, Ended)
+Verb = Callable[["JobOrder", TextIO], Ended]
+
+
+def prepare(order: "JobOrder", log: TextIO) -> Ended:
+    """Prepare the data of a recipe; a set that is there already is found again."""
+    from cluster import machines
+    from cluster.prepare import prepare_now
+
+    machines.join_cluster()
+    ready = prepare_now(order.recipe, machines.list_nodes())
+    _say(log, ready)
+    rows = sum(ready.splits.values())
+    found = "found prepared" if ready.cached else "prepared"
+    return _say(log, _done(f"{rows} rows {found} in {ready.path}", rows))
+
+
+def evaluate(order: "JobOrder", log: TextIO) -> Ended:
+    """Evaluate a run on its test split, or on other files in its place."""
+    recipe, _ = _read_run(order)
+    function = order.arguments.get("function", "trainers.finetune:evaluate")
+    if "data" not in order.arguments:
+        split = "test" if recipe.data.test is not None else "validation"
+        return _on_workers(order, log, function, {"split": split})
+    from cluster import machines
+    from cluster.prepare import prepare_now
+
+    machines.join_cluster()
+    data = recipe.data.model_copy(update={"test": order.arguments["data"]})
+    ready = prepare_now(recipe.model_copy(update={"data": data}), machines.list_nodes())
+    _say(log, ready)
+    return _on_workers(order, log, function, {"split": "test"}, data_dir=ready.path)
+
+
+def export(order: "JobOrder", log: TextIO) -> Ended:
+    """Write a run's best weights as a Hugging Face folder."""
+    function = order.arguments.get("function", "trainers.finetune:export")
+    return _on_workers(order, log, function, {"folder": order.arguments["folder"]})
+
+
+def predict(order: "JobOrder", log: TextIO) -> Ended:
+    """Predict every row of a file with a run's exported model."""
+    from cluster.predict import predict_file
+
+    recipe, state = _read_run(order)
+    folder = files.join(runs.run_directory(state.storage, state.name), "export")
+    if not files.exists(folder):
+        raise NotFoundError(
+            f"Run {state.name} has no export yet, it is {state.state}. Predict when it succeeded"
+        )
+    source, output = order.arguments["input"], order.arguments["output"]
+    rows = predict_file(recipe, folder, source, output)
+    return _say(log, _done(f"{rows} rows predicted into {output}", rows))
+
+
+def stop(order: "JobOrder", log: TextIO) -> Ended:
+    """Ask a run to commit and stop, for a client that cannot see the storage."""
+    runs.request_stop(order.recipe.storage, order.recipe.name)
+    return _say(log, _done(f"asked run {order.recipe.name} to commit and stop", 0))
+
+
+VERBS: dict[str, Verb] = {
+    "prepare": prepare,
+    "evaluate": evaluate,
+    "predict": predict,
+    "export": export,
+    "stop": stop,
+}
+
+
+def _on_workers(
+    order: "JobOrder",
+    log: TextIO,
+    function: str,
+    arguments: dict[str, str],
+    *,
+    data_dir: str | None = None,
+) -> Ended:
+    """Call a function of trainers on a group of workers, as the run itself does."""
+    from cluster import attempts, machines
+
+    recipe, state = _read_run(order)
+    data_dir = data_dir or state.data_dir
+    if data_dir is None:
+        raise NotFoundError(f"Run {state.name} has no prepared data yet, it is {state.state}")
+    machines.join_cluster()
+    machines.wait_for_room(recipe.cluster, lambda text: None)
+    folder = runs.run_directory(state.storage, state.name)
+    label = _next_label(folder, order.verb)
+    records = files.join(folder, "logs", label, "records.jsonl")
+    orders = Orders(
+        function=function,
+        recipe=recipe,
+        run_dir=folder,
+        data_dir=data_dir,
+        attempt=state.attempts,
+        reason=order.verb,
+        resumed_from_step=state.step,
+        arguments=arguments,
+        records=records,
+        label=label,
+    )
+    book = Book(records, log)
+    result = attempts.run_attempt(orders, book.echo)
+    if isinstance(result, Ended):
+        book.write(result)
+        return result
+    raise result.as_error()
+
+
+def _read_run(order: "JobOrder") -> tuple[Recipe, runs.RunState]:
+    """Read the run that an order is about; the machines are those that the order asks for."""
+    storage, name = order.recipe.storage, order.recipe.name
+    state = runs.read_run(storage, name)
+    recipe = runs.read_run_recipe(storage, name)
+    return recipe.model_copy(update={"cluster": order.recipe.cluster}), state
+
+
+def _next_label(folder: str, verb: str) -> str:
+    names = files.list_names(files.join(folder, "logs"))
+    taken = [int(found[1]) for name in names if (found := re.fullmatch(rf"{verb}-(\d+)", name))]
+    return f"{verb}-{max(taken, default=0) + 1:02d}"
+
+
+def _say(log: TextIO, record: Said) -> Said:
+    log.write(record.model_dump_json() + "\n")
+    log.flush()
+    return record
+
+
+def _done(message: str, rows: int) -> Ended:
+    return Ended(
+        time=time.time(),
+        state="succeeded",
+        exit_code=0,
+        error=None,
+        message=message,
+        step=0,
+        metrics={},
+        rows=rows,
+    )

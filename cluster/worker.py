@@ -1,0 +1,202 @@
+"""Be one worker of an attempt: from Ray's context to the place, the threads and the log of a rank.
+
+The work itself is in trainers, which does not know that Ray exists.
+"""
+
+import json
+import logging
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cluster.failures import is_peer_loss
+from cluster.orders import Orders, load_function
+from configs.errors import HangError
+from configs.records import Attempt, Ended, Record
+from trainers import storage as files
+from trainers.place import Place
+
+LOG = logging.getLogger(__name__)
+STOP_POLL_S = 1.0
+PRESENCE_LIMIT_S = 60.0
+PRESENCE_POLL_S = 0.02
+# A rank whose peer was killed sees a closed connection at once. It waits until Ray has noticed the
+# death itself, so that the attempt ends with the name of the dead rank and not with the noise.
+PEER_DEATH_S = 3.0
+
+
+def work(config: dict[str, Any]) -> None:
+    """Carry out the orders of one attempt; Ray Train calls this in a thread of each worker."""
+    import ray.train
+
+    orders = Orders.model_validate_json(config["orders"])
+    context = ray.train.get_context()
+    rank, world_size = context.get_world_rank(), context.get_world_size()
+    _set_environment(context)
+    with _rank_log(orders.logs, rank):
+        try:
+            place = _take_place(orders, rank, world_size, context.get_local_rank())
+            ended = _call(orders, place)
+        except Exception as error:
+            LOG.exception("rank %d failed", rank)
+            if is_peer_loss(error):
+                time.sleep(PEER_DEATH_S)
+            raise
+        if rank == 0:
+            files.write_atomically(orders.outcome, ended.model_dump_json().encode())
+        LOG.info("rank %d ended: %s", rank, ended.message)
+
+
+def _call(orders: Orders, place: Place) -> Ended:
+    function = load_function(orders.function)
+    if orders.is_finetuning:
+        stop = _StopRequest(files.join(orders.run_dir, "stop.json"))
+        return Ended.model_validate(function(orders.recipe, place, _log_record, stop))
+
+    def report(record: Record) -> None:
+        _log_record(record)
+        files.append_lines(orders.records, [record.model_dump_json()])
+
+    return Ended.model_validate(function(orders.recipe, place, report, **orders.arguments))
+
+
+def _take_place(orders: Orders, rank: int, world_size: int, local_rank: int) -> Place:
+    """Find the device, set the threads, and tell who is where before rank 0 begins the records."""
+    from trainers.threads import use_threads
+
+    use_threads(max(1, int(orders.recipe.cluster.cpus_per_worker)))
+    _announce(orders.logs, rank)
+    if rank == 0 and orders.is_finetuning:
+        attempt = Attempt(
+            time=time.time(),
+            attempt=orders.attempt,
+            num_workers=world_size,
+            nodes=_wait_for_all(orders.logs, world_size),
+            resumed_from_step=orders.resumed_from_step,
+            reason=orders.reason,
+        )
+        files.append_lines(orders.records, [attempt.model_dump_json()])
+    return Place(
+        rank=rank,
+        world_size=world_size,
+        local_rank=local_rank,
+        run_dir=orders.run_dir,
+        data_dir=orders.data_dir,
+        attempt=orders.attempt,
+        device=_device(orders),
+    )
+
+
+def _device(orders: Orders) -> str:
+    if not orders.recipe.cluster.gpus_per_worker:
+        return "cpu"
+    from ray.train.torch import get_device
+
+    return str(get_device())
+
+
+def _set_environment(context: Any) -> None:
+    """Set what DeepSpeed and torch read from the environment; Ray sets RANK and LOCAL_RANK."""
+    os.environ["LOCAL_SIZE"] = str(context.get_local_world_size())
+    os.environ["CROSS_RANK"] = str(context.get_node_rank())
+    # Ray gives a task as many OpenMP threads as it asked for CPUs when its process started, which
+    # was before this process became a worker.
+    os.environ.pop("OMP_NUM_THREADS", None)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def _announce(logs: str, rank: int) -> None:
+    import ray
+
+    host = ray.util.get_node_ip_address()
+    content = {"host": host, "machine": socket.gethostname(), "pid": os.getpid()}
+    files.write_atomically(files.join(logs, f"rank-{rank}.json"), json.dumps(content).encode())
+
+
+def _wait_for_all(logs: str, world_size: int) -> tuple[str, ...]:
+    """Wait until every rank has said where it is; give the nodes in the order of ranks."""
+    limit = time.monotonic() + PRESENCE_LIMIT_S
+    while time.monotonic() < limit:
+        hosts = read_hosts(logs)
+        if len(hosts) == world_size:
+            return hosts
+        time.sleep(PRESENCE_POLL_S)
+    raise HangError(
+        f"Only {len(hosts)} of {world_size} workers can be seen in {logs} after "
+        f"{PRESENCE_LIMIT_S:.0f} s. Does every node see the same storage?"
+    )
+
+
+def read_hosts(logs: str) -> tuple[str, ...]:
+    """Give the node of each rank that has announced itself, up to the first that has not."""
+    names = set(files.list_names(logs))
+    hosts: list[str] = []
+    while (name := f"rank-{len(hosts)}.json") in names:
+        hosts.append(json.loads(files.read_bytes(files.join(logs, name)))["host"])
+    return tuple(hosts)
+
+
+def _log_record(record: Record) -> None:
+    LOG.info("%s", record.model_dump_json())
+
+
+class _StopRequest:
+    """Whether somebody asked the run to stop, looked up at most once a second."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._asked = False
+        self._next_look = 0.0
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if not self._asked and now >= self._next_look:
+            self._next_look = now + STOP_POLL_S
+            self._asked = files.exists(self._address)
+        return self._asked
+
+
+@contextmanager
+def _rank_log(logs: str, rank: int) -> Iterator[None]:
+    """Send all output of this process, of C libraries too, to the rank's log file."""
+    address = files.join(logs, f"rank-{rank}.log")
+    local = files.local_path(address)
+    path = local or Path(tempfile.mkdtemp(prefix="thaw-log-")) / f"rank-{rank}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    restore = _redirect(path)
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+        force=True,
+    )
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        restore()
+        if local is None:
+            files.upload(path, address)
+
+
+def _redirect(path: Path) -> Callable[[], None]:
+    """Point file descriptors 1 and 2 at a file; gives the function that points them back."""
+    kept = (os.dup(1), os.dup(2))
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+    def restore() -> None:
+        for number, old in zip((1, 2), kept, strict=True):
+            os.dup2(old, number)
+            os.close(old)
+
+    return restore
