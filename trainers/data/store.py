@@ -152,6 +152,8 @@ class Split:
 
     def read(self, indices: np.ndarray[tuple[int], np.dtype[np.int64]]) -> pa.Table:
         """Read rows by number, in the order asked for; one chunk per column."""
+        if len(indices) == 0:
+            return pa.Table.from_batches([self._batch(0)]).slice(0, 0)
         numbers = np.searchsorted(self._ends, indices, side="right")
         order = np.argsort(numbers, kind="stable")
         found, starts = np.unique(numbers[order], return_index=True)
@@ -161,8 +163,6 @@ class Split:
         ]
         if len(parts) == 1:
             return pa.Table.from_batches(parts)
-        if not parts:
-            return pa.Table.from_batches([self._batch(0)]).slice(0, 0)
         places = np.empty(len(order), np.int64)
         places[order] = np.arange(len(order))
         return pa.Table.from_batches(parts).combine_chunks().take(pa.array(places))

@@ -1,0 +1,76 @@
+"""Plans: what the fingerprint of a prepared set depends on, and what not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.trainers.data import words
+from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
+from trainers.data.plan import BUCKET_BYTES, Plan, plan_preparation
+from trainers.data.sources import Source
+
+
+def plan(path: Path, **sections: Any) -> Plan:
+    return plan_preparation(make_recipe(path, **sections), "store", tasks=words)
+
+
+def test_the_fingerprint_depends_on_content_not_on_names(tmp_path: Path) -> None:
+    first = write_lines(tmp_path / "a.jsonl", numbered_rows(5))
+    second = write_lines(tmp_path / "b.jsonl", numbered_rows(5))
+    assert plan(first).fingerprint == plan(second).fingerprint
+    write_lines(second, numbered_rows(6))
+    assert plan(first).fingerprint != plan(second).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("changed", "same"),
+    [
+        ({"seed": 5}, True),
+        ({"name": "other"}, True),
+        ({"batch": {"lanes": 4}}, True),
+        ({"batch": {"max_length": 7}}, False),
+        ({"data": {"validation": "10%"}}, False),
+        ({"data": {"shard_rows": 10}}, False),
+        ({"task": {"label": "other"}}, False),
+        ({"model": {"path": "no/other-model"}}, False),
+    ],
+)
+def test_only_what_changes_the_rows_changes_the_fingerprint(
+    tmp_path: Path, changed: dict[str, Any], same: bool
+) -> None:
+    path = write_lines(tmp_path / "a.jsonl", numbered_rows(5))
+    assert (plan(path).fingerprint == plan(path, **changed).fingerprint) is same
+
+
+def test_two_plans_of_one_preparation_share_the_set_but_no_work_folder(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", numbered_rows(5))
+    first, second = plan(path), plan(path)
+    assert first.data_dir == second.data_dir
+    assert first.work_dir != second.work_dir
+    assert first.shard_dir.startswith(first.work_dir)
+
+
+def test_object_stores_are_written_in_place() -> None:
+    sources = [Source(split="train", address="s3://b/a.csv", format="csv", hash="0")]
+    made = plan_preparation(
+        make_recipe("s3://b/a.csv"), "s3://b/store", sources=sources, tasks=words
+    )
+    assert made.shard_dir == made.data_dir
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "kind", "expected"),
+    [
+        (0, "csv", 1),
+        (BUCKET_BYTES, "csv", 1),
+        (BUCKET_BYTES + 1, "csv", 2),
+        (5 * BUCKET_BYTES, "csv", 8),
+        (BUCKET_BYTES, "parquet", 4),
+        (10**15, "csv", 256),
+    ],
+)
+def test_buckets_follow_from_bytes(num_bytes: int, kind: str, expected: int) -> None:
+    sources = [Source(split="train", address="a", format=kind, hash="0", num_bytes=num_bytes)]
+    recipe = make_recipe("a")
+    assert plan_preparation(recipe, "store", sources=sources, tasks=words).num_buckets == expected

@@ -1,0 +1,163 @@
+"""Preparation as a whole: once, atomically, and with a sentence for data that cannot be used."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from configs.errors import DataError
+from tests.trainers.data import words
+from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
+from trainers.data.preparation import Prepared, prepare
+from trainers.data.store import open_split
+
+
+def prepared(path: Path, store: Path, **sections: Any) -> Prepared:
+    return prepare(make_recipe(path, **sections), str(store), words)
+
+
+def prepared_rows(folder: Path, rows: list[dict[str, Any]], **sections: Any) -> Prepared:
+    return prepared(write_lines(folder / "train.jsonl", rows), folder / "store", **sections)
+
+
+def left_over(store: Path) -> list[str]:
+    return [path.name for path in (store / ".prepared").iterdir() if path.name.endswith(".tmp")]
+
+
+def test_the_second_time_is_a_cache_hit(tmp_path: Path) -> None:
+    first = prepared_rows(tmp_path, numbered_rows(20))
+    second = prepared_rows(tmp_path, numbered_rows(20), seed=9)
+    assert (first.cached, second.cached) == (False, True)
+    assert (
+        second.data_dir
+        == first.data_dir
+        == str(tmp_path / "store" / ".prepared" / first.manifest.fingerprint)
+    )
+    assert second.manifest == first.manifest
+    assert left_over(tmp_path / "store") == []
+
+
+def test_rows_and_labels_arrive(tmp_path: Path) -> None:
+    rows = [
+        {"text": "a bb ccc", "label": 10},
+        {"text": "dddd", "label": 9},
+        {"text": "", "label": 9},
+    ]
+    made = prepared_rows(tmp_path, rows)
+    assert made.manifest.label_names == ("9", "10")
+    found = open_split(made.data_dir, made.manifest, "train").read(np.arange(2)).to_pylist()
+    assert sorted((row["input_ids"], row["label"]) for row in found) == [([1, 2, 3], 1), ([4], 0)]
+    assert made.manifest.report.dropped == {"missing text": 1}
+    assert made.manifest.report.examples == {"missing text": ("train.jsonl row 3",)}
+
+
+def test_pairs_of_texts(tmp_path: Path) -> None:
+    rows = [{"text": "a", "b": "cc", "label": "x"}, {"text": "a", "b": "dd", "label": "y"}]
+    made = prepared_rows(tmp_path, rows, task={"text_b": "b"})
+    assert made.manifest.splits["train"].rows == 2
+    assert made.manifest.report.conflicts == 0
+
+
+def test_two_at_once_make_one_set(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "train.jsonl", numbered_rows(50))
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: prepared(path, tmp_path / "store"), range(4)))
+    assert len({each.data_dir for each in made}) == 1
+    assert all(each.manifest == made[0].manifest for each in made)
+    assert len(list((tmp_path / "store" / ".prepared").iterdir())) == 1
+    split = open_split(made[0].data_dir, made[0].manifest, "train")
+    assert split.read(np.arange(50)).num_rows == 50
+
+
+def test_a_damaged_set_is_made_again(tmp_path: Path) -> None:
+    first = prepared_rows(tmp_path, numbered_rows(20))
+    shard = Path(first.data_dir, "train-00000.arrow")
+    content = shard.read_bytes()
+    for damage in (lambda: shard.write_bytes(content[:-1]), shard.unlink):
+        damage()
+        again = prepared_rows(tmp_path, numbered_rows(20))
+        assert not again.cached
+        assert shard.read_bytes() == content
+    assert left_over(tmp_path / "store") == []
+
+
+def test_nothing_is_left_of_a_preparation_that_fails(tmp_path: Path) -> None:
+    good = write_lines(tmp_path / "good.jsonl", numbered_rows(9))
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"text": "a", "label": "x"}\nnonsense\n')
+    with pytest.raises(DataError, match=r"bad.jsonl line 2 is not JSON"):
+        prepared(good, tmp_path / "store", data={"train": [str(good), str(bad)]})
+    assert list((tmp_path / "store" / ".prepared").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "sections", "problem"),
+    [
+        (
+            [{"text": " ", "label": "x"}, {"text": "a", "label": None}],
+            {},
+            r"data.train has no rows left of 2 \(dropped: 1 missing label, 1 missing text\)",
+        ),
+        (
+            numbered_rows(4),
+            {"batch": {"lanes": 8}},
+            r"batch.lanes \(8\) is more than the training rows \(4\)",
+        ),
+        (numbered_rows(4, labels=1), {}, r"one label only \(label-0\)"),
+        (
+            numbered_rows(4),
+            {"task": {"labels": ["label-0", "label-1"]}},
+            r"label 'label-2' \(1 row of train\)",
+        ),
+        (
+            numbered_rows(4),
+            {"data": {"test": 0.0001}},
+            r"data.test asks for a share of 0.0001 of 4 rows",
+        ),
+        (numbered_rows(4), {"task": {"text": "txet"}}, r"no column txet. Nearest: text"),
+    ],
+)
+def test_data_that_cannot_be_used(
+    tmp_path: Path, rows: list[dict[str, Any]], sections: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(DataError, match=problem):
+        prepared_rows(tmp_path, rows, **sections)
+
+
+def test_lanes_are_checked_on_a_cache_hit_too(tmp_path: Path) -> None:
+    prepared_rows(tmp_path, numbered_rows(4))
+    with pytest.raises(DataError, match=r"Use at most 4 lanes"):
+        prepared_rows(tmp_path, numbered_rows(4), batch={"lanes": 5})
+
+
+def test_a_label_in_the_test_file_only_is_named(tmp_path: Path) -> None:
+    test = write_lines(tmp_path / "test.jsonl", [{"text": "new", "label": "unseen"}])
+    with pytest.raises(
+        DataError, match=r"label 'unseen' is in 1 row of test and in no training row"
+    ):
+        prepared_rows(tmp_path, numbered_rows(6), data={"test": test})
+
+
+def test_a_train_file_that_is_all_in_test_leaves_nothing(tmp_path: Path) -> None:
+    test = write_lines(tmp_path / "test.jsonl", numbered_rows(6))
+    with pytest.raises(DataError, match=r"no rows left of 6 \(dropped: 6 also in test\)"):
+        prepared_rows(tmp_path, numbered_rows(6), data={"test": test})
+
+
+@pytest.mark.skipif("THAW_TEST_DATA" not in os.environ, reason="THAW_TEST_DATA names no folder")
+def test_banking77_is_whole(tmp_path: Path) -> None:
+    folder = Path(os.environ["THAW_TEST_DATA"], "banking77")
+    made = prepared(
+        folder / "train.csv",
+        tmp_path,
+        task={"label": "category"},
+        data={"test": folder / "test.csv", "validation": "10%"},
+    )
+    rows = {name: info.rows for name, info in made.manifest.splits.items()}
+    assert rows["test"] == 3080
+    assert rows["train"] + rows["validation"] == 10_003
+    assert len(made.manifest.label_names) == 77
+    assert made.manifest.report.duplicates == 0

@@ -1,0 +1,142 @@
+"""Every format gives the same rows; what is malformed is named by file and line."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from configs.errors import DataError
+from trainers.data.rows import BLOCK_ROWS, read_rows
+from trainers.data.sources import Source
+
+ROWS: list[dict[str, Any]] = [
+    {"text": "123", "label": "10", "other": 1},
+    {"text": 'with, comma and "quotes"', "label": "9", "other": 2},
+    {"text": "two\nlines", "label": "-3", "other": 3},
+    {"text": "\u00fcber NA null", "label": "9", "other": 4},
+]
+
+
+def source(path: Path, kind: str) -> Source:
+    return Source(split="train", address=str(path), format=kind)
+
+
+def read(path: Path, kind: str) -> list[dict[str, Any]]:
+    blocks = list(read_rows(source(path, kind), ["text"], "label"))
+    return pa.concat_tables(blocks).to_pylist()
+
+
+def csv_text(delimiter: str) -> str:
+    lines = [
+        delimiter.join('"' + str(value).replace('"', '""') + '"' for value in row.values())
+        for row in ROWS
+    ]
+    return "\n".join([delimiter.join(ROWS[0]), *lines]) + "\n"
+
+
+def with_integer_labels() -> list[dict[str, Any]]:
+    return [{**row, "label": int(row["label"])} for row in ROWS]
+
+
+def write(folder: Path, kind: str, *, gz: bool = False) -> Path:
+    path = folder / f"rows.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(with_integer_labels()), path)
+        return path
+    text = {
+        "csv": csv_text(","),
+        "tsv": csv_text("\t"),
+        "json": json.dumps(with_integer_labels(), indent=1),
+        "jsonl": "\n\n".join(json.dumps(row) for row in with_integer_labels()),
+    }[kind]
+    if gz:
+        path = folder / f"rows.{kind}.gz"
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "json", "jsonl", "parquet"])
+def test_every_format_gives_the_same_text_rows(tmp_path: Path, kind: str) -> None:
+    expected = [{"text": row["text"], "label": row["label"]} for row in ROWS]
+    assert read(write(tmp_path, kind), kind) == expected
+    if kind != "parquet":
+        assert read(write(tmp_path, kind, gz=True), kind) == expected
+
+
+def test_json_files_may_hold_one_object_a_line(tmp_path: Path) -> None:
+    assert read(write(tmp_path, "jsonl"), "json") == read(write(tmp_path, "json"), "json")
+
+
+def test_blocks_are_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "many.csv"
+    path.write_text("text,label\n" + "a,b\n" * (BLOCK_ROWS + 1))
+    blocks = list(read_rows(source(path, "csv"), ["text"], "label"))
+    assert [block.num_rows for block in blocks] == [BLOCK_ROWS, 1]
+
+
+def test_absent_values_are_null(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": null, "label": 1}\n{"label": 2, "text": "a"}\n{"text": "b"}\n')
+    assert [row["text"] for row in read(path, "jsonl")] == [None, "a", "b"]
+    assert [row["label"] for row in read(path, "jsonl")] == ["1", "2", None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "problem"),
+    [
+        ("csv", "", r"rows.csv is empty"),
+        ("csv", "text,label\n", r"rows.csv has no rows"),
+        ("csv", "txt,label\na,b\n", r"rows.csv has no column text. Nearest: txt"),
+        ("csv", "text,label\na,b\n\na,b,c\n", r"rows.csv line 4 \(row 2\) has 3 cells where the"),
+        ("csv", 'text,label\n"a\nb",c\nx\n', r"rows.csv line 4 \(row 2\) has 1 cells"),
+        ("csv", 'text,label\n"a" b,c\n', r"rows.csv line 2: ',' expected after '\"'. Quote"),
+        ("csv", 'text,label\n"a,b\n', r"rows.csv line 2: unexpected end of data"),
+        ("csv", "text,label\nna\xefve,b\n", r"rows.csv after line . is not UTF-8"),
+        (
+            "jsonl",
+            '{"text": "a", "label": 1}\n{"text": "a" "label"}\n',
+            r"rows.jsonl line 2 is not",
+        ),
+        ("jsonl", '{"text": "a", "label": 1}\n[1]\n', r"rows.jsonl line 2 is no JSON object"),
+        ("jsonl", '{"text": "a", "label": 1.5}\n', r"line 1: label in column label is a number"),
+        ("jsonl", '{"text": 5, "label": 1}\n', r"line 1: column text is an integer"),
+        ("jsonl", '{"texts": "a", "label": 1}\n', r"rows.jsonl has no column text. Nearest: texts"),
+        ("jsonl", "\n\n", r"rows.jsonl has no rows"),
+        ("jsonl", '{"text": "na\xefve"}\n', r"rows.jsonl line 1 is not JSON: 'utf-8' codec"),
+        ("json", '[{"text": "a", "label": 1}, 5]', r"rows.json row 2 is no JSON object"),
+        ("json", '[{"text": "a"', r"rows.json is not JSON"),
+        ("json", "[]", r"rows.json has no rows"),
+        ("parquet", "text,label\n", r"rows.parquet cannot be read as parquet"),
+    ],
+)
+def test_what_is_malformed_is_named(tmp_path: Path, kind: str, content: str, problem: str) -> None:
+    path = tmp_path / f"rows.{kind}"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(DataError, match=problem):
+        read(path, kind)
+
+
+def test_cut_or_wrong_gzip_files_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path, "csv", gz=True)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"rows.csv.gz cannot be read as csv"):
+        read(path, "csv")
+    path.write_text("text,label\na,b\n")
+    with pytest.raises(DataError, match=r"rows.csv.gz cannot be read as csv: Not a gzipped file"):
+        read(path, "csv")
+
+
+def test_parquet_types_are_checked(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"text": ["a"], "label": [0.5]}), path)
+    with pytest.raises(DataError, match=r"rows.parquet: label column label holds double values"):
+        read(path, "parquet")
+    pq.write_table(pa.table({"text": ["a"], "labels": [1]}), path)
+    with pytest.raises(DataError, match=r"rows.parquet has no column label. Nearest: labels"):
+        read(path, "parquet")

@@ -1,0 +1,88 @@
+"""Sources: which files a recipe means, and what is said when there are none."""
+
+from pathlib import Path
+
+import pytest
+
+from configs.data_sections import Data
+from configs.errors import DataError
+from configs.model_sections import Model
+from trainers.data.sources import Source, hash_source, list_sources, local_copy, tokenizer_key
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+
+
+def found(folder: Path, *patterns: str, **data: object) -> list[str]:
+    asked = tuple(str(folder / pattern) for pattern in patterns)
+    sources = list_sources(Data.model_validate({"train": asked, **data}))
+    return [str(Path(source.address).relative_to(folder)) for source in sources]
+
+
+def test_paths_and_globs_are_expanded_in_order_and_once(tmp_path: Path) -> None:
+    touch(tmp_path, "b.csv", "a.csv", "sub/c.csv", "sub/deep/d.csv", "x.json")
+    assert found(tmp_path, "b.csv", "*.csv") == ["b.csv", "a.csv"]
+    assert found(tmp_path, "**/*.csv") == ["a.csv", "b.csv", "sub/c.csv", "sub/deep/d.csv"]
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_taken_as_it_is(tmp_path: Path) -> None:
+    touch(tmp_path, "rows[1].csv", "rows1.csv")
+    assert found(tmp_path, "rows[1].csv") == ["rows[1].csv"]
+
+
+def test_formats_go_by_name_or_by_what_is_asked(tmp_path: Path) -> None:
+    names = ["a.csv", "a.tsv.gz", "a.json", "a.jsonl", "a.ndjson.gz", "a.parquet"]
+    touch(tmp_path, *names, "a.txt")
+    asked = tuple(str(tmp_path / name) for name in names)
+    formats = [source.format for source in list_sources(Data(train=asked))]
+    assert formats == ["csv", "tsv", "json", "jsonl", "jsonl", "parquet"]
+    with pytest.raises(
+        DataError, match=r"a.txt: its name does not tell its format. Set data.format"
+    ):
+        found(tmp_path, "a.txt")
+    assert found(tmp_path, "a.txt", format="csv") == ["a.txt"]
+
+
+def test_splits_given_as_files_are_sources_and_shares_are_not(tmp_path: Path) -> None:
+    touch(tmp_path, "a.csv", "t.csv")
+    data = Data(train=str(tmp_path / "a.csv"), validation="10%", test=str(tmp_path / "t.csv"))
+    assert [source.split for source in list_sources(data)] == ["train", "test"]
+
+
+def test_what_finds_nothing_is_named_with_what_is_near(tmp_path: Path) -> None:
+    touch(tmp_path, "train.csv")
+    with pytest.raises(
+        DataError, match=r"data.train: .*trian.csv does not exist. Near it: train.csv"
+    ):
+        found(tmp_path, "trian.csv")
+    with pytest.raises(DataError, match=r"data.train: .*\*.parquet matches no file"):
+        found(tmp_path, "*.parquet")
+    with pytest.raises(DataError, match=r"data.train names a folder"):
+        found(tmp_path, "")
+
+
+def test_a_hash_is_of_the_bytes_alone(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("text,label\n")
+    sources = [
+        Source(split="train", address=str(tmp_path / n), format="csv") for n in ("a.csv", "b.csv")
+    ]
+    first, second = map(hash_source, sources)
+    assert first.hash == second.hash != ""
+    assert first.num_bytes == 11
+    with local_copy(first.address) as path:
+        assert path == tmp_path / "a.csv"
+
+
+def test_a_tokenizer_is_known_by_its_files_not_by_the_weights(tmp_path: Path) -> None:
+    touch(tmp_path, "tokenizer.json", "config.json", "model.safetensors", "README.md")
+    model = Model(path=str(tmp_path))
+    before = tokenizer_key(model)
+    touch(tmp_path, "model.bin")
+    assert tokenizer_key(model) == before
+    (tmp_path / "tokenizer.json").write_text("other")
+    assert tokenizer_key(model) != before
+    assert tokenizer_key(Model(path="org/name", revision="v1")) == "org/name@v1"

@@ -1,0 +1,163 @@
+"""Tensors for a rank's lanes, step by step, made ahead by a thread; which rows stands in lanes.py.
+
+A window's rows are read at once, in the order of its microbatches, so that a microbatch is a slice:
+no Python object per row.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from trainers.data.lanes import LanePlan
+from trainers.data.store import ROW_ID, Split
+
+IGNORED = -100
+
+Collate = Callable[[pa.Table], tuple[dict[str, torch.Tensor], torch.Tensor]]
+"""Turns shard rows into model inputs, each (rows, tokens, ...), and labels (rows, ...)."""
+
+
+@dataclass(frozen=True)
+class Microbatch:
+    """What one lane feeds at one step; without rows it carries one dummy row of no target."""
+
+    lane: int
+    epoch: int
+    step: int
+    """Step in the epoch."""
+    inputs: dict[str, torch.Tensor]
+    labels: torch.Tensor
+    row_ids: np.ndarray[tuple[int], np.dtype[np.uint64]]
+    """Low halves of the row ids."""
+    num_rows: int
+    num_targets: int
+    """Labels that count in the loss."""
+    num_tokens: int
+    """Tokens of the rows, padding not counted."""
+    num_fed_tokens: int
+    """Tokens fed forward, padding and dummy rows counted."""
+
+
+class StepReader:
+    """The steps of one epoch for one rank; close it to end its thread.
+
+    Yields for each step the microbatches of the rank's lanes, in the order of the lanes. What goes
+    wrong in the thread is raised to the reader.
+    """
+
+    def __init__(self, steps: Iterator[list[Microbatch]], prefetch: int) -> None:
+        self.seconds_waited = 0.0
+        """Seconds that the reader has waited for steps so far."""
+        self._steps = steps
+        self._prefetch = prefetch
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._ahead: deque[Future[list[Microbatch] | None]] = deque()
+        self._order_ahead()
+
+    def __iter__(self) -> Self:
+        """Give the reader itself: its steps can be read once."""
+        return self
+
+    def __next__(self) -> list[Microbatch]:
+        """Give the next step, waiting for the thread where it is not ahead."""
+        if not self._ahead:
+            raise StopIteration
+        started = time.perf_counter()
+        step = self._ahead.popleft().result()
+        self.seconds_waited += time.perf_counter() - started
+        if step is None:
+            self.close()
+            raise StopIteration
+        self._order_ahead()
+        return step
+
+    def __enter__(self) -> Self:
+        """Give the reader itself, closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the reader."""
+        self.close()
+
+    def close(self) -> None:
+        """End the thread and forget what it made ahead; closing twice is fine."""
+        self._ahead.clear()
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _order_ahead(self) -> None:
+        while len(self._ahead) < self._prefetch:
+            self._ahead.append(self._thread.submit(next, self._steps, None))
+
+
+def read_steps(
+    split: Split,
+    plan: LanePlan,
+    collate: Collate,
+    *,
+    rank: int,
+    world_size: int,
+    epoch: int,
+    start_step: int = 0,
+    prefetch: int = 2,
+) -> StepReader:
+    """Read an epoch's steps from `start_step` on, for lanes rank, rank + world_size, and so on.
+
+    A thread keeps `prefetch` steps ready. Raises DataError, at the step concerned, for a damaged
+    shard.
+    """
+    assert split.info.rows == plan.num_rows, "the plan is another split's"
+    assert plan.lanes % world_size == 0, f"{plan.lanes} lanes on {world_size} ranks"
+    assert prefetch >= 1, "at least one step is made ahead"
+    lanes = range(rank, plan.lanes, world_size)
+    streams = [_read_lane(split, plan, collate, lane, (epoch, start_step)) for lane in lanes]
+    return StepReader(map(list, zip(*streams, strict=True)), prefetch)
+
+
+def _read_lane(
+    split: Split, plan: LanePlan, collate: Collate, lane: int, start: tuple[int, int]
+) -> Iterator[Microbatch]:
+    """Yield a lane's microbatches from an epoch and step on."""
+    epoch, start_step = start
+    for window in plan.windows(epoch, lane, split.lengths, start_step):
+        first = int(window.bounds[0])
+        rows = split.read(window.rows[first:])
+        ends = (window.bounds - first).tolist()
+        for step, (begin, end) in enumerate(pairwise(ends), max(start_step, window.first_step)):
+            if begin == end:
+                dummy = split.read(np.array([min(plan.lane_range(lane)[0], plan.num_rows - 1)]))
+                yield _microbatch(dummy, collate, (lane, epoch, step), is_dummy=True)
+            else:
+                part = rows.slice(begin, end - begin)
+                yield _microbatch(part, collate, (lane, epoch, step), is_dummy=False)
+
+
+def _microbatch(
+    rows: pa.Table, collate: Collate, place: tuple[int, int, int], *, is_dummy: bool
+) -> Microbatch:
+    lane, epoch, step = place
+    inputs, labels = collate(rows)
+    fed = next(iter(inputs.values())).shape  # (rows, tokens, ...)
+    if is_dummy:
+        # Every forward is a collective under ZeRO-3: a lane without rows takes part all the same.
+        labels = torch.full_like(labels, IGNORED)
+        rows = rows.slice(0, 0)
+    return Microbatch(
+        lane=lane,
+        epoch=epoch,
+        step=step,
+        inputs=inputs,
+        labels=labels,
+        row_ids=rows[ROW_ID].to_numpy(),
+        num_rows=len(rows),
+        num_targets=int(np.count_nonzero(labels.numpy() != IGNORED)),
+        num_tokens=int(rows["length"].to_numpy().sum()),
+        num_fed_tokens=fed[0] * fed[1],
+    )
