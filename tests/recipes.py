@@ -8,7 +8,7 @@ from tests.tiny import make_csv, make_model_folder
 
 
 def tiny_recipe(folder: Path, **sections: Any) -> Recipe:
-    """Make a tiny model and data below `folder`, and a recipe over them; sections are laid over it."""
+    """Make a tiny model and data below `folder`, and a recipe over them, sections laid over it."""
     model = folder / "model"
     if not model.exists():
         make_model_folder(model)
@@ -31,5 +31,7 @@ def tiny_recipe(folder: Path, **sections: Any) -> Recipe:
     }
     for key, value in sections.items():
         old = values.get(key)
-        values[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+        values[key] = (
+            {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+        )
     return Recipe.model_validate(values)

@@ -1,9 +1,9 @@
 """Commit training state as safetensors and JSON, and find the newest commit that can be trusted.
 
 A commit is a folder `step-00000120.a01` with one safetensors file per rank and MANIFEST.json, which
-holds the counters and is written last: without it the folder is nothing. Files hold flat stretches of
-parameters, keyed `name|what|offset`, so any number of ranks can read what any number wrote. What the
-stretches are stands in partitions.py.
+holds the counters and is written last: without it the folder is nothing. Files hold flat stretches
+of parameters, keyed `name|what|offset`, so any number of ranks can read what any number wrote. What
+the stretches are stands in partitions.py.
 """
 
 import re
@@ -68,7 +68,7 @@ class Manifest(BaseModel):
     cursor: Cursor
     data_fingerprint: str
     arithmetic: dict[str, Any]
-    """The recipe's values that fix the order of rows and the numbers; a resume must agree with them."""
+    """The recipe's values that fix order and numbers; a resume must agree with them."""
     parameters: dict[str, int]
     """Saved parameters and their number of elements."""
     frozen: str | None
@@ -177,10 +177,10 @@ class Reader:
     def __init__(self, run_dir: str, name: str, manifest: Manifest) -> None:
         """Open the files of a verified commit; only their headers are read."""
         self._stretches: dict[tuple[str, str], list[tuple[int, int, int, str]]] = {}
-        self._files = []
+        self._files: list[Any] = []
         for saved in manifest.files:
             path = _local_copy(run_dir, name, saved)
-            handle = safe_open(str(path), framework="pt")
+            handle: Any = safe_open(str(path), framework="pt")
             for key in handle.keys():  # noqa: SIM118 - safe_open is no dict
                 parameter, what, offset = key.rsplit("|", 2)
                 count = handle.get_slice(key).get_shape()[0]
@@ -204,7 +204,8 @@ class Reader:
                 at = stop
         if at < end:
             raise CheckpointError(
-                f"The commit lacks elements {at} to {end} of {what} of {name}. Resume from another one"
+                f"the commit lacks elements {at} to {end} of {what} of {name}. "
+                "Resume from another one"
             )
         return torch.cat(parts) if len(parts) != 1 else parts[0]
 

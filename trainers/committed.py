@@ -1,4 +1,4 @@
-"""Work on what a run has committed: evaluate it on any data, export it; training stands in finetune.py."""
+"""Evaluate or export what a run has committed; training stands in finetune.py."""
 
 import time
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from configs.errors import NotFoundError
 from configs.records import Ended, Record
 from configs.schema import Recipe
+from trainers.data.store import SplitName
 from trainers.evaluation import evaluate_and_report
 from trainers.finish import export_model
 from trainers.place import Place
@@ -13,12 +14,12 @@ from trainers.session import Session
 
 
 def evaluate(
-    recipe: Recipe, place: Place, report: Callable[[Record], None], split: str
+    recipe: Recipe, place: Place, report: Callable[[Record], None], split: SplitName
 ) -> Ended:
-    """Evaluate the best committed weights on a split of `place.data_dir`. Collective: every rank calls this.
+    """Evaluate the best committed weights on a split of `place.data_dir`.
 
-    The prepared set may be another than the run's, with the same labels. Raises NotFoundError when the
-    run has no commit or the set no such split.
+    Collective: every rank calls this. The prepared set may be another than the run's, with the same
+    labels. Raises NotFoundError when the run has no commit or the set no such split.
     """
     session = Session(recipe, place, report, training=False)
     if split not in session.manifest.splits:
@@ -28,10 +29,11 @@ def evaluate(
     return _ended(session, f"{split} evaluated", evaluation.metrics, evaluation.rows)
 
 
-def export(
-    recipe: Recipe, place: Place, report: Callable[[Record], None], folder: str
-) -> Ended:
-    """Export the best committed weights to a folder and prove it. Collective: every rank calls this."""
+def export(recipe: Recipe, place: Place, report: Callable[[Record], None], folder: str) -> Ended:
+    """Export the best committed weights to a folder and prove it.
+
+    Collective: every rank calls this.
+    """
     session = Session(recipe, place, report, training=False)
     export_model(session, folder, session.cursor.step, metrics={})
     return _ended(session, f"exported to {folder}", {}, 0)

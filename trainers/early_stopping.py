@@ -1,4 +1,4 @@
-"""Know the best evaluation and when to stop; pure, so that every rank that sees the same metrics agrees."""
+"""Know the best evaluation and when to stop; pure, so that ranks that see the same agree."""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from configs.run_sections import EarlyStopping
 
 @dataclass(frozen=True)
 class Best:
-    """What the evaluations so far have shown; kept in every checkpoint, so patience survives a resume."""
+    """What the evaluations have shown; kept in every commit, so patience survives a resume."""
 
     value: float | None = None
     """Best value of the metric; None before the first evaluation."""

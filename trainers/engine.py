@@ -1,8 +1,8 @@
-"""Build a DeepSpeed engine for one set of trainable parameters; the step that drives it stands in step.py.
+"""Build a DeepSpeed engine for what learns; the step that drives it stands in step.py.
 
 DeepSpeed owns gradient accumulation: accumulating by hand gives wrong weights on ZeRO-1 and -2
-(deepspeed 0.19.8), while `train_batch_size = lanes` and one engine step per microbatch matches plain
-torch on every stage.
+(deepspeed 0.19.8), while `train_batch_size = lanes` and one engine step per microbatch matches
+plain torch on every stage.
 """
 
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def start_distributed(device: str) -> None:
 
 
 def running_stage(recipe: Recipe) -> int:
-    """Give the ZeRO stage that runs: half precision has its fp32 weights in ZeRO's optimizers only."""
+    """Give the ZeRO stage that runs: half precision keeps fp32 weights in ZeRO only."""
     return max(1, recipe.zero.stage) if recipe.precision != "fp32" else recipe.zero.stage
 
 
@@ -111,7 +111,7 @@ def build_engine(model: nn.Module, recipe: Recipe, place: Place) -> Engine:
 
 
 def build_optimizer(groups: list[dict[str, Any]], asked: Optimizer) -> torch.optim.Optimizer:
-    """Build the torch optimizer; fused kernels, which differ from the plain loop by rounding only."""
+    """Build the torch optimizer; its fused kernels differ from the plain loop by rounding."""
     if asked.name == "sgd":
         return torch.optim.SGD(groups, lr=asked.learning_rate, momentum=asked.momentum, fused=True)
     kind = torch.optim.AdamW if asked.name == "adamw" else torch.optim.Adam

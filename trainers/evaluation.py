@@ -13,7 +13,7 @@ from configs.errors import RecipeError, TrainingError
 from configs.records import Evaluated
 from trainers.data.batches import Microbatch, read_steps
 from trainers.data.lanes import LanePlan
-from trainers.data.store import SplitInfo, open_split
+from trainers.data.store import SplitInfo, SplitName, open_split
 from trainers.session import Session
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one pass over a split showed; equal on all ranks but for the samples, which rank 0 has."""
+    """What one pass over a split showed; equal on all ranks, but rank 0 has the samples."""
 
     rows: int
     scored: "Scored"
@@ -42,7 +42,7 @@ class _Sums:
     samples: "list[Sample]" = field(default_factory=list)
 
 
-def evaluate_split(session: Session, split: str) -> Evaluation:
+def evaluate_split(session: Session, split: SplitName) -> Evaluation:
     """Run the model over a split in evaluation mode. Collective: every rank calls this.
 
     Lanes give every rank the same number of forward passes, which ZeRO-3 needs; a lane that has run
@@ -72,7 +72,7 @@ def evaluate_split(session: Session, split: str) -> Evaluation:
     return Evaluation(info.rows, scored, {"loss": loss, **scored.metrics}, sums.samples)
 
 
-def evaluate_and_report(session: Session, split: str) -> Evaluation:
+def evaluate_and_report(session: Session, split: SplitName) -> Evaluation:
     """Evaluate a split and report it without taking it for the best. Collective."""
     evaluation = evaluate_split(session, split)
     report_evaluation(session, evaluation, split, is_best=False)
@@ -80,7 +80,7 @@ def evaluate_and_report(session: Session, split: str) -> Evaluation:
 
 
 def report_evaluation(
-    session: Session, evaluation: Evaluation, split: str, *, is_best: bool
+    session: Session, evaluation: Evaluation, split: SplitName, *, is_best: bool
 ) -> None:
     """Write an evaluation down, its pictures and samples too."""
     cursor = session.cursor
@@ -110,9 +110,7 @@ def metric_value(metrics: dict[str, float], metric: str) -> float:
     return metrics[metric]
 
 
-def _feed(
-    session: Session, microbatch: Microbatch, sums: _Sums
-) -> tuple[object, torch.Tensor]:
+def _feed(session: Session, microbatch: Microbatch, sums: _Sums) -> tuple[object, torch.Tensor]:
     """Feed one microbatch and add up what it gives; returns outputs and labels on the device."""
     device = session.engine.handle.device
     inputs = {name: t.to(device) for name, t in microbatch.inputs.items()}
@@ -146,4 +144,4 @@ def _reduce(sums: _Sums, split: str, info: SplitInfo) -> float:
             f"evaluation of {split} saw {rows} rows of {info.rows}, or not the same ones. "
             "Prepare the data again: its shards do not hold what its manifest says"
         )
-    return float(loss.item()) / max(1, targets)
+    return float(loss.item() / max(1, targets))

@@ -139,7 +139,7 @@ def _validate(session: Session) -> None:
     """Evaluate the validation split and take the best and the patience from it. Collective."""
     if "validation" not in session.manifest.splits:
         return
-    # Metrics and pictures are imported at the first evaluation: the first step does not wait for them.
+    # Imported at the first evaluation: the first step does not wait for metrics and pictures.
     from trainers.evaluation import evaluate_split, metric_value, report_evaluation
 
     recipe, step = session.recipe, session.cursor.step

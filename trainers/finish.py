@@ -1,4 +1,4 @@
-"""End a run: evaluate with the best weights, export them as a Hugging Face folder, prove the folder."""
+"""End a run: evaluate with the best weights, export them, prove the exported folder."""
 
 import shutil
 import tempfile
@@ -26,9 +26,10 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def finish(session: Session) -> Ended:
-    """Evaluate the test split with the best weights and export them. Collective: every rank calls this.
+    """Evaluate the test split with the best weights and export them.
 
-    Raises TrainingError when the exported folder, loaded again, does not give the live model's logits.
+    Collective: every rank calls this. Raises TrainingError when the exported folder, loaded again,
+    does not give the live model's logits.
     """
     step = session.load_best()
     splits = session.manifest.splits
@@ -56,10 +57,10 @@ def finish(session: Session) -> Ended:
 
 
 def export_model(session: Session, address: str, step: int, metrics: dict[str, float]) -> Exported:
-    """Write the live weights as a Hugging Face folder and prove it. Collective: every rank calls this.
+    """Write the live weights as a Hugging Face folder and prove it.
 
-    The folder appears at `address` only after it has been loaded again and given the same logits;
-    an older one there is replaced.
+    Collective: every rank calls this. The folder appears at `address` only after it has been loaded
+    again and given the same logits; an older one there is replaced.
     """
     state = gather_weights(session)
     inputs, logits = _live_logits(session)
@@ -92,9 +93,10 @@ def export_model(session: Session, address: str, step: int, metrics: dict[str, f
 
 
 def gather_weights(session: Session) -> dict[str, torch.Tensor]:
-    """Collect whole weights on rank 0, in fp32 where the run has them. Collective: every rank calls this.
+    """Collect whole weights on rank 0, in fp32 where the run has them.
 
-    Other ranks get an empty dict. Under ZeRO-3 one parameter at a time is whole.
+    Collective: every rank calls this. Other ranks get an empty dict. Under ZeRO-3 one parameter at
+    a time is whole.
     """
     stage, leads = session.engine.stage, session.leads
     dtype = DTYPES[session.recipe.model.dtype or "float32"]
@@ -121,7 +123,8 @@ def _live_logits(session: Session) -> tuple[dict[str, torch.Tensor], torch.Tenso
     name = next(s for s in ("test", "validation", "train") if s in session.manifest.splits)
     split = open_split(session.place.data_dir, session.manifest, name)
     rows = split.read(np.arange(min(CHECKED_ROWS, split.info.rows)))
-    inputs, _ = session.task.collate(session.manifest, session.recipe.batch.pad_to_multiple_of)(rows)
+    collate = session.task.collate(session.manifest, session.recipe.batch.pad_to_multiple_of)
+    inputs, _ = collate(rows)
     engine = session.engine.handle
     engine.eval()
     with torch.no_grad():
@@ -154,8 +157,9 @@ def _write_and_check(
             metrics,
         )
         difference = check_export(folder, inputs, logits)
-        # Half precision rounds each of some hundred operations to 8 bits of mantissa; fp32 is exact.
-        exact = session.recipe.precision == "fp32" and session.recipe.model.dtype in (None, "float32")
+        # Half precision rounds each of some hundred operations to 8 bits; fp32 is exact.
+        dtype, precision = session.recipe.model.dtype, session.recipe.precision
+        exact = precision == "fp32" and dtype in (None, "float32")
         allowed = (1e-5 if exact else 5e-2) * max(1.0, logits.abs().max().item())
         if not difference <= allowed:
             raise TrainingError(

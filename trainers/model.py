@@ -1,4 +1,4 @@
-"""Build the model of a recipe the same on every rank, and mark what learns; weights of a commit come later."""
+"""Build the model of a recipe, the same on every rank; weights of a commit come later."""
 
 from typing import Any
 
@@ -13,16 +13,17 @@ from trainers.tasks import task_module
 
 
 def load_model(recipe: Recipe, label_names: tuple[str, ...], world_size: int) -> Any:
-    """Load the base model, draw its new parameters, mark what learns. Collective: every rank calls this.
+    """Load the base model, draw its new parameters, mark what learns.
 
-    Under ZeRO-3 each rank keeps only its slice of the weights while they load.
+    Collective: every rank calls this. Under ZeRO-3 each rank keeps only its slice of the weights
+    while they load.
     """
     stage = running_stage(recipe)
-    alive = _announce_zero3(recipe, world_size) if stage == 3 else None
+    # transformers asks whether ZeRO-3 is on through a weak reference to this object.
+    announcement = _announce_zero3(recipe, world_size) if stage == 3 else None
     task = task_module(recipe.task)
     model, head, new = task.build_model(recipe.model, recipe.task, label_names)
-    # transformers asks whether ZeRO-3 is on through a weak reference to this object.
-    model._zero3_announcement = alive
+    del announcement
     draw_new_parameters(model, new, stage, recipe.seed)
     mark_trainable(model, choose_trainable(model, recipe.freezing, head))
     if recipe.activation_checkpointing:
@@ -34,8 +35,8 @@ def load_model(recipe: Recipe, label_names: tuple[str, ...], world_size: int) ->
 def draw_new_parameters(model: nn.Module, new: frozenset[str], stage: int, seed: int) -> None:
     """Draw the new parameters anew, each from its own seed. Collective: every rank calls this.
 
-    What transformers drew depends on what else the process drew before, and under ZeRO-3 on the rank.
-    Matrices are normal with the model's initializer_range, biases 0, other vectors 1.
+    What transformers drew depends on what else the process drew before, and under ZeRO-3 on the
+    rank. Matrices are normal with the model's initializer_range, biases 0, other vectors 1.
     """
     std = float(getattr(model.config, "initializer_range", None) or 0.02)
     for name, parameter in model.named_parameters():

@@ -1,11 +1,12 @@
 """Read and write one rank's share of the training state, parameter by parameter, in full precision.
 
-A share is a flat stretch of a parameter: all of it on ZeRO-0, what the rank's partition cuts out of it
-on ZeRO-1 and -2, an even slice on ZeRO-3. How shares become files stands in checkpoint.py.
+A share is a flat stretch of a parameter: all of it on ZeRO-0, what the rank's partition cuts out of
+it on ZeRO-1 and -2, an even slice on ZeRO-3. How shares become files stands in checkpoint.py.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from deepspeed.utils import (
@@ -20,7 +21,7 @@ from trainers.engine import Engine, gathered, set_learning_rate
 
 WEIGHT = "weight"
 
-# Reads one stretch of one parameter's state: (name, what, offset, number of elements) -> (elements,)
+# Reads a stretch of one parameter's state: (name, what, offset, count) -> (count,)
 ReadStretch = Callable[[str, str, int, int], torch.Tensor]
 
 
@@ -65,7 +66,9 @@ def local_pieces(engine: Engine, rank: int, world_size: int) -> Iterator[Piece]:
 
 def frozen_pieces(engine: Engine, rank: int, world_size: int) -> Iterator[Piece]:
     """Copy out this rank's share of the frozen weights, in the type they have."""
-    frozen = [(n, p) for n, p in engine.model.named_parameters() if not p.requires_grad]
+    frozen: list[tuple[str, Any]] = [
+        (n, p) for n, p in engine.model.named_parameters() if not p.requires_grad
+    ]
     for index, (name, parameter) in enumerate(frozen):
         if engine.stage == 3:
             size = parameter.ds_tensor.numel()
@@ -135,7 +138,7 @@ def prime(engine: Engine, feed: Callable[[], torch.Tensor]) -> None:
         group["lr"] = rate
 
 
-def _local_stretch(engine: Engine, parameter: nn.Parameter, rank: int) -> tuple[int, int] | None:
+def _local_stretch(engine: Engine, parameter: Any, rank: int) -> tuple[int, int] | None:
     """Say which elements of a parameter this rank owns: (offset, count), None for none."""
     if engine.stage == 0:
         return 0, parameter.numel()
@@ -150,13 +153,19 @@ def _local_stretch(engine: Engine, parameter: nn.Parameter, rank: int) -> tuple[
     return mapping.lp_fragment_address.start, mapping.lp_fragment_address.numel
 
 
-def _local_values(engine: Engine, parameter: nn.Parameter, what: str) -> torch.Tensor:
+def _local_values(engine: Engine, parameter: Any, what: str) -> torch.Tensor:
     if engine.stage == 0:
-        return parameter if what == WEIGHT else engine.optimizer.state[parameter][what]
+        whole: torch.Tensor = (
+            parameter if what == WEIGHT else engine.optimizer.state[parameter][what]
+        )
+        return whole
     if engine.stage == 3:
-        if what == WEIGHT:
-            return safe_get_local_fp32_param(parameter)
-        return safe_get_local_optimizer_state(parameter, what)
+        partition: torch.Tensor = (
+            safe_get_local_fp32_param(parameter)
+            if what == WEIGHT
+            else safe_get_local_optimizer_state(parameter, what)
+        )
+        return partition
     mapping = parameter._hp_mapping
     if what == WEIGHT:
         fragment: torch.Tensor = mapping.get_hp_fragment()
@@ -169,9 +178,7 @@ def _local_values(engine: Engine, parameter: nn.Parameter, what: str) -> torch.T
     return moment.narrow(0, address.start, address.numel)
 
 
-def _set_local_values(
-    engine: Engine, parameter: nn.Parameter, what: str, values: torch.Tensor
-) -> None:
+def _set_local_values(engine: Engine, parameter: Any, what: str, values: torch.Tensor) -> None:
     with torch.no_grad():
         if engine.stage != 3:
             target = _local_values(engine, parameter, what)

@@ -1,4 +1,4 @@
-"""Derive the seed of everything random from what it belongs to, never from the process it runs in."""
+"""Derive the seed of everything random from what it belongs to, never from its process."""
 
 import hashlib
 

@@ -35,10 +35,10 @@ class Session:
     ) -> None:
         """Open the run, from its newest good commit where there is one.
 
-        Collective: every rank constructs it. `report` gets each record on rank 0, besides the files of
-        the run directory. Without `training` it takes the weights that are to be exported, of any
-        prepared set, and writes no records into the run directory. Raises CheckpointError when there
-        are commits and none can be trusted.
+        Collective: every rank constructs it. `report` gets each record on rank 0, besides the files
+        of the run directory. Without `training` it takes the weights that are to be exported, of
+        any prepared set, and writes no records into the run directory. Raises CheckpointError when
+        there are commits and none can be trusted.
         """
         start_distributed(place.device)
         self.recipe = recipe
@@ -178,7 +178,7 @@ class Session:
             self.note("half precision runs ZeRO stage 0 as stage 1: same numbers, less memory")
 
     def _read_newest(self) -> checkpoint.Manifest | None:
-        """Read the commit to go on from; refuses one whose numbers this recipe would not continue."""
+        """Read the commit to go on from; refuses one that this recipe would not continue."""
         if self.newest is None:
             return None
         saved = checkpoint.read_manifest(self.place.run_dir, self.newest)
@@ -202,7 +202,9 @@ class Session:
         saved = checkpoint.read_manifest(self.place.run_dir, self.newest)
         self.newest = saved.cursor.best_checkpoint or self.newest
         best = checkpoint.read_manifest(self.place.run_dir, self.newest)
-        return best.model_copy(update={"cursor": best.cursor.model_copy(update={"best_checkpoint": None})})
+        return best.model_copy(
+            update={"cursor": best.cursor.model_copy(update={"best_checkpoint": None})}
+        )
 
     def _commit_frozen(self) -> str:
         """Write the frozen weights, once for the whole run."""

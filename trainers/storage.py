@@ -1,4 +1,4 @@
-"""Read and write whole files at an address, a local path or s3:// or gs://; what they hold is the caller's.
+"""Read and write whole files at a local path, s3:// or gs://; what they hold is the caller's.
 
 Torch-free. Local files are written to a temporary name, synced and renamed, so a reader never sees
 half a file; object stores do that by themselves.
@@ -57,7 +57,7 @@ def list_names(address: str) -> list[str]:
 
 
 def read_bytes(address: str) -> bytes:
-    """Read a whole file; raises NotFoundError when it is absent, StorageError when it cannot be read."""
+    """Read a whole file; raises NotFoundError when it is absent, StorageError otherwise."""
     path = local_path(address)
     try:
         if path is not None:

@@ -1,4 +1,4 @@
-"""Whole runs on gloo ranks: the same answer for every ZeRO stage and number of ranks, also resumed."""
+"""Whole runs on gloo ranks: one answer for every ZeRO stage and number of ranks, also resumed."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,9 +46,7 @@ def run_all(
         place = Place(rank, world_size, rank, run_dir, data_dir, attempt, "cpu")
         records: list[Record] = []
         asked = iter(range(1, 10**6))
-        ended = finetune(
-            recipe, place, records.append, lambda n=asked: next(n) == stop_after
-        )
+        ended = finetune(recipe, place, records.append, lambda n=asked: next(n) == stop_after)
         told.append(Told(ended, records))
     return told
 

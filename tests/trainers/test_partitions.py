@@ -1,6 +1,5 @@
 """Training state per parameter: saved by some ranks, read by others, on every ZeRO stage."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +63,18 @@ def _save(rank: int, world_size: int, recipes: list[Recipe], folder: str) -> lis
         engine = build_engine(_model(0), recipe, _place(rank, world_size, folder))
         _train(engine, range(4), rank, world_size)
         run_dir = f"{folder}/{index}"
-        learning = {n: p.ds_numel if hasattr(p, "ds_numel") else p.numel()
-                    for n, p in engine.model.named_parameters() if p.requires_grad}
+        learning = {
+            n: p.ds_numel if hasattr(p, "ds_numel") else p.numel()
+            for n, p in engine.model.named_parameters()
+            if p.requires_grad
+        }
         manifest = checkpoint.Manifest(
-            cursor=Cursor(step=4), data_fingerprint="", arithmetic={}, parameters=learning,
-            frozen=None, files=(),
+            cursor=Cursor(step=4),
+            data_fingerprint="",
+            arithmetic={},
+            parameters=learning,
+            frozen=None,
+            files=(),
         )
         pieces = list(partitions.local_pieces(engine, rank, world_size))
         checkpoint.commit(run_dir, "step-00000004.a01", pieces, manifest, rank)
@@ -123,9 +129,15 @@ def test_state_saved_on_two_ranks_goes_on_on_one_two_and_four(
 def test_a_piece_that_is_missing_is_named(tmp_path: Path) -> None:
     values = torch.arange(4.0)
     piece = partitions.Piece("layer.weight", "weight", 4, values)
-    saved = checkpoint._write_pieces(str(tmp_path / "checkpoints" / "c"), "rank.safetensors", [piece])
+    saved = checkpoint._write_pieces(
+        str(tmp_path / "checkpoints" / "c"), "rank.safetensors", [piece]
+    )
     manifest = checkpoint.Manifest(
-        cursor=Cursor(), data_fingerprint="", arithmetic={}, parameters={}, frozen=None,
+        cursor=Cursor(),
+        data_fingerprint="",
+        arithmetic={},
+        parameters={},
+        frozen=None,
         files=(saved,),
     )
     reader = Reader(str(tmp_path), "c", manifest)

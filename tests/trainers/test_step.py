@@ -1,4 +1,4 @@
-"""One optimizer step against plain torch: any ZeRO stage, any number of ranks, ragged microbatches."""
+"""One optimizer step against plain torch: any ZeRO stage and number of ranks, ragged batches."""
 
 from pathlib import Path
 from typing import Any

@@ -8,9 +8,7 @@ from trainers.throughput import Throughput
 
 def test_means_start_anew_after_each_record() -> None:
     throughput = Throughput()
-    counts = Counts(
-        targets=4, rows=4, tokens=30, fed_tokens=40, id_sum=0, stop=False, commit=False
-    )
+    counts = Counts(targets=4, rows=4, tokens=30, fed_tokens=40, id_sum=0, stop=False, commit=False)
     throughput.add(counts)
     throughput.add(counts)
     speed = throughput.take(seconds_waited=0.0)

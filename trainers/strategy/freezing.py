@@ -1,7 +1,7 @@
 """Decide which parameters learn and mark them; how fast they learn stands in learning_rates.py.
 
-Blocks are found as the model's largest list of like modules (encoder layers, decoder blocks, stages),
-never by the model's name.
+Blocks are found as the model's largest list of like modules (encoder layers, decoder blocks,
+stages), never by the model's name.
 """
 
 import difflib
@@ -49,8 +49,9 @@ def choose_trainable(
     """Name the parameters that learn.
 
     `new_parameters` is the head: what the base model did not have. With `last`, what stands between
-    the last block and the head (a pooler, a final norm) learns too, since it is nearer to the output.
-    Raises RecipeError for a pattern that matches nothing and for more blocks than there are.
+    the last block and the head (a pooler, a final norm) learns too, since it is nearer to the
+    output. Raises RecipeError for a pattern that matches nothing and for more blocks than there
+    are.
     """
     names = [name for name, _ in model.named_parameters()]
     head = set(new_parameters) & set(names)
@@ -64,8 +65,8 @@ def choose_trainable(
         chosen = chosen | embeddings if freezing.embeddings else chosen - embeddings
     if not chosen:
         raise RecipeError(
-            f"freezing.mode {freezing.mode} leaves no parameter that learns: the model has no new head. "
-            "Use full, or partial with last or train"
+            f"freezing.mode {freezing.mode} leaves no parameter that learns: the model has no new "
+            "head. Use full, or partial with last or train"
         )
     return frozenset(chosen)
 

@@ -32,9 +32,11 @@ def learning_rate_factor(schedule: Schedule, step: int, total_steps: int) -> flo
 def parameter_groups(model: nn.Module, optimizer: Optimizer) -> list[dict[str, object]]:
     """Group the trainable parameters: matrices are decayed, biases and norm weights are not.
 
-    Groups without parameters are left out: DeepSpeed 0.19.8 raises IndexError for them on ZeRO-1 and -2.
+    Groups without parameters are left out: DeepSpeed 0.19.8 raises IndexError for them on ZeRO-1
+    and -2.
     """
-    decayed, others = [], []
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for parameter in model.parameters():
         if parameter.requires_grad:
             # ZeRO-3 empties the parameter itself and keeps its shape beside it.

@@ -74,12 +74,12 @@ def test_patterns_choose_parameters_and_embeddings_are_named(tmp_path: Path) -> 
 
 def test_a_pattern_that_matches_nothing_names_the_nearest(tmp_path: Path) -> None:
     model = _model(tmp_path, "bert")
-    with pytest.raises(RecipeError, match="matches no parameter.*classifier"):
+    with pytest.raises(RecipeError, match=r"matches no parameter.*classifier"):
         choose_trainable(model, Freezing(mode="partial", train=("clasifier.weight",)), frozenset())
 
 
 def test_more_blocks_than_there_are(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="freezing.last is 99 but bert.encoder.layer has 3 blocks"):
+    with pytest.raises(RecipeError, match=r"freezing.last is 99 but .* has 3 blocks"):
         choose_trainable(_model(tmp_path, "bert"), Freezing(mode="partial", last=99), frozenset())
 
 
