@@ -33,6 +33,13 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     return _checked(value, origins, problems, path.absolute().parent)
 
 
+def change_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """Lay `a.b=c` overrides over a recipe; raises RecipeError with one sentence per problem."""
+    value, origins = recipe.model_dump(mode="json"), Origins()
+    problems = _lay_over(value, overrides, origins)
+    return _checked(value, origins, problems, Path.cwd())
+
+
 def recipe_from(value: Mapping[str, Any]) -> Recipe:
     """Check a recipe given as plain values; relative paths start at the current folder."""
     return _checked(dict(value), {}, [], Path.cwd())

@@ -1,0 +1,106 @@
+"""What the client needs of the cluster, as three interfaces; tests hand in their own.
+
+The real ones are modules of the room next door, imported when a command first needs them.
+"""
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
+
+from configs.records import Record
+from configs.schema import Recipe
+
+if TYPE_CHECKING:
+    from cluster.jobs import Job, Verb
+    from cluster.local import LocalCluster
+    from cluster.runs import Located, RunState
+
+
+class Jobs(Protocol):
+    """Jobs of a cluster (cluster.jobs)."""
+
+    def submit(self, address: str, verb: "Verb", recipe: Recipe, arguments: dict[str, str]) -> str:
+        """Submit a job and give its id."""
+
+    def follow(self, address: str, job_id: str) -> Iterator[Record | str]:
+        """Yield the job's records as they come, an Ended record last."""
+
+    def job_status(self, address: str, job_id: str) -> "Job":
+        """Ask how a job stands."""
+
+    def list_jobs(self, address: str) -> "list[Job]":
+        """List the jobs that the cluster remembers, oldest first."""
+
+    def job_log(self, address: str, job_id: str) -> str:
+        """Give the whole log of a job as it stands."""
+
+    def stop_job(self, address: str, job_id: str) -> bool:
+        """End a job at once; False when it had ended already."""
+
+
+class Runs(Protocol):
+    """Run directories (cluster.runs)."""
+
+    def read_run(self, storage: str, name: str) -> "RunState":
+        """Read how a run stands."""
+
+    def list_runs(self, storage: str) -> "list[RunState]":
+        """Read all runs of a storage, oldest first."""
+
+    def read_run_recipe(self, storage: str, name: str) -> Recipe:
+        """Read the recipe that a run was submitted with."""
+
+    def read_records(self, storage: str, name: str) -> Iterator[Record]:
+        """Yield the records that are there."""
+
+    def request_stop(self, storage: str, name: str) -> None:
+        """Ask a run to commit and stop."""
+
+    def log_files(self, storage: str, name: str) -> dict[str, str]:
+        """Give the log files by a short name such as `a01/rank-0`."""
+
+    def remember_run(self, name: str, located: "Located") -> None:
+        """Note where a run is, for later commands of this person."""
+
+    def locate_run(self, name: str) -> "Located | None":
+        """Give where this person's run is."""
+
+    def located_runs(self) -> "dict[str, Located]":
+        """Give all runs that were submitted from here, by name."""
+
+
+class Machines(Protocol):
+    """The cluster on this machine (cluster.local)."""
+
+    def start_local_cluster(
+        self, num_nodes: int = 2, cpus_per_node: int | None = None
+    ) -> "LocalCluster":
+        """Start a cluster and wait until every node takes jobs."""
+
+    def stop_local_cluster(self) -> bool:
+        """End the local cluster; False when there was none."""
+
+    def read_local_cluster(self) -> "LocalCluster | None":
+        """Give the local cluster if its head is alive."""
+
+    def count_live_nodes(self, cluster: "LocalCluster") -> int:
+        """Count the nodes whose processes are alive."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Everything that a client asks of others."""
+
+    jobs: Jobs
+    runs: Runs
+    machines: Machines
+
+
+def real_backend() -> Backend:
+    """Import the modules that talk to a real cluster."""
+    return Backend(
+        jobs=cast(Jobs, importlib.import_module("cluster.jobs")),
+        runs=cast(Runs, importlib.import_module("cluster.runs")),
+        machines=cast(Machines, importlib.import_module("cluster.local")),
+    )

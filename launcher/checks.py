@@ -1,0 +1,56 @@
+"""Look at what a recipe needs before it is submitted: its files, its name, its cluster."""
+
+import glob
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from configs.errors import ClusterError, DataError
+from launcher.amounts import plural, size
+from launcher.messages import Line
+
+if TYPE_CHECKING:
+    from configs.schema import Recipe
+    from launcher.client import Thaw
+
+
+def check_recipe(client: "Thaw", recipe: "Recipe") -> list[Line]:
+    """Say what is there and what is missing; raises DataError, LockedError or ClusterError.
+
+    No cluster at all is a warning: a recipe may be written before there is one.
+    """
+    lines = file_lines(recipe)
+    client.refuse_taken_name(recipe)
+    lines.append(Line("storage", (f"{recipe.storage}/{recipe.name}", "the name is free")))
+    try:
+        address = client.address_of(recipe)
+    except ClusterError as error:
+        return [*lines, Line("cluster", (str(error),), "warning")]
+    jobs = client.backend.jobs.list_jobs(address)
+    running = sum(job.state in ("pending", "running") for job in jobs)
+    others = plural(running, "job") + " on it now"
+    return [*lines, Line("cluster", (address, "answers", others))]
+
+
+def file_lines(recipe: "Recipe") -> list[Line]:
+    """Say how many files each split has; raises DataError naming all absent ones."""
+    lines, missing = [], []
+    for name in ("train", "validation", "test"):
+        given = getattr(recipe.data, name)
+        if isinstance(given, float):
+            lines.append(Line(name, (f"{100 * given:g} % of the training rows",)))
+            continue
+        addresses = (given,) if isinstance(given, str) else given or ()
+        local = [address for address in addresses if "://" not in address]
+        found = [Path(path) for address in local for path in sorted(glob.glob(address))]
+        missing += [f"data.{name} ({address})" for address in local if not glob.glob(address)]
+        remote = len(addresses) - len(local)
+        facts = [f"{plural(len(found), 'file')}, {size(sum(f.stat().st_size for f in found))}"]
+        facts = facts if found else []
+        facts += [plural(remote, "remote address")] if remote else []
+        lines += [Line(name, tuple(facts))] if facts else []
+    if missing:
+        raise DataError(
+            f"{', '.join(missing)} is not on this machine. Correct the path; relative paths start "
+            "at the recipe's folder."
+        )
+    return lines

@@ -1,0 +1,133 @@
+"""The command `thaw`: finds commands, runs one, turns what it raises into an exit code.
+
+What a command does stands in the module of its group, which is imported when it is asked for.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from configs.errors import INTERRUPTED, THAW_ERRORS
+
+if TYPE_CHECKING:
+    from launcher.client import Thaw
+
+COMMANDS = {
+    "check": "launcher.recipes",
+    "prepare": "launcher.recipes",
+    "submit": "launcher.lifecycle",
+    "list": "launcher.inspection",
+    "status": "launcher.inspection",
+    "describe": "launcher.inspection",
+    "logs": "launcher.inspection",
+    "watch": "launcher.lifecycle",
+    "metrics": "launcher.inspection",
+    "stop": "launcher.lifecycle",
+    "resume": "launcher.lifecycle",
+    "evaluate": "launcher.models",
+    "predict": "launcher.models",
+    "export": "launcher.models",
+    "tensorboard": "launcher.boards",
+    "cluster": "launcher.machines",
+    "schema": "launcher.recipes",
+    "demo": "launcher.demonstration",
+    "completion": "launcher.shell",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports the module of a command when the command is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the names in the order in which people meet them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name])
+        command: click.Command = module.COMMANDS[cmd_name]
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, or say which one is nearest."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            if not near:
+                raise
+            raise click.UsageError(
+                f"No such command '{args[0]}'. Did you mean {near[0]}?", ctx
+            ) from error
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="thaw", message="thaw %(version)s")
+def cli(debug: bool) -> None:
+    """Fine-tune pre-trained models with labelled data on a Ray cluster.
+
+    Start with `thaw demo`, or write a recipe and `thaw submit recipe.yaml`.
+    """
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str], client: "Thaw | None" = None) -> int:
+    """Run one command line and give its exit code; an error is a sentence on standard error."""
+    debug = "--debug" in arguments or bool(os.environ.get("THAW_DEBUG"))
+    words = [word for word in arguments if word != "--debug"]
+    try:
+        result = cli.main(words, prog_name="thaw", standalone_mode=False, obj=client)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output is gone (`thaw list | head`); nobody wants what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except THAW_ERRORS as error:
+        _say(str(error), debug)
+        return error.exit_code
+    except Exception as error:
+        sentence = " ".join(f"{type(error).__name__}: {error}".split())
+        where = "--debug shows where" if debug else f"See {_note_traceback()}, or use --debug"
+        _say(f"thaw met an error that it did not expect: {sentence}. {where}", debug)
+        return 1
+
+
+def _say(message: str, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    for sentence in message.splitlines():
+        click.secho("error     ", nl=False, err=True, fg="red", bold=True)
+        click.echo(sentence, err=True)
+
+
+def _note_traceback() -> Path:
+    """Keep the traceback of an unexpected error where it can be looked up."""
+    from cluster.auth import thaw_home
+
+    path = thaw_home() / "last_error.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(traceback.format_exc())
+    return path

@@ -1,0 +1,290 @@
+"""The verbs of the command line for programs and notebooks; printing is left to the commands.
+
+thaw = Thaw()
+submitted = thaw.submit("recipe.yaml")
+for record in thaw.follow(submitted.run):
+    ...
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from configs.errors import ClusterError, LockedError, NotFoundError, RecipeError
+from configs.load import change_recipe, load_recipe, recipe_difference, recipe_from
+from configs.records import Ended, Record
+from configs.schema import Recipe
+from launcher.backend import Backend, real_backend
+
+if TYPE_CHECKING:
+    from cluster.jobs import Verb
+    from cluster.local import LocalCluster
+    from cluster.runs import Located, RunState
+
+MAY_CHANGE = ("cluster", "zero", "checkpoint", "tracking", "batch.eval_microbatch_size")
+"""Keys that a resumed run may change: none of them changes the answer."""
+POLL_S = 0.3
+LIVE = ("queued", "preparing", "running")
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A job that was handed to a cluster."""
+
+    run: str
+    job_id: str
+    address: str
+    storage: str
+
+
+class Thaw:
+    """One person's view of their runs and their cluster.
+
+    `address` and `storage` come before what a recipe or a run says.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        storage: str | None = None,
+        *,
+        backend: Backend | None = None,
+    ) -> None:
+        self.backend = backend or real_backend()
+        self.address = address
+        self.storage = _absolute(storage) if storage is not None else None
+
+    def load(
+        self, recipe: Recipe | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()
+    ) -> Recipe:
+        """Check a recipe given as a file or as values; raises RecipeError about all problems."""
+        if isinstance(recipe, str | Path):
+            recipe = load_recipe(Path(recipe), overrides)
+        elif not isinstance(recipe, Recipe):
+            recipe = recipe_from(recipe)
+        if self.storage is not None:
+            recipe = recipe.model_copy(update={"storage": self.storage})
+        return recipe
+
+    def prepare(self, recipe: Recipe | Mapping[str, Any] | str | Path) -> Submitted:
+        """Prepare the data of a recipe on the cluster."""
+        return self._submit("prepare", self.load(recipe), {})
+
+    def submit(self, recipe: Recipe | Mapping[str, Any] | str | Path) -> Submitted:
+        """Start a run on the cluster; raises LockedError when its name is seen to be taken."""
+        loaded = self.load(recipe)
+        self.refuse_taken_name(loaded)
+        return self._submit("finetune", loaded, {})
+
+    def resume(self, run: str, overrides: Sequence[str] = ()) -> Submitted:
+        """Go on with a stopped or failed run from its last commit, on other machines if asked."""
+        state = self.status(run)
+        recipe = self.backend.runs.read_run_recipe(state.storage, run)
+        changed = change_recipe(recipe, overrides)
+        fixed = [key for key in recipe_difference(recipe, changed) if not _may_change(key)]
+        if fixed:
+            raise RecipeError(
+                f"A resumed run keeps its answer, so {', '.join(fixed)} cannot change. "
+                f"Submit a new run, or change only {', '.join(MAY_CHANGE)}."
+            )
+        return self._submit("finetune", changed, {"resume": "yes"})
+
+    def evaluate(self, run: str, data: str | None = None) -> Submitted:
+        """Evaluate a run's best weights on its test split, or on other files."""
+        return self._on_run("evaluate", run, {"data": _absolute(data)} if data else {})
+
+    def predict(self, run: str, source: str, output: str) -> Submitted:
+        """Predict the label of every row of a file with a run's exported model."""
+        arguments = {"input": _absolute(source), "output": _absolute(output)}
+        return self._on_run("predict", run, arguments)
+
+    def export(self, run: str, folder: str) -> Submitted:
+        """Write a run's best weights as a Hugging Face folder."""
+        return self._on_run("export", run, {"folder": _absolute(folder)})
+
+    def stop(self, run: str, *, now: bool = False) -> "RunState":
+        """Ask a run to save, commit and stop; with `now` end its job at once, without a commit."""
+        state = self.status(run)
+        located = self.backend.runs.locate_run(run)
+        job_id = state.job_ids[-1] if state.job_ids else located.job_id if located else None
+        if state.state not in LIVE:
+            return state
+        if not now:
+            self.backend.runs.request_stop(state.storage, run)
+        elif job_id is not None:
+            self.backend.jobs.stop_job(self.address_of_run(run), job_id)
+        return state
+
+    def watch(self, run: str) -> Iterator[Record | str]:
+        """Yield what a run said so far, then what its job says until it has ended.
+
+        What was said already may come twice.
+        """
+        live = True
+        try:
+            live = self.status(run).state in LIVE
+            yield from self.metrics(run)
+        except NotFoundError:
+            if self.backend.runs.locate_run(run) is None:
+                raise
+        if live:
+            located = self._located(run)
+            yield from self.backend.jobs.follow(self.address or located.address, located.job_id)
+
+    def wait(self, submitted: Submitted) -> Ended:
+        """Wait until a job has ended."""
+        entries = self.backend.jobs.follow(submitted.address, submitted.job_id)
+        ended = [entry for entry in entries if isinstance(entry, Ended)]
+        if not ended:
+            raise ClusterError(f"Job {submitted.job_id} ended without a last word. See its log.")
+        return ended[-1]
+
+    def list(self) -> "Sequence[RunState]":
+        """List the runs of the storage, or of all places to which runs were submitted from here."""
+        located = self.backend.runs.located_runs()
+        places = [self.storage] if self.storage else [_absolute("runs")]
+        if self.storage is None:
+            places += [one.storage for one in located.values()]
+        states = {
+            (state.storage, state.name): state
+            for place in dict.fromkeys(places)
+            for state in self.backend.runs.list_runs(place)
+        }
+        return sorted(states.values(), key=lambda state: state.created)
+
+    def status(self, run: str) -> "RunState":
+        """Read how a run stands; raises NotFoundError when there is none."""
+        return self.backend.runs.read_run(self.storage_of(run), run)
+
+    def recipe(self, run: str) -> Recipe:
+        """Read the recipe that a run was submitted with."""
+        return self.backend.runs.read_run_recipe(self.storage_of(run), run)
+
+    def metrics(self, run: str) -> Sequence[Record]:
+        """Read all records of a run."""
+        storage = self.storage_of(run)
+        self.backend.runs.read_run(storage, run)
+        return [*self.backend.runs.read_records(storage, run)]
+
+    def log_files(self, run: str) -> dict[str, str]:
+        """Give the addresses of a run's logs by a short name such as `a01/rank-0`."""
+        storage = self.storage_of(run)
+        self.backend.runs.read_run(storage, run)
+        return self.backend.runs.log_files(storage, run)
+
+    def job_log(self, run: str, *, follow: bool = False) -> Iterator[str]:
+        """Yield the lines of the log of a run's newest job; with `follow`, until it has ended."""
+        located = self._located(run)
+        address = self.address or located.address
+        if not follow:
+            yield from self.backend.jobs.job_log(address, located.job_id).splitlines()
+            return
+        for entry in self.backend.jobs.follow(address, located.job_id):
+            yield entry if isinstance(entry, str) else entry.model_dump_json()
+
+    def worker_log(
+        self, run: str, rank: int, attempt: int | None = None, *, follow: bool = False
+    ) -> Iterator[str]:
+        """Yield the lines of one worker's log; with `follow`, until the run has ended."""
+        from cluster.logs import read_log
+
+        wanted = f"a{attempt:02d}/rank-{rank}" if attempt else f"/rank-{rank}"
+        found = [name for name in self.log_files(run) if name.endswith(wanted)]
+        if not found:
+            raise NotFoundError(
+                f"Run {run} has no log {wanted.lstrip('/')}. See `thaw describe {run}`."
+            )
+        address, read = self.log_files(run)[found[-1]], 0
+        while True:
+            live = follow and self.status(run).state in LIVE
+            data = read_log(address, read)
+            end = data.rfind(b"\n") + 1 if live else len(data)
+            yield from data[:end].decode(errors="replace").splitlines()
+            read += end
+            if not live:
+                return
+            time.sleep(POLL_S)
+
+    def cluster_up(self, num_nodes: int = 2, cpus_per_node: int | None = None) -> "LocalCluster":
+        """Start a cluster on this machine; raises LockedError when one runs."""
+        return self.backend.machines.start_local_cluster(num_nodes, cpus_per_node)
+
+    def cluster_down(self) -> bool:
+        """End the cluster on this machine; False when there was none."""
+        return self.backend.machines.stop_local_cluster()
+
+    def cluster(self) -> "LocalCluster | None":
+        """Give the cluster on this machine if it runs."""
+        return self.backend.machines.read_local_cluster()
+
+    def address_of(self, recipe: Recipe) -> str:
+        """Find the cluster for a recipe; raises ClusterError when none is named."""
+        from cluster.auth import resolve_address
+
+        return resolve_address(self.address, recipe.cluster.address)
+
+    def refuse_taken_name(self, recipe: Recipe) -> None:
+        """Refuse a name at once where the storage can be seen; the driver looks again."""
+        try:
+            state = self.backend.runs.read_run(recipe.storage, recipe.name)
+        except NotFoundError:
+            return
+        if state.state != "failed":
+            raise LockedError(
+                f"The name {recipe.name} is taken in {recipe.storage} (the run {state.state}). "
+                f"Choose another with --set name=..., or `thaw resume {recipe.name}`."
+            )
+
+    def address_of_run(self, run: str) -> str:
+        """Find the cluster that carries a run."""
+        located = self.backend.runs.locate_run(run)
+        return self.address or (located.address if located else self.address_of(self.recipe(run)))
+
+    def storage_of(self, run: str) -> str:
+        """Find the storage that holds a run."""
+        if self.storage is not None:
+            return self.storage
+        located = self.backend.runs.locate_run(run)
+        return located.storage if located is not None else _absolute("runs")
+
+    def _located(self, run: str) -> "Located":
+        located = self.backend.runs.locate_run(run)
+        if located is not None:
+            return located
+        from cluster.runs import Located
+
+        state = self.status(run)
+        if not state.job_ids:
+            raise NotFoundError(f"Run {run} has no job yet. See `thaw status {run}`.")
+        address = self.address_of(self.recipe(run))
+        return Located(storage=state.storage, address=address, job_id=state.job_ids[-1])
+
+    def _on_run(self, verb: "Verb", run: str, arguments: dict[str, str]) -> Submitted:
+        """Submit a job that works on a run that is there."""
+        storage = self.status(run).storage
+        recipe = self.backend.runs.read_run_recipe(storage, run)
+        return self._submit(verb, recipe.model_copy(update={"storage": storage}), arguments)
+
+    def _submit(self, verb: "Verb", recipe: Recipe, arguments: dict[str, str]) -> Submitted:
+        from cluster.runs import Located
+
+        known = self.backend.runs.locate_run(recipe.name)
+        address = self.address or (known.address if arguments and known else "")
+        address = address or self.address_of(recipe)
+        job_id = self.backend.jobs.submit(address, verb, recipe, arguments)
+        if verb == "finetune":
+            located = Located(storage=recipe.storage, address=address, job_id=job_id)
+            self.backend.runs.remember_run(recipe.name, located)
+        return Submitted(recipe.name, job_id, address, recipe.storage)
+
+
+def _may_change(key: str) -> bool:
+    return any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)
+
+
+def _absolute(address: str) -> str:
+    """Make a local path absolute; the cluster has another current folder."""
+    return address if "://" in address else os.path.abspath(os.path.expanduser(address))

@@ -1,0 +1,140 @@
+"""Commands that look at runs: list, status, describe, logs, metrics; they change nothing."""
+
+import time
+
+import click
+
+from launcher.options import ADDRESS, JSON, RUN, STORAGE, open_client
+
+
+@click.command("list")
+@STORAGE
+@JSON
+@click.pass_context
+def list_(ctx: click.Context, storage: str | None, output: str) -> None:
+    """List runs, oldest first."""
+    from launcher.messages import Line
+    from launcher.overview import LIST_HEADER, list_row
+    from launcher.terminal import Terminal
+
+    states = open_client(ctx, storage=storage).list()
+    terminal = Terminal(as_json=output == "json")
+    if terminal.as_json:
+        terminal.json({"runs": [state.model_dump(mode="json") for state in states]})
+    elif states:
+        now = time.time()
+        terminal.table(LIST_HEADER, [list_row(state, now) for state in states])
+    else:
+        terminal.say(Line("runs", ("none yet", "start one with thaw submit or thaw demo")))
+
+
+@click.command()
+@RUN
+@STORAGE
+@JSON
+@click.pass_context
+def status(ctx: click.Context, run: str, storage: str | None, output: str) -> None:
+    """Show how a run stands, in a few lines."""
+    from launcher.overview import status_lines
+    from launcher.progress import progress_of
+    from launcher.terminal import Terminal
+
+    client = open_client(ctx, storage=storage)
+    terminal = Terminal(as_json=output == "json")
+    state = client.status(run)
+    if terminal.as_json:
+        terminal.json(state.model_dump(mode="json"))
+        return
+    progress = progress_of(run, client.metrics(run))
+    terminal.lines(status_lines(state, progress, now=time.time()))
+
+
+@click.command()
+@RUN
+@STORAGE
+@JSON
+@click.pass_context
+def describe(ctx: click.Context, run: str, storage: str | None, output: str) -> None:
+    """Show all there is to know about a run: recipe, data, attempts, evaluations, files."""
+    from launcher.overview import describe_lines
+    from launcher.terminal import Terminal
+
+    client = open_client(ctx, storage=storage)
+    terminal = Terminal(as_json=output == "json")
+    state, recipe, records = client.status(run), client.recipe(run), client.metrics(run)
+    if terminal.as_json:
+        shown = [record.model_dump(mode="json") for record in records if record.kind != "step"]
+        terminal.json(
+            {
+                "state": state.model_dump(mode="json"),
+                "recipe": recipe.model_dump(mode="json"),
+                "records": shown,
+            }
+        )
+    else:
+        terminal.lines(describe_lines(state, recipe, records))
+
+
+@click.command()
+@RUN
+@click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
+@click.option("--rank", type=click.IntRange(min=0), help="The log of one worker.")
+@click.option("--attempt", type=click.IntRange(min=1), help="Else the last attempt.")
+@ADDRESS
+@STORAGE
+@click.pass_context
+def logs(
+    ctx: click.Context,
+    run: str,
+    follow: bool,
+    rank: int | None,
+    attempt: int | None,
+    address: str | None,
+    storage: str | None,
+) -> None:
+    """Print the log of a run's job, or of one of its workers."""
+    from launcher.terminal import Terminal
+
+    client = open_client(ctx, address, storage)
+    terminal = Terminal()
+    if rank is None and attempt is None:
+        for text in client.job_log(run, follow=follow):
+            terminal.text(text)
+        return
+    for text in client.worker_log(run, rank or 0, attempt, follow=follow):
+        terminal.text(text)
+
+
+@click.command()
+@RUN
+@click.option("--steps", is_flag=True, help="Step records instead of evaluations.")
+@STORAGE
+@JSON
+@click.pass_context
+def metrics(ctx: click.Context, run: str, steps: bool, storage: str | None, output: str) -> None:
+    """Print a run's evaluations as a table, or its steps; -o json prints every record."""
+    from launcher.messages import Line
+    from launcher.overview import evaluation_table, step_table
+    from launcher.terminal import Terminal
+
+    terminal = Terminal(as_json=output == "json")
+    records = open_client(ctx, storage=storage).metrics(run)
+    if terminal.as_json:
+        wanted = (record for record in records if not steps or record.kind == "step")
+        for record in wanted:
+            terminal.json(record.model_dump(mode="json"))
+        return
+    header, rows = step_table(records) if steps else evaluation_table(records)
+    if rows:
+        terminal.table(header, rows)
+    else:
+        terminal.say(Line("metrics", (f"{run} has none yet", f"thaw status {run}")))
+
+
+COMMANDS = {
+    "list": list_,
+    "status": status,
+    "describe": describe,
+    "logs": logs,
+    "metrics": metrics,
+}

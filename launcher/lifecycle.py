@@ -1,0 +1,181 @@
+"""Commands of a run's life: submit, watch, stop, resume; what they print is said in messages.py."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from configs.errors import INTERRUPTED, STOPPED
+from launcher.options import ADDRESS, DETACH, JSON, OVERRIDES, RECIPE, RUN, STORAGE, open_client
+
+if TYPE_CHECKING:
+    from configs.records import Record
+    from launcher.client import Submitted, Thaw
+    from launcher.messages import Story
+    from launcher.terminal import Terminal
+
+
+@click.command()
+@RECIPE
+@OVERRIDES
+@DETACH
+@ADDRESS
+@STORAGE
+@JSON
+@click.pass_context
+def submit(
+    ctx: click.Context,
+    recipe: Path,
+    overrides: tuple[str, ...],
+    detach: bool,
+    address: str | None,
+    storage: str | None,
+    output: str,
+) -> int:
+    """Start a run on the cluster and follow it; Ctrl-C leaves it running."""
+    from launcher.terminal import Terminal
+
+    client = open_client(ctx, address, storage)
+    return start(client, Terminal(as_json=output == "json"), recipe, overrides, detach=detach)
+
+
+def start(
+    client: "Thaw",
+    terminal: "Terminal",
+    path: Path,
+    overrides: tuple[str, ...] = (),
+    *,
+    detach: bool = False,
+) -> int:
+    """Submit a recipe, say so, and follow the run unless asked not to."""
+    from launcher.messages import Line, recipe_lines
+
+    recipe = client.load(path, overrides)
+    submitted = client.submit(recipe)
+    run = submitted.run
+    watch_it = (run, f"watch it: thaw watch {run}", f"thaw tensorboard {run}")
+    if not terminal.as_json:
+        terminal.lines([*recipe_lines(recipe), Line("run", watch_it)])
+    return show_job(client, terminal, submitted, detach=detach)
+
+
+def show_job(
+    client: "Thaw",
+    terminal: "Terminal",
+    submitted: "Submitted",
+    *,
+    detach: bool = False,
+    seen: "Iterable[Record]" = (),
+) -> int:
+    """Follow a job to its end and give its exit code; or name the job and return."""
+    from launcher.messages import Line, Story
+
+    run, job_id = submitted.run, submitted.job_id
+    if detach:
+        if terminal.as_json:
+            terminal.json({"run": run, "job_id": job_id, "storage": submitted.storage})
+        else:
+            terminal.lines([Line("job", (job_id, submitted.address, "goes on by itself"))])
+        return 0
+    story = Story(run, steps=not terminal.is_live)
+    entries = client.backend.jobs.follow(submitted.address, job_id)
+    return shown(terminal, story, entries, seen)
+
+
+def shown(
+    terminal: "Terminal",
+    story: "Story",
+    entries: "Iterable[Record | str]",
+    seen: "Iterable[Record]" = (),
+) -> int:
+    """Show records to their end; Ctrl-C detaches and says how to come back."""
+    from launcher.live import show
+    from launcher.messages import Line
+
+    run = story.progress.name
+    try:
+        ended = show(terminal, story, entries, seen=seen)
+    except KeyboardInterrupt:
+        ways = (f"come back: thaw watch {run}", f"stop it: thaw stop {run}")
+        terminal.say(Line("detached", (f"{run} goes on", *ways), "warning"))
+        return INTERRUPTED
+    return ended.exit_code if ended is not None else 0
+
+
+@click.command()
+@RUN
+@ADDRESS
+@STORAGE
+@JSON
+@click.pass_context
+def watch(
+    ctx: click.Context, run: str, address: str | None, storage: str | None, output: str
+) -> int:
+    """Show how a run goes on, from its beginning; Ctrl-C leaves it running."""
+    from launcher.messages import Story
+    from launcher.terminal import Terminal
+
+    client = open_client(ctx, address, storage)
+    terminal = Terminal(as_json=output == "json")
+    return shown(terminal, Story(run, steps=not terminal.is_live), client.watch(run))
+
+
+@click.command()
+@RUN
+@click.option("--now", is_flag=True, help="End it at once, without saving.")
+@ADDRESS
+@STORAGE
+@JSON
+@click.pass_context
+def stop(
+    ctx: click.Context, run: str, now: bool, address: str | None, storage: str | None, output: str
+) -> int:
+    """Stop a run: it saves, commits and ends; `thaw resume` goes on from there."""
+    from launcher.messages import Line, Story
+    from launcher.terminal import Terminal
+
+    client = open_client(ctx, address, storage)
+    terminal = Terminal(as_json=output == "json")
+    before = client.stop(run, now=now)
+    if before.state in ("succeeded", "failed", "stopped"):
+        terminal.say(Line("run", (f"{run} has {before.state} already",)))
+        return 0
+    if now:
+        terminal.say(
+            Line("stopped", (f"{run} at once", "what was not committed is lost"), "warning")
+        )
+        return 0
+    terminal.say(Line("stopping", (f"{run} saves and ends", "end it at once with --now")))
+    story = Story(run, steps=False)
+    code = shown(terminal, story, client.watch(run), seen=client.metrics(run))
+    return 0 if code == STOPPED else code
+
+
+@click.command()
+@RUN
+@OVERRIDES
+@DETACH
+@ADDRESS
+@STORAGE
+@JSON
+@click.pass_context
+def resume(
+    ctx: click.Context,
+    run: str,
+    overrides: tuple[str, ...],
+    detach: bool,
+    address: str | None,
+    storage: str | None,
+    output: str,
+) -> int:
+    """Go on with a stopped or failed run, on other machines if asked (--set cluster...=)."""
+    from launcher.terminal import Terminal
+
+    client = open_client(ctx, address, storage)
+    terminal = Terminal(as_json=output == "json")
+    before = client.metrics(run)
+    return show_job(client, terminal, client.resume(run, overrides), detach=detach, seen=before)
+
+
+COMMANDS = {"submit": submit, "watch": watch, "stop": stop, "resume": resume}

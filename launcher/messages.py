@@ -1,0 +1,244 @@
+"""Turn records into aligned lines of text; where they are printed, and how, is terminal.py's.
+
+Every line is a word of up to nine letters that says what it is about, then its facts, each with
+its unit.
+"""
+
+import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from configs.model_sections import Freezing
+from configs.records import (
+    Attempt,
+    Committed,
+    DataReady,
+    Ended,
+    Evaluated,
+    Ledger,
+    Note,
+    Phase,
+    Record,
+    Step,
+)
+from configs.schema import Recipe
+from launcher.amounts import duration, percent, plural, rate, short_count, size
+from launcher.progress import Progress
+
+DOT = " \u00b7 "
+BAR = " | "
+LABEL_WIDTH = 10
+SHOWN_METRICS = ("macro_f1", "accuracy", "loss")
+
+Tone = Literal["plain", "good", "bad", "warning", "quiet"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: a label, its facts, and what stands between them."""
+
+    label: str
+    parts: tuple[str, ...]
+    tone: Tone = "plain"
+    separator: str = DOT
+    indent: int = LABEL_WIDTH
+
+    def rows(self, width: int | None) -> list[str]:
+        """Lay the facts out, broken between facts where they do not fit the width."""
+        text = self.separator.join(self.parts)
+        room = None if width is None else width - self.indent
+        if room is None or len(text) <= room or room < 20:
+            return [f"{self.label:<{self.indent}}{text}".rstrip()]
+        rows: list[str] = []
+        for part in self.parts:
+            joined = f"{rows[-1]}{self.separator}{part}" if rows else part
+            if rows and len(joined) <= room:
+                rows[-1] = joined
+            else:
+                rows += textwrap.wrap(part, room, break_on_hyphens=False) or [""]
+        labels = [self.label, *[""] * (len(rows) - 1)]
+        return [
+            f"{label:<{self.indent}}{row}".rstrip() for label, row in zip(labels, rows, strict=True)
+        ]
+
+
+def metric_name(key: str) -> str:
+    """Give a metric's name as people write it."""
+    return key.replace("_", " ").replace(" f1", " F1")
+
+
+def shown_metrics(metrics: dict[str, float]) -> tuple[str, ...]:
+    """Give the few metrics a person looks at first, or all where none of them is there."""
+    keys = [key for key in SHOWN_METRICS if key in metrics] or list(metrics)
+    return tuple(f"{metric_name(key)} {metrics[key]:.4f}" for key in keys)
+
+
+def recipe_lines(recipe: Recipe) -> list[Line]:
+    """Say what a recipe asks for."""
+    batch, workers = recipe.batch, recipe.cluster.num_workers
+    length = (
+        f"{plural(recipe.max_steps, 'step')} at most"
+        if recipe.max_steps is not None
+        else plural(recipe.epochs, "epoch")
+    )
+    return [
+        Line(
+            "recipe", (recipe.name, recipe.task.kind, recipe.model.path, _learns(recipe.freezing))
+        ),
+        Line(
+            "training",
+            (
+                length,
+                f"{plural(batch.lanes * batch.microbatch_size, 'row')} per step",
+                f"{recipe.optimizer.name}, lr {recipe.optimizer.learning_rate:.1e}",
+                f"ZeRO {recipe.zero.stage}, {recipe.precision}",
+                plural(workers, "worker"),
+            ),
+        ),
+    ]
+
+
+def _learns(freezing: Freezing) -> str:
+    if freezing.mode == "full":
+        return "every weight learns" if freezing.embeddings is not False else "all but embeddings"
+    if freezing.mode == "head":
+        return "the head learns"
+    named = [f"the last {plural(freezing.last, 'block')}"] if freezing.last else []
+    named += [plural(len(freezing.train), "pattern")] if freezing.train else []
+    named += ["embeddings"] if freezing.embeddings else []
+    return f"head and {', '.join(named)} learn"
+
+
+def data_line(record: DataReady) -> Line:
+    """Say what came in, what was dropped and what is there."""
+    dropped = [f"{plural(record.duplicates, 'duplicate')} dropped"] if record.duplicates else []
+    dropped += [f"{count:,} {reason}" for reason, count in record.dropped.items() if count]
+    came = ", ".join([f"{plural(record.rows_in, 'row')} in", *dropped])
+    splits = ", ".join(f"{rows:,} {name}" for name, rows in record.splits.items() if rows)
+    cached = ("cached",) if record.cached else ()
+    return Line("data", (came, splits, plural(record.num_labels, "label"), *cached))
+
+
+def step_line(record: Step) -> Line:
+    """Say where training is, how well and how fast."""
+    parts = (
+        f"step {record.step:,}/{record.total_steps:,}",
+        f"loss {record.loss:.4f}",
+        f"lr {record.learning_rate:.1e}",
+        f"{rate(record.rows_per_s)} rows/s",
+        f"{rate(record.tokens_per_s)} tokens/s",
+        f"waiting for data {percent(record.data_wait)}",
+        f"grad norm {record.grad_norm:.2f}",
+    )
+    return Line("", parts, separator=BAR, indent=2)
+
+
+def evaluation_line(record: Evaluated) -> Line:
+    """Say how good the model is on a split."""
+    where = f"step {record.step:,}, epoch {record.epoch:.2g}"
+    best = ("best so far",) if record.best else ()
+    parts = (record.split, *shown_metrics(record.metrics), plural(record.rows, "row"), where, *best)
+    return Line("evaluated", parts, separator=BAR)
+
+
+class Story:
+    """Tell a run's records one after another; keeps what the closing lines need."""
+
+    def __init__(self, name: str, *, steps: bool = True) -> None:
+        self.progress = Progress(name)
+        self._steps = steps
+
+    def tell(self, record: Record) -> list[Line]:
+        """Give the lines for one more record."""
+        before = self.progress.attempt
+        self.progress.add(record)
+        if isinstance(record, DataReady):
+            return [data_line(record)]
+        if isinstance(record, Attempt):
+            return [_attempt_line(record, before)]
+        if isinstance(record, Phase):
+            return [_phase_line(record)]
+        if isinstance(record, Step):
+            return [step_line(record)] if self._steps else []
+        if isinstance(record, Evaluated):
+            return [evaluation_line(record)]
+        if isinstance(record, Committed):
+            parts = (f"step {record.step:,}", f"{size(record.num_bytes)} in {record.seconds:.1f} s")
+            return [Line("saved", parts, "quiet")]
+        if isinstance(record, Ledger):
+            return [] if record.ok else [_broken_ledger_line(record)]
+        if isinstance(record, Note):
+            return [_note_line(record)]
+        return self._closing(record) if isinstance(record, Ended) else []
+
+    def _closing(self, ended: Ended) -> list[Line]:
+        name, progress = self.progress.name, self.progress
+        took = duration(ended.time - (progress.started or ended.time))
+        if ended.state == "failed":
+            look = (f"thaw logs {name}", f"thaw describe {name}")
+            return [Line("failed", (ended.message, took), "bad"), Line("look at", look)]
+        if ended.state == "stopped":
+            again = (f"go on with: thaw resume {name}",)
+            at = f"at step {ended.step:,}" if ended.step else "before the first step"
+            return [Line("stopped", (at, took), "warning"), Line("next", again)]
+        facts = shown_metrics(ended.metrics)[:2]
+        rows = (f"on {_rows_of(ended, progress)}",) if ended.rows else ()
+        lines = [Line("done", (*(facts or (ended.message,)), *rows, took), "good")]
+        if ledger := ledger_line(progress):
+            lines.append(ledger)
+        if progress.exported is not None:
+            path = progress.exported.path
+            lines.append(Line("export", (path, "loads with transformers.pipeline")))
+        return lines
+
+
+def _attempt_line(record: Attempt, before: Attempt | None) -> Line:
+    nodes = len(set(record.nodes))
+    machines = f"{plural(record.num_workers, 'worker')} on {plural(nodes, 'node')}"
+    if before is None and record.attempt == 1 and record.resumed_from_step is None:
+        return Line("cluster", (machines,))
+    start = record.resumed_from_step
+    where = "from the start" if start is None else f"goes on from step {start:,}"
+    return Line(f"attempt {record.attempt}", (machines, where, record.reason), "warning")
+
+
+def _phase_line(record: Phase) -> Line:
+    learn = (
+        f"all {short_count(record.total_parameters)} parameters learn"
+        if record.trainable_parameters == record.total_parameters
+        else f"{short_count(record.trainable_parameters)} of "
+        f"{short_count(record.total_parameters)} parameters learn"
+    )
+    label = "phase" if record.num_phases == 1 else f"phase {record.phase}/{record.num_phases}"
+    return Line(label, (record.name, learn, plural(record.total_steps, "step")))
+
+
+def _note_line(record: Note) -> Line:
+    tone: Tone = "warning" if record.level == "warning" else "plain"
+    return Line("warning" if record.level == "warning" else "note", (record.text,), tone)
+
+
+def _broken_ledger_line(record: Ledger) -> Line:
+    text = f"epoch {record.epoch}: {record.rows:,} of {record.expected_rows:,} {record.split} rows"
+    return Line("ledger", (text, "does not add up"), "bad")
+
+
+def ledger_line(progress: Progress) -> Line | None:
+    """Say that every row was seen once in every epoch, from the ledgers of a run."""
+    ledgers = list(progress.ledgers.values())
+    if not ledgers or not all(ledger.ok for ledger in ledgers):
+        return None
+    rows = ", ".join(sorted({f"{ledger.rows:,}" for ledger in ledgers}))
+    epochs = plural(len(ledgers), "epoch")
+    parts: tuple[str, ...] = (f"{epochs} x {rows} rows, each row once",)
+    if progress.exported is not None and progress.exported.frozen_unchanged:
+        parts += () if progress.all_learn else ("frozen weights unchanged",)
+    return Line("ledger", parts)
+
+
+def _rows_of(ended: Ended, progress: Progress) -> str:
+    splits: Iterable[str] = ("test", "validation")
+    expected = progress.data.splits if progress.data is not None else {}
+    whole = next((expected[name] for name in splits if expected.get(name)), None)
+    return f"{ended.rows:,} of {whole:,} rows" if whole else plural(ended.rows, "row")

@@ -1,0 +1,64 @@
+"""Options and arguments that several commands share; what they do stands with the commands."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from launcher.client import Thaw
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def complete_run(ctx: click.Context, param: click.Parameter, start: str) -> list[CompletionItem]:
+    """Complete the names of runs that were submitted from here."""
+    from cluster.auth import thaw_home
+
+    names = sorted(path.stem for path in (thaw_home() / "runs").glob("*.json"))
+    return [CompletionItem(name) for name in names if name.startswith(start)]
+
+
+RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
+RUN = click.argument("run", shell_complete=complete_run)
+OVERRIDES = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a value of the recipe, such as --set epochs=1 or --set zero.stage=2.",
+)
+JSON = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Print for people or as JSON, one object a line.",
+)
+DETACH = click.option("--detach", is_flag=True, help="Return as soon as the job is submitted.")
+ADDRESS = click.option(
+    "--address",
+    metavar="URL",
+    help="Ray dashboard, http://host:8265. Else the recipe, the run, THAW_ADDRESS, "
+    "RAY_API_SERVER_ADDRESS, or the cluster of `thaw cluster up`.",
+)
+STORAGE = click.option(
+    "--storage",
+    metavar="FOLDER",
+    help="Where runs live. Else where the run was submitted to, then ./runs.",
+)
+
+
+def open_client(
+    ctx: click.Context, address: str | None = None, storage: str | None = None
+) -> "Thaw":
+    """Give the client that carries out a command."""
+    from launcher.client import Thaw
+
+    given = ctx.find_root().obj
+    if not isinstance(given, Thaw):
+        return Thaw(address, storage)
+    return Thaw(address or given.address, storage or given.storage, backend=given.backend)

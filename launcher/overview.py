@@ -1,0 +1,154 @@
+"""Say how runs stand: rows of a table, or lines; records one by one are told by messages.py."""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from configs.records import Attempt, Committed, Ended, Evaluated, Note, Record, Step
+from configs.schema import Recipe
+from launcher.amounts import duration, percent, plural, rate, size
+from launcher.live import progress_lines, waiting_for
+from launcher.messages import (
+    Line,
+    Tone,
+    data_line,
+    evaluation_line,
+    ledger_line,
+    metric_name,
+    recipe_lines,
+    shown_metrics,
+)
+from launcher.progress import Progress, progress_of
+
+if TYPE_CHECKING:
+    from cluster.runs import RunState
+
+LIST_HEADER = ("NAME", "STATE", "STEP", "ATTEMPTS", "RESULT", "STARTED")
+TONES: dict[str, Tone] = {"succeeded": "good", "failed": "bad", "stopped": "warning"}
+
+Table = tuple[Sequence[str], list[Sequence[str]]]
+
+
+def list_row(state: "RunState", now: float) -> tuple[str, ...]:
+    """Give a run's row of the table of all runs."""
+    result = ", ".join(shown_metrics(state.metrics)[:1]) if state.metrics else ""
+    started = f"{duration(now - state.created)} ago"
+    return (state.name, state.state, f"{state.step:,}", str(state.attempts), result, started)
+
+
+def status_lines(state: "RunState", progress: Progress, *, now: float) -> list[Line]:
+    """Say how a run stands in a few lines."""
+    lines = [Line(state.state, (state.name, _since(state, now)), TONES.get(state.state, "plain"))]
+    live = state.state in ("queued", "preparing", "running")
+    if live:
+        told = progress_lines(progress, now=now) if progress.step is not None else []
+        lines += [Line("", line.parts, separator=line.separator) for line in told]
+        lines += [] if told else [Line("", (waiting_for(progress),))]
+        lines.append(Line("next", (f"thaw watch {state.name}", f"thaw stop {state.name}")))
+        return lines
+    if state.metrics:
+        lines.append(Line("result", shown_metrics(state.metrics)))
+    if state.message and state.state != "succeeded":
+        lines.append(Line("reason", (state.message,)))
+    lines += [ledger] if (ledger := ledger_line(progress)) else []
+    lines += [_next_line(state, progress)]
+    return lines
+
+
+def _since(state: "RunState", now: float) -> str:
+    return f"{duration(now - state.updated)} ago, {plural(state.attempts, 'attempt')}"
+
+
+def _next_line(state: "RunState", progress: Progress) -> Line:
+    name = state.name
+    if state.state == "succeeded" and progress.exported is not None:
+        return Line("export", (progress.exported.path,))
+    if state.state == "succeeded":
+        return Line("next", (f"thaw describe {name}",))
+    return Line("next", (f"thaw resume {name}", f"thaw logs {name}"))
+
+
+def describe_lines(state: "RunState", recipe: Recipe, records: Iterable[Record]) -> list[Line]:
+    """Say all there is to know about a run."""
+    kept = list(records)
+    progress = progress_of(state.name, kept)
+    tone = TONES.get(state.state, "plain")
+    created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.created))
+    took = duration(state.updated - state.created)
+    lines = [Line("run", (state.name, state.state, f"submitted {created}", took), tone)]
+    lines += recipe_lines(recipe)
+    lines += [data_line(progress.data)] if progress.data else []
+    lines += [_attempt(record) for record in kept if isinstance(record, Attempt)]
+    lines += [_note(record) for record in kept if isinstance(record, Note)]
+    lines += [evaluation_line(record) for record in kept if isinstance(record, Evaluated)]
+    lines += _commits([record for record in kept if isinstance(record, Committed)])
+    lines += [ledger] if (ledger := ledger_line(progress)) else []
+    lines += [_ended(record) for record in kept if isinstance(record, Ended)]
+    lines.append(Line("files", (f"{state.storage}/{state.name}",)))
+    lines += [Line("prepared", (state.data_dir,))] if state.data_dir else []
+    lines += [Line("export", (progress.exported.path,))] if progress.exported else []
+    lines += [Line("jobs", state.job_ids)] if state.job_ids else []
+    return lines
+
+
+def _attempt(record: Attempt) -> Line:
+    start = record.resumed_from_step
+    where = "from the start" if start is None else f"from step {start:,}"
+    nodes = ", ".join(f"rank {rank} on {node}" for rank, node in enumerate(record.nodes[:8])) + (
+        ", ..." if len(record.nodes) > 8 else ""
+    )
+    return Line(f"attempt {record.attempt}", (record.reason, where, nodes))
+
+
+def _note(record: Note) -> Line:
+    return Line("warning" if record.level == "warning" else "note", (record.text,))
+
+
+def _commits(commits: list[Committed]) -> list[Line]:
+    if not commits:
+        return []
+    last = commits[-1]
+    parts = (plural(len(commits), "commit"), f"last at step {last.step:,}", size(last.num_bytes))
+    return [Line("saved", (*parts, last.checkpoint))]
+
+
+def _ended(record: Ended) -> Line:
+    return Line(record.state, (record.message,), TONES[record.state])
+
+
+def evaluation_table(records: Iterable[Record]) -> Table:
+    """Give every evaluation as a row, with a column for each metric."""
+    found = [record for record in records if isinstance(record, Evaluated)]
+    names = list(dict.fromkeys(name for record in found for name in record.metrics))
+    header = ["STEP", "EPOCH", "SPLIT", "ROWS", *(metric_name(name).upper() for name in names)]
+    rows: list[Sequence[str]] = [
+        [
+            f"{record.step:,}",
+            f"{record.epoch:.2f}",
+            f"{record.split}{' (best)' if record.best else ''}",
+            f"{record.rows:,}",
+            *(f"{record.metrics[name]:.4f}" if name in record.metrics else "" for name in names),
+        ]
+        for record in found
+    ]
+    return header, rows
+
+
+def step_table(records: Iterable[Record]) -> Table:
+    """Give every step record as a row."""
+    header = ["STEP", "EPOCH", "LOSS", "LR", "GRAD NORM", "ROWS/S", "TOKENS/S", "DATA WAIT"]
+    rows: list[Sequence[str]] = [
+        [
+            f"{record.step:,}",
+            f"{record.epoch:.2f}",
+            f"{record.loss:.4f}",
+            f"{record.learning_rate:.1e}",
+            f"{record.grad_norm:.2f}",
+            rate(record.rows_per_s),
+            rate(record.tokens_per_s),
+            percent(record.data_wait),
+        ]
+        for record in records
+        if isinstance(record, Step)
+    ]
+    return header, rows

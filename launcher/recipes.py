@@ -1,0 +1,82 @@
+"""Commands about a recipe before it runs: check, prepare, schema."""
+
+from pathlib import Path
+
+import click
+
+from launcher.options import ADDRESS, JSON, OVERRIDES, RECIPE, STORAGE, open_client
+
+
+@click.command()
+@RECIPE
+@OVERRIDES
+@ADDRESS
+@STORAGE
+@JSON
+@click.option("--resolved", is_flag=True, help="Print the whole recipe with every default.")
+@click.pass_context
+def check(
+    ctx: click.Context,
+    recipe: Path,
+    overrides: tuple[str, ...],
+    address: str | None,
+    storage: str | None,
+    output: str,
+    resolved: bool,
+) -> None:
+    """Check a recipe, its files and whether the cluster can carry it; nothing is started."""
+    from configs.load import recipe_to_yaml
+    from launcher.checks import check_recipe
+    from launcher.messages import recipe_lines
+    from launcher.terminal import Terminal
+
+    client = open_client(ctx, address, storage)
+    terminal = Terminal(as_json=output == "json")
+    loaded = client.load(recipe, overrides)
+    if resolved and not terminal.as_json:
+        terminal.text(recipe_to_yaml(loaded).rstrip())
+        return
+    findings = check_recipe(client, loaded)
+    if terminal.as_json:
+        found = {line.label: list(line.parts) for line in findings}
+        terminal.json({"recipe": loaded.model_dump(mode="json"), "findings": found})
+    else:
+        terminal.lines([*recipe_lines(loaded), *findings])
+
+
+@click.command()
+@RECIPE
+@OVERRIDES
+@ADDRESS
+@STORAGE
+@JSON
+@click.pass_context
+def prepare(
+    ctx: click.Context,
+    recipe: Path,
+    overrides: tuple[str, ...],
+    address: str | None,
+    storage: str | None,
+    output: str,
+) -> int:
+    """Read, clean, split and tokenise the data on the cluster; a second time finds it done."""
+    from launcher.lifecycle import show_job
+    from launcher.terminal import Terminal
+
+    client = open_client(ctx, address, storage)
+    submitted = client.prepare(client.load(recipe, overrides))
+    return show_job(client, Terminal(as_json=output == "json"), submitted)
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of a recipe, for editors."""
+    import json
+
+    from configs.load import recipe_schema
+    from launcher.terminal import Terminal
+
+    Terminal().text(json.dumps(recipe_schema(), indent=2))
+
+
+COMMANDS = {"check": check, "prepare": prepare, "schema": schema}

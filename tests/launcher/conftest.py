@@ -1,0 +1,18 @@
+"""Every launcher test has its own home and current folder, and no cluster in its environment."""
+
+import pytest
+
+from tests.launcher.fake_cluster import FakeCluster
+
+
+@pytest.fixture(autouse=True)
+def own_places(tmp_path, monkeypatch):
+    for name in ("THAW_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_ADDRESS", "THAW_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("THAW_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def cluster():
+    return FakeCluster()

@@ -1,0 +1,293 @@
+"""A cluster in memory with the interface that the client asks for, and records of a made-up run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from cluster.jobs import Job, Verb
+from cluster.local import LocalCluster
+from cluster.runs import Located, RunState
+from configs.errors import ClusterError, LockedError, NotFoundError
+from configs.load import recipe_from
+from configs.records import (
+    Attempt,
+    Committed,
+    DataReady,
+    Ended,
+    Evaluated,
+    Exported,
+    Ledger,
+    Note,
+    Phase,
+    Record,
+    Step,
+)
+from configs.schema import Recipe
+from launcher.backend import Backend
+from launcher.client import Thaw
+
+ADDRESS = "http://127.0.0.1:8265"
+START = 1_700_000_000.0
+SCORES = {"loss": 0.5, "accuracy": 0.75, "macro_f1": 0.7125}
+
+DATA = DataReady(
+    time=START,
+    path="prepared",
+    fingerprint="f",
+    cached=True,
+    rows_in=10_003,
+    duplicates=38,
+    dropped={"empty": 2},
+    splits={"train": 8_969, "validation": 994},
+    num_labels=77,
+)
+ATTEMPT = Attempt(
+    time=START + 1,
+    attempt=1,
+    num_workers=2,
+    nodes=("one", "two"),
+    resumed_from_step=None,
+    reason="submitted",
+)
+PHASE = Phase(
+    time=START + 2,
+    phase=1,
+    num_phases=1,
+    name="head",
+    trainable_parameters=29_645,
+    total_parameters=22_713_216,
+    total_steps=1_120,
+)
+
+
+def step_record(step: int = 120, **changes: float) -> Step:
+    values = {
+        "time": START + 2 + step,
+        "attempt": 1,
+        "step": step,
+        "total_steps": 1_120,
+        "epoch": step / 140,
+        "loss": 1.8431,
+        "learning_rate": 2e-4,
+        "grad_norm": 0.71,
+        "rows_per_s": 120.4,
+        "tokens_per_s": 3_100.0,
+        "data_wait": 0.004,
+        "padding": 0.05,
+        "seconds": 0.5,
+    }
+    return Step.model_validate({**values, **changes})
+
+
+EVALUATED = Evaluated(
+    time=START + 150,
+    step=140,
+    epoch=1.0,
+    split="validation",
+    rows=994,
+    metrics=SCORES,
+    per_class={},
+    best=True,
+)
+COMMITTED = Committed(
+    time=START + 151,
+    step=140,
+    checkpoint="checkpoints/step-00000140.a01",
+    seconds=0.25,
+    num_bytes=3 * 2**20,
+)
+NOTE = Note(time=START + 151, level="warning", text="A worker is slow")
+LEDGERS = tuple(
+    Ledger(
+        time=START + 152,
+        epoch=epoch,
+        split="train",
+        rows=8_969,
+        expected_rows=8_969,
+        id_sum="ff",
+        ok=True,
+    )
+    for epoch in (1, 2)
+)
+EXPORTED = Exported(
+    time=START + 370, path="runs/small/export", step=1_120, max_difference=0, frozen_unchanged=True
+)
+
+
+def ended(state: str = "succeeded", exit_code: int = 0, **changes: object) -> Ended:
+    values = {
+        "time": START + 372,
+        "state": state,
+        "exit_code": exit_code,
+        "error": "DataError" if state == "failed" else None,
+        "message": "Reached the last step",
+        "step": 1_120,
+        "metrics": SCORES if state == "succeeded" else {},
+        "rows": 994,
+    }
+    return Ended.model_validate({**values, **changes})
+
+
+STORY: tuple[Record, ...] = (
+    DATA,
+    ATTEMPT,
+    PHASE,
+    step_record(),
+    EVALUATED,
+    COMMITTED,
+    NOTE,
+    *LEDGERS,
+    EXPORTED,
+    ended(),
+)
+
+RECIPE = """\
+name: small
+model: {path: org/model}
+task: {kind: text_classification}
+data: {train: train.csv, validation: 10%}
+"""
+
+
+def write_recipe(folder: Path, text: str = RECIPE) -> Path:
+    """Write a recipe with its rows beside it."""
+    (folder / "train.csv").write_text("text,label\na,b\n")
+    path = folder / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+class FakeCluster:
+    """Jobs, runs and machines in memory; what was asked of it is kept."""
+
+    def __init__(self, story: tuple[Record | str, ...] = STORY) -> None:
+        self.story = story
+        self.submitted: list[tuple[str, str, Recipe, dict[str, str]]] = []
+        self.states: dict[tuple[str, str], RunState] = {}
+        self.recipes: dict[tuple[str, str], Recipe] = {}
+        self.records: dict[str, list[Record]] = {}
+        self.located: dict[str, Located] = {}
+        self.logs: dict[str, str] = {}
+        self.stopped: list[str] = []
+        self.local: LocalCluster | None = None
+        self.interrupts = False
+
+    def client(self, address: str | None = ADDRESS, storage: str | None = None) -> Thaw:
+        return Thaw(address, storage, backend=Backend(jobs=self, runs=self, machines=self))
+
+    def add_run(
+        self, storage: str, name: str = "small", state: str = "succeeded", **changes: object
+    ) -> RunState:
+        values = {
+            "name": name,
+            "state": state,
+            "created": START,
+            "updated": START + 372,
+            "storage": storage,
+            "attempts": 1,
+            "job_ids": (f"{name}.01",),
+            "metrics": SCORES if state == "succeeded" else {},
+            "step": 1_120,
+        }
+        run = RunState.model_validate({**values, **changes})
+        value = {
+            "name": name,
+            "storage": storage,
+            "model": {"path": "org/model"},
+            "task": {"kind": "text_classification"},
+            "data": {"train": "train.csv", "validation": "10%"},
+        }
+        self.states[storage, name] = run
+        self.recipes[storage, name] = recipe_from(value)
+        self.records[name] = [entry for entry in self.story if not isinstance(entry, str)]
+        self.located[name] = Located(storage=storage, address=ADDRESS, job_id=f"{name}.01")
+        return run
+
+    def submit(self, address: str, verb: Verb, recipe: Recipe, arguments: dict[str, str]) -> str:
+        self.submitted.append((address, verb, recipe, arguments))
+        return f"{recipe.name}.{len(self.submitted):02d}"
+
+    def follow(self, address: str, job_id: str) -> Iterator[Record | str]:
+        yield from self.story
+        if self.interrupts:
+            raise KeyboardInterrupt
+
+    def job_status(self, address: str, job_id: str) -> Job:
+        return self.list_jobs(address)[0]
+
+    def list_jobs(self, address: str) -> list[Job]:
+        if address != ADDRESS:
+            raise ClusterError(f"No Ray dashboard answers at {address}")
+        return [
+            Job(
+                job_id="small.01",
+                run="small",
+                verb="finetune",
+                state="running",
+                message="",
+                storage="runs",
+                started=START,
+                ended=None,
+            )
+        ]
+
+    def job_log(self, address: str, job_id: str) -> str:
+        return f"log of {job_id}\nsecond line"
+
+    def stop_job(self, address: str, job_id: str) -> bool:
+        self.stopped.append(f"job {job_id}")
+        return True
+
+    def read_run(self, storage: str, name: str) -> RunState:
+        if (storage, name) not in self.states:
+            raise NotFoundError(f"There is no run {name} in {storage}. See `thaw list`")
+        return self.states[storage, name]
+
+    def list_runs(self, storage: str) -> list[RunState]:
+        return [state for (place, _), state in self.states.items() if place == storage]
+
+    def read_run_recipe(self, storage: str, name: str) -> Recipe:
+        return self.recipes[storage, name]
+
+    def read_records(self, storage: str, name: str) -> Iterator[Record]:
+        yield from self.records.get(name, [])
+
+    def request_stop(self, storage: str, name: str) -> None:
+        self.stopped.append(f"run {name}")
+
+    def log_files(self, storage: str, name: str) -> dict[str, str]:
+        return self.logs
+
+    def remember_run(self, name: str, located: Located) -> None:
+        self.located[name] = located
+
+    def locate_run(self, name: str) -> Located | None:
+        return self.located.get(name)
+
+    def located_runs(self) -> dict[str, Located]:
+        return self.located
+
+    def start_local_cluster(
+        self, num_nodes: int = 2, cpus_per_node: int | None = None
+    ) -> LocalCluster:
+        if self.local is not None:
+            raise LockedError("A local cluster runs already. End it with `thaw cluster down`")
+        self.local = LocalCluster(
+            address=ADDRESS,
+            gcs_address="127.0.0.1:6379",
+            processes=(),
+            temp_dir="temp",
+            token_path="token",
+            num_nodes=num_nodes,
+            cpus_per_node=cpus_per_node or 1,
+        )
+        return self.local
+
+    def stop_local_cluster(self) -> bool:
+        was, self.local = self.local is not None, None
+        return was
+
+    def read_local_cluster(self) -> LocalCluster | None:
+        return self.local
+
+    def count_live_nodes(self, cluster: LocalCluster) -> int:
+        return cluster.num_nodes

@@ -1,0 +1,146 @@
+"""The command line as a whole: help, exit codes, errors, what is imported."""
+
+import subprocess
+import sys
+
+import pytest
+
+from configs import errors
+from launcher.cli import COMMANDS, cli, run
+from tests.launcher.fake_cluster import FakeCluster
+
+ISSUE = [
+    "check",
+    "prepare",
+    "submit",
+    "list",
+    "status",
+    "describe",
+    "logs",
+    "watch",
+    "metrics",
+    "stop",
+    "resume",
+    "evaluate",
+    "predict",
+    "export",
+    "tensorboard",
+    "cluster",
+    "schema",
+    "demo",
+    "completion",
+]
+
+
+class Failing(FakeCluster):
+    """A cluster on which every look at a run raises one error."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def read_run(self, storage, name):
+        raise self.error
+
+
+def test_every_command_has_a_line_of_help(capsys):
+    assert list(COMMANDS) == ISSUE
+    assert run(["--help"]) == 0
+    out = capsys.readouterr().out
+    for name in COMMANDS:
+        (line,) = [line for line in out.splitlines() if line.split()[:1] == [name]]
+        assert len(line.split()) > 3, name
+        assert cli.get_command(None, name).help
+
+
+def test_help_imports_nothing_heavy_and_is_quick():
+    code = (
+        "import sys, time; t = time.perf_counter(); from launcher.cli import run;"
+        "code = run(['--help']); took = time.perf_counter() - t;"
+        "heavy = {'torch', 'ray', 'pyarrow', 'pydantic', 'rich', 'yaml', 'numpy', 'transformers'};"
+        "print(code, took, sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    code, took, heavy = done.stderr.split(maxsplit=2)
+    assert (code, heavy.strip()) == ("0", "[]")
+    assert float(took) < 0.3
+
+
+@pytest.mark.parametrize("kind", errors.THAW_ERRORS)
+def test_each_error_is_one_sentence_with_its_exit_code(kind, capsys):
+    code = run(["status", "small"], Failing(kind("a (1) is not b (2). Do c.")).client())
+    out, err = capsys.readouterr()
+    assert code == kind.exit_code
+    assert (out, err) == ("", "error     a (1) is not b (2). Do c.\n")
+
+
+def test_exit_codes_are_the_documented_ones():
+    codes = {kind.__name__: kind.exit_code for kind in errors.THAW_ERRORS}
+    assert codes == {
+        "TrainingError": 1,
+        "RecipeError": 2,
+        "DataError": 3,
+        "ClusterError": 4,
+        "StorageError": 5,
+        "CheckpointError": 6,
+        "HangError": 7,
+        "NotFoundError": 8,
+        "LockedError": 9,
+    }
+    assert (errors.INTERRUPTED, errors.STOPPED) == (130, 143)
+
+
+def test_debug_shows_the_traceback_wherever_it_stands(capsys):
+    client = Failing(errors.DataError("no rows")).client()
+    assert run(["status", "small", "--debug"], client) == 3
+    assert "Traceback" in capsys.readouterr().err
+    assert run(["status", "small"], client) == 3
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_an_unexpected_error_is_one_sentence_and_a_place_to_look(capsys, tmp_path):
+    assert run(["status", "small"], Failing(KeyError("x")).client()) == 1
+    err = capsys.readouterr().err
+    note = tmp_path / "home" / "last_error.txt"
+    assert err.count("\n") == 1 and "KeyError: 'x'" in err and str(note) in err
+    assert "Traceback" in note.read_text()
+
+
+def test_an_interrupt_ends_with_130(capsys):
+    assert run(["status", "small"], Failing(KeyboardInterrupt()).client()) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["sbmit"], "Did you mean submit?"),
+        (["status"], "Missing argument 'RUN'"),
+        (["list", "--nope"], "No such option"),
+        (["list", "-o", "xml"], "'xml' is not one of"),
+    ],
+)
+def test_usage_errors_end_with_2(words, sentence, capsys):
+    assert run(words) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_every_problem_of_a_recipe_is_a_line(capsys, tmp_path):
+    (tmp_path / "recipe.yaml").write_text("name: x\nmodle: y\n")
+    assert run(["check", "recipe.yaml"], FakeCluster().client()) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert all(line.startswith("error     recipe.yaml") for line in lines) and len(lines) == 4
+
+
+def test_a_reader_that_left_is_no_error():
+    done = subprocess.run(
+        f"{sys.executable} -c 'from launcher.cli import main; main()' schema | head -c 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=__file__.rsplit("/tests/", 1)[0],
+    )
+    assert (done.stdout, done.stderr) == ("{", "")

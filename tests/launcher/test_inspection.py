@@ -1,0 +1,109 @@
+"""list, status, describe, logs, metrics."""
+
+import json
+
+import pytest
+
+from launcher.cli import run
+from tests.launcher.fake_cluster import STORY
+
+
+@pytest.fixture
+def storage(cluster, tmp_path):
+    cluster.add_run(str(tmp_path / "runs"))
+    return str(tmp_path / "runs")
+
+
+def as_json(capsys):
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_list_finds_runs_of_all_places(cluster, storage, capsys):
+    cluster.add_run("s3://bucket/runs", "far", state="failed")
+    assert run(["list"], cluster.client()) == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split() == ["NAME", "STATE", "STEP", "ATTEMPTS", "RESULT", "STARTED"]
+    assert [row.split()[:2] for row in rows] == [["small", "succeeded"], ["far", "failed"]]
+    assert run(["list", "--storage", "s3://bucket/runs", "-o", "json"], cluster.client()) == 0
+    (one,) = as_json(capsys)
+    assert one["v"] == 1 and [state["name"] for state in one["runs"]] == ["far"]
+
+
+def test_an_empty_list_says_how_to_begin(cluster, capsys):
+    assert run(["list"], cluster.client()) == 0
+    out, err = capsys.readouterr()
+    assert out == "" and "thaw demo" in err
+
+
+def test_status_of_an_ended_run(cluster, storage, capsys):
+    assert run(["status", "small"], cluster.client()) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("succeeded small")
+    assert "macro F1 0.7125" in out and "runs/small/export" in out
+    assert run(["status", "small", "-o", "json"], cluster.client()) == 0
+    (state,) = as_json(capsys)
+    assert (state["v"], state["state"], state["metrics"]["accuracy"]) == (1, "succeeded", 0.75)
+
+
+def test_an_unknown_run_is_not_found(cluster, capsys):
+    for command in ("status", "describe", "metrics", "watch", "stop", "resume", "evaluate"):
+        assert run([command, "absent"], cluster.client()) == 8, command
+        assert "There is no run absent" in capsys.readouterr().err
+
+
+def test_describe_shows_everything(cluster, storage, capsys):
+    assert run(["describe", "small"], cluster.client()) == 0
+    out = capsys.readouterr().out
+    for part in ("org/model", "10,003 rows in", "rank 1 on two", "A worker is slow", "1 commit"):
+        assert part in out
+    assert run(["describe", "small", "-o", "json"], cluster.client()) == 0
+    (one,) = as_json(capsys)
+    assert one["v"] == 1 and one["recipe"]["name"] == "small"
+    assert all(record["kind"] != "step" for record in one["records"])
+
+
+def test_logs_of_the_job(cluster, storage, capsys):
+    assert run(["logs", "small"], cluster.client()) == 0
+    assert capsys.readouterr().out == "log of small.01\nsecond line\n"
+    cluster.story = ("a line", *STORY)
+    assert run(["logs", "small", "-f"], cluster.client()) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "a line" and json.loads(lines[-1])["kind"] == "ended"
+
+
+def test_logs_of_a_worker(cluster, storage, tmp_path, capsys):
+    for attempt in (1, 2):
+        for rank in (0, 1):
+            path = tmp_path / f"a{attempt:02d}-{rank}.log"
+            path.write_text(f"attempt {attempt} rank {rank}\n")
+            cluster.logs[f"a{attempt:02d}/rank-{rank}"] = str(path)
+    assert run(["logs", "small", "--rank", "1", "-f"], cluster.client()) == 0
+    assert capsys.readouterr().out == "attempt 2 rank 1\n"
+    assert run(["logs", "small", "--rank", "1", "--attempt", "1"], cluster.client()) == 0
+    assert capsys.readouterr().out == "attempt 1 rank 1\n"
+    assert run(["logs", "small", "--rank", "7"], cluster.client()) == 8
+
+
+def test_metrics_as_tables_and_as_json(cluster, storage, capsys):
+    assert run(["metrics", "small"], cluster.client()) == 0
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split()[:4] == ["STEP", "EPOCH", "SPLIT", "ROWS"]
+    assert row.split() == [
+        "140",
+        "1.00",
+        "validation",
+        "(best)",
+        "994",
+        "0.5000",
+        "0.7500",
+        "0.7125",
+    ]
+    assert run(["metrics", "small", "--steps"], cluster.client()) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:4] == [
+        "120",
+        "0.86",
+        "1.8431",
+        "2.0e-04",
+    ]
+    assert run(["metrics", "small", "-o", "json"], cluster.client()) == 0
+    assert [one["kind"] for one in as_json(capsys)] == [record.kind for record in STORY]

@@ -1,0 +1,112 @@
+"""Records in words."""
+
+import pytest
+
+from configs.load import recipe_from
+from launcher.messages import Line, Story, recipe_lines
+from tests.launcher.fake_cluster import (
+    ATTEMPT,
+    DATA,
+    LEDGERS,
+    PHASE,
+    STORY,
+    ended,
+    step_record,
+)
+
+
+def told(*records, steps=True, width=None):
+    story = Story("small", steps=steps)
+    return [row for record in records for line in story.tell(record) for row in line.rows(width)]
+
+
+def test_a_run_reads_as_its_story():
+    dot = " \u00b7 "
+    assert told(*STORY) == [
+        f"data      10,003 rows in, 38 duplicates dropped, 2 empty{dot}8,969 train, 994 validation"
+        f"{dot}77 labels{dot}cached",
+        "cluster   2 workers on 2 nodes",
+        f"phase     head{dot}29,645 of 22.7 M parameters learn{dot}1,120 steps",
+        "  step 120/1,120 | loss 1.8431 | lr 2.0e-04 | 120 rows/s | 3,100 tokens/s | "
+        "waiting for data 0.4 % | grad norm 0.71",
+        "evaluated validation | macro F1 0.7125 | accuracy 0.7500 | loss 0.5000 | 994 rows | "
+        "step 140, epoch 1 | best so far",
+        f"saved     step 140{dot}3.0 MiB in 0.2 s",
+        "warning   A worker is slow",
+        f"done      macro F1 0.7125{dot}accuracy 0.7500{dot}on 994 of 994 rows{dot}6 m 12 s",
+        f"ledger    2 epochs x 8,969 rows, each row once{dot}frozen weights unchanged",
+        f"export    runs/small/export{dot}loads with transformers.pipeline",
+    ]
+
+
+def test_steps_can_be_left_out():
+    assert told(step_record(), steps=False) == []
+
+
+def test_a_second_attempt_says_where_it_goes_on_and_why():
+    again = ATTEMPT.model_copy(
+        update={"attempt": 2, "resumed_from_step": 140, "reason": "a worker was lost"}
+    )
+    assert told(ATTEMPT, again)[1] == (
+        "attempt 2 2 workers on 2 nodes \u00b7 goes on from step 140 \u00b7 a worker was lost"
+    )
+
+
+def test_a_failure_says_why_and_where_to_look():
+    rows = told(DATA, ended("failed", 3, message="Column x is missing"))
+    assert rows[1:] == [
+        "failed    Column x is missing \u00b7 6 m 12 s",
+        "look at   thaw logs small \u00b7 thaw describe small",
+    ]
+
+
+def test_a_stop_says_how_to_go_on():
+    assert told(ended("stopped", 143, step=70))[-1] == "next      go on with: thaw resume small"
+
+
+def test_a_ledger_that_does_not_add_up_is_shown_and_never_claimed():
+    broken = LEDGERS[0].model_copy(update={"rows": 8_968, "ok": False})
+    rows = told(PHASE, broken, ended())
+    assert rows[1] == "ledger    epoch 1: 8,968 of 8,969 train rows \u00b7 does not add up"
+    assert not any("each row once" in row for row in rows)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_lines_break_between_facts_and_keep_the_width(width):
+    for row in told(*STORY, width=width):
+        assert len(row) <= width
+    rows = told(step_record(), width=60)
+    assert rows[1].startswith("  ") and "tokens/s" in " ".join(rows)
+
+
+def test_a_fact_longer_than_the_line_is_wrapped_under_itself():
+    line = Line("failed", ("one two three four five six seven eight",))
+    assert line.rows(34) == [
+        "failed    one two three four five",
+        "          six seven eight",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("freezing", "words"),
+    [
+        ("full", "every weight learns"),
+        ("head", "the head learns"),
+        ({"last": 2}, "head and the last 2 blocks learn"),
+        ({"train": ["a", "b"], "embeddings": True}, "head and 2 patterns, embeddings learn"),
+        ({"mode": "full", "embeddings": False}, "all but embeddings"),
+    ],
+)
+def test_a_recipe_says_what_learns(freezing, words):
+    recipe = recipe_from(
+        {
+            "name": "small",
+            "model": {"path": "org/model"},
+            "task": {"kind": "text_classification"},
+            "data": {"train": "a.csv"},
+            "freezing": freezing,
+        }
+    )
+    first, second = recipe_lines(recipe)
+    assert first.parts == ("small", "text_classification", "org/model", words)
+    assert second.parts[:2] == ("3 epochs", "64 rows per step")
