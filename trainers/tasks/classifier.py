@@ -12,6 +12,17 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 DISCARDED = "discarded."
+LATE_POSITIONS = (
+    "roberta",
+    "camembert",
+    "longformer",
+    "mpnet",
+    "data2vec",
+    "xmod",
+    "ibert",
+    "luke",
+)
+"""Families whose first position is pad_token_id + 1."""
 
 
 def load_tokenizer(model: Model) -> "PreTrainedTokenizerBase":
@@ -107,13 +118,12 @@ def _first_line(error: BaseException) -> str:
 
 def _max_positions(config: "PreTrainedConfig") -> int:
     """Give the most tokens that the model has positions for."""
-    values = config.get_text_config().to_dict()
-    positions = values.get("max_position_embeddings")
+    text_config = config.get_text_config()
+    positions = getattr(text_config, "max_position_embeddings", None)
     if not isinstance(positions, int) or positions < 1:
         return 10**9
-    # RoBERTa and its kin count positions from pad_token_id + 1.
-    offset = values["pad_token_id"] + 1 if "roberta" in config.model_type else 0
-    return positions - offset
+    late = any(family in config.model_type for family in LATE_POSITIONS)
+    return positions - (text_config.pad_token_id + 1 if late else 0)
 
 
 def _adapt_config(config: "PreTrainedConfig", model: Model, label_names: tuple[str, ...]) -> None:

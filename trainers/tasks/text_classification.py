@@ -58,6 +58,15 @@ def encode(
     Rows longer than max_length tokens, or than the model can take, are cut. Raises DataError for a
     label that is not among label_names.
     """
+    encoded = encode_inputs(task, tokenizer, max_length, columns)
+    numbers = _label_numbers(task, label_names, columns[task.label])
+    return encoded.add_column(encoded.num_columns - 1, "label", numbers)
+
+
+def encode_inputs(
+    task: Task, tokenizer: "PreTrainedTokenizerBase", max_length: int, columns: pa.Table
+) -> pa.Table:
+    """Turn text columns into input_ids, token_type_ids (pairs only) and length."""
     texts = [_strings(columns[name]).to_pylist() for name in input_columns(task)]
     limit = min(max_length, tokenizer.model_max_length)
     with_types = len(texts) == 2 and "token_type_ids" in tokenizer.model_input_names
@@ -76,7 +85,6 @@ def encode(
     if with_types:
         types = [row or [0] for row in tokens["token_type_ids"]]
         encoded["token_type_ids"] = pa.array(types, pa.list_(pa.int8()))
-    encoded["label"] = _label_numbers(task, label_names, columns[task.label])
     encoded["length"] = pc.list_value_length(encoded["input_ids"])
     return pa.table(encoded)
 
@@ -88,9 +96,14 @@ def collate(
 
     It returns the model's inputs, each (rows, tokens) int64, and labels (rows,) int64.
     """
-    import torch
+    return collate_to(manifest.pad_token_id, manifest.max_length, pad_to_multiple_of)
 
-    pad_token_id, max_length = manifest.pad_token_id, manifest.max_length
+
+def collate_to(
+    pad_token_id: int, max_length: int, pad_to_multiple_of: int
+) -> "Callable[[pa.Table], tuple[dict[str, Tensor], Tensor]]":
+    """Give the function that `collate` gives, without a manifest; rows without label get -100."""
+    import torch
 
     def pad(rows: pa.Table) -> "tuple[dict[str, Tensor], Tensor]":
         lengths = rows["length"].to_numpy()
@@ -104,8 +117,11 @@ def collate(
         if "token_type_ids" in rows.column_names:
             inputs["token_type_ids"] = _padded(rows["token_type_ids"], mask, 0)
         inputs["attention_mask"] = mask.astype(np.int64)
-        labels = torch.from_numpy(rows["label"].to_numpy().astype(np.int64))
-        return {name: torch.from_numpy(values) for name, values in inputs.items()}, labels
+        labels = np.full(len(lengths), IGNORED, np.int64)
+        if "label" in rows.column_names:
+            labels = rows["label"].to_numpy().astype(np.int64)
+        tensors = {name: torch.from_numpy(values) for name, values in inputs.items()}
+        return tensors, torch.from_numpy(labels)
 
     return pad
 

@@ -1,0 +1,26 @@
+"""What the model card of an export tells."""
+
+from tests.origin import make_origin
+from trainers.model_card import render_model_card
+
+
+def test_model_card_tells_data_metrics_labels_and_recipe() -> None:
+    card = render_model_card(make_origin("someone/some-model"))
+    for line in (
+        'base_model: "someone/some-model"',
+        "| accuracy | 0.8750 |",
+        "Over every row of the test split, each counted once (41 rows).",
+        "| train | 41 |",
+        "90 rows were read and 5 duplicates dropped, 3 rows dropped (empty).",
+        "1. `label-1`",
+        "Unknown. The licences",
+        "  learning_rate: 5.0e-05",
+    ):
+        assert line in card, line
+
+
+def test_model_card_names_no_folder_as_base_model() -> None:
+    card = render_model_card(make_origin("/data/models/MiniLM", {}))
+    assert "base_model" not in card.split("\n---\n")[0]
+    assert "fine-tuned from `MiniLM`" in card
+    assert "The recipe had no split to evaluate." in card

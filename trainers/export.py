@@ -1,0 +1,87 @@
+"""Write whole weights as a Hugging Face folder, then read it back; gathering them is the run's.
+
+The folder loads with transformers alone; thaw.json beside it says what a predictor has to know.
+"""
+
+import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from configs.data_sections import Task
+from configs.errors import CheckpointError, NotFoundError
+from trainers import storage
+from trainers.model_card import Origin, render_model_card
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+EXPORT_FILE = "thaw.json"
+
+
+class Export(BaseModel):
+    """What an exported folder says about itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    version: Literal[1] = 1
+    task: Task
+    label_names: tuple[str, ...]
+    max_length: int
+    """Most tokens of a row."""
+
+
+def save_export(
+    folder: Path,
+    state_dict: "dict[str, Tensor]",
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    origin: Origin,
+) -> None:
+    """Write weights, config, tokenizer, thaw.json and model card into a local folder.
+
+    state_dict holds whole CPU tensors under the model's names, in the type to be stored; of the
+    model only class and config are used, so its own weights may lie in slices on other ranks.
+    """
+    import torch
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    with torch.device("meta"):
+        whole = type(model)(copy.deepcopy(model.config))
+    whole.load_state_dict(state_dict, strict=True, assign=True)
+    whole.tie_weights()
+    whole.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    manifest = origin.manifest
+    export = Export(
+        task=origin.recipe.task,
+        label_names=manifest.label_names,
+        max_length=manifest.max_length,
+    )
+    (folder / EXPORT_FILE).write_text(export.model_dump_json(indent=2) + "\n")
+    (folder / "README.md").write_text(render_model_card(origin))
+
+
+def read_export(address: str) -> Export:
+    """Read what an exported folder says about itself; raises NotFoundError, CheckpointError."""
+    file = storage.join(address, EXPORT_FILE)
+    if not storage.exists(file):
+        raise NotFoundError(f"{address} holds no exported model. Export the run first")
+    try:
+        return Export.model_validate_json(storage.read_bytes(file))
+    except ValidationError as error:
+        raise CheckpointError(f"{file} is damaged. Export the run again") from error
+
+
+def check_export(folder: Path, inputs: "dict[str, Tensor]", logits: "Tensor") -> float:
+    """Load a folder as any user would and feed it; returns the largest difference of a logit."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    model.eval()
+    with torch.no_grad():
+        found = model(**inputs).logits
+    return float((found.float() - logits.float()).abs().max())

@@ -1,0 +1,103 @@
+"""Write the README.md that tells where exported weights come from; the weights are export.py's."""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from configs.load import recipe_to_yaml
+from configs.schema import Recipe
+from trainers.data.store import Manifest
+
+TEMPLATE = """\
+---
+library_name: transformers
+pipeline_tag: text-classification
+{%- if base_model %}
+base_model: {{ base_model | tojson }}
+{%- endif %}
+tags:
+- thaw
+---
+
+# {{ recipe.name }}
+
+A text classifier with {{ labels | length }} labels, fine-tuned from `{{ base_name }}` with Thaw.
+
+```python
+from transformers import pipeline
+
+classify = pipeline("text-classification", model="path/to/this/folder")
+```
+
+## Metrics
+{% if metrics %}
+Over every row of the {{ split }} split, each counted once ({{ rows }} rows).
+
+| metric | value |
+|---|---|
+{%- for name, value in metrics.items() %}
+| {{ name }} | {{ "%.4f" | format(value) }} |
+{%- endfor %}
+{% else %}
+The recipe had no split to evaluate.
+{% endif %}
+## Data
+
+| split | rows |
+|---|---|
+{%- for name, info in manifest.splits.items() %}
+| {{ name }} | {{ info.rows }} |
+{%- endfor %}
+
+{{ manifest.report.rows_in }} rows were read and {{ manifest.report.duplicates }} duplicates dropped
+{%- for reason, count in manifest.report.dropped.items() %}, {{ count }} rows dropped ({{ reason }})
+{%- endfor %}. Texts of more than {{ manifest.max_length }} tokens were cut.
+Fingerprint of the prepared data: `{{ manifest.fingerprint }}`.
+
+## Labels
+
+{% for label in labels %}{{ loop.index0 }}. `{{ label }}`
+{% endfor %}
+## Licence
+
+Unknown. The licences of the base model and of the data apply; neither was checked.
+
+## Recipe
+
+```yaml
+{{ yaml }}
+```
+"""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where exported weights come from."""
+
+    recipe: Recipe
+    manifest: Manifest
+    metrics: dict[str, float]
+    """Metrics of the test split, or of validation where there is none; empty without both."""
+
+
+def render_model_card(origin: Origin) -> str:
+    """Tell labels, data, metrics and recipe of exported weights, as Markdown."""
+    # Imported here: only the end of a run needs it.
+    from jinja2 import Environment, StrictUndefined
+
+    recipe, manifest = origin.recipe, origin.manifest
+    splits = [name for name in ("test", "validation") if name in manifest.splits]
+    path = recipe.model.path
+    is_hub_id = path.count("/") <= 1 and path[0] not in "./~"
+    # The result is Markdown for a file, never HTML that a browser gets from us.
+    environment = Environment(autoescape=False, undefined=StrictUndefined)
+    return environment.from_string(TEMPLATE).render(
+        recipe=recipe,
+        manifest=manifest,
+        labels=manifest.label_names,
+        metrics=origin.metrics if splits else {},
+        split=splits[0] if splits else None,
+        rows=manifest.splits[splits[0]].rows if splits else 0,
+        base_model=path if is_hub_id else None,
+        base_name=path if is_hub_id else PurePosixPath(path).name,
+        yaml=recipe_to_yaml(recipe).strip(),
+    )
