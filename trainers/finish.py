@@ -18,6 +18,7 @@ from trainers.data.store import open_split
 from trainers.engine import gathered
 from trainers.evaluation import evaluate_and_report, evaluate_split
 from trainers.export import check_export, save_export
+from trainers.model_card import Origin
 from trainers.session import Session
 
 FOLDER = "export"
@@ -152,9 +153,7 @@ def _write_and_check(
             state,
             session.model,
             session.tokenizer(),
-            session.recipe,
-            session.manifest,
-            metrics,
+            Origin(session.recipe, session.manifest, metrics),
         )
         difference = check_export(folder, inputs, logits)
         # Half precision rounds each of some hundred operations to 8 bits; fp32 is exact.
