@@ -129,35 +129,26 @@ def _read_lane(
     for window in plan.windows(epoch, lane, split.lengths, start_step):
         first = int(window.bounds[0])
         rows = split.read(window.rows[first:])
+        row_ids, lengths = rows[ROW_ID].to_numpy(), rows["length"].to_numpy()
         ends = (window.bounds - first).tolist()
         for step, (begin, end) in enumerate(pairwise(ends), max(start_step, window.first_step)):
+            part = rows.slice(begin, end - begin)
             if begin == end:
-                dummy = split.read(np.array([min(plan.lane_range(lane)[0], plan.num_rows - 1)]))
-                yield _microbatch(dummy, collate, (lane, epoch, step), is_dummy=True)
-            else:
-                part = rows.slice(begin, end - begin)
-                yield _microbatch(part, collate, (lane, epoch, step), is_dummy=False)
-
-
-def _microbatch(
-    rows: pa.Table, collate: Collate, place: tuple[int, int, int], *, is_dummy: bool
-) -> Microbatch:
-    lane, epoch, step = place
-    inputs, labels = collate(rows)
-    fed = next(iter(inputs.values())).shape  # (rows, tokens, ...)
-    if is_dummy:
-        # Every forward is a collective under ZeRO-3: a lane without rows takes part all the same.
-        labels = torch.full_like(labels, IGNORED)
-        rows = rows.slice(0, 0)
-    return Microbatch(
-        lane=lane,
-        epoch=epoch,
-        step=step,
-        inputs=inputs,
-        labels=labels,
-        row_ids=rows[ROW_ID].to_numpy(),
-        num_rows=len(rows),
-        num_targets=int(np.count_nonzero(labels.numpy() != IGNORED)),
-        num_tokens=int(rows["length"].to_numpy().sum()),
-        num_fed_tokens=fed[0] * fed[1],
-    )
+                part = split.read(np.array([min(plan.lane_range(lane)[0], plan.num_rows - 1)]))
+            inputs, labels = collate(part)
+            if begin == end:
+                # Every forward is a collective under ZeRO-3: lanes without rows take part as well.
+                labels = torch.full_like(labels, IGNORED)
+            fed = next(iter(inputs.values())).shape  # (rows, tokens, ...)
+            yield Microbatch(
+                lane=lane,
+                epoch=epoch,
+                step=step,
+                inputs=inputs,
+                labels=labels,
+                row_ids=row_ids[begin:end],
+                num_rows=end - begin,
+                num_targets=int(np.count_nonzero(labels.numpy() != IGNORED)),
+                num_tokens=int(lengths[begin:end].sum()),
+                num_fed_tokens=fed[0] * fed[1],
+            )
