@@ -3,6 +3,7 @@
 import faulthandler
 import multiprocessing
 import os
+import pickle
 import sys
 import tempfile
 import traceback
@@ -56,10 +57,11 @@ def _collect(pipes: list[Connection], seconds: float) -> list[Any]:
         ready = wait(list(waiting), timeout=seconds + 30)
         assert ready, f"ranks {sorted(waiting.values())} did not answer in {seconds + 30} s"
         for pipe in ready:
-            rank = waiting.pop(pipe)  # type: ignore[index]
+            assert isinstance(pipe, Connection)
+            rank = waiting.pop(pipe)
             try:
-                ok, value = pipe.recv()  # type: ignore[union-attr]
-            except EOFError:
+                ok, value = pickle.loads(pipe.recv_bytes())
+            except (EOFError, ConnectionResetError):
                 ok, value = False, "ended without an answer"
             if ok:
                 results[rank] = value
@@ -89,7 +91,8 @@ def _run_rank(
         answer = (True, function(rank, world_size, *arguments))
     except BaseException:
         answer = (False, traceback.format_exc())
-    pipe.send(answer)
+    # Plain pickle copies tensors; multiprocessing's own would share memory that ends with the rank.
+    pipe.send_bytes(pickle.dumps(answer))
     pipe.close()
     # pyarrow and deepspeed sometimes abort at interpreter exit, after all work is done.
     os._exit(0)

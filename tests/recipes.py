@@ -13,7 +13,8 @@ def tiny_recipe(folder: Path, **sections: Any) -> Recipe:
     if not model.exists():
         make_model_folder(model)
         make_csv(folder / "train.csv", rows=61)
-        make_csv(folder / "test.csv", rows=17, seed=1)
+        make_csv(folder / "validation.csv", rows=14, seed=1)
+        make_csv(folder / "test.csv", rows=17, seed=2)
     values: dict[str, Any] = {
         "name": "tiny",
         "storage": str(folder / "runs"),
@@ -21,8 +22,8 @@ def tiny_recipe(folder: Path, **sections: Any) -> Recipe:
         "task": {"kind": "text_classification"},
         "data": {
             "train": str(folder / "train.csv"),
+            "validation": str(folder / "validation.csv"),
             "test": str(folder / "test.csv"),
-            "validation": 0.2,
         },
         "optimizer": {"learning_rate": 1e-3, "weight_decay": 0.01},
         "batch": {"lanes": 4, "microbatch_size": 3, "max_length": 32},

@@ -71,7 +71,8 @@ def export_model(session: Session, address: str, step: int, metrics: dict[str, f
     difference = [0.0]
     if session.leads:
         try:
-            difference = [_write_and_check(session, address, state, inputs, logits, metrics)]
+            origin = Origin(session.recipe, session.manifest, metrics)
+            difference = [_write_and_check(session, address, state, (inputs, logits), origin)]
         except TrainingError as error:
             problem = [error]
     dist.broadcast_object_list(problem, src=0)
@@ -138,23 +139,18 @@ def _write_and_check(
     session: Session,
     address: str,
     state: dict[str, torch.Tensor],
-    inputs: dict[str, torch.Tensor],
-    logits: torch.Tensor,
-    metrics: dict[str, float],
+    fed: tuple[dict[str, torch.Tensor], torch.Tensor],
+    origin: Origin,
 ) -> float:
+    """Write the folder, compare it with what the live model gave, move it into its place."""
+    inputs, logits = fed
     local = storage.local_path(address)
     parent = local.parent if local is not None else None
     if parent is not None:
         parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix=".export-") as temporary:
         folder = Path(temporary) / FOLDER
-        save_export(
-            folder,
-            state,
-            session.model,
-            session.tokenizer(),
-            Origin(session.recipe, session.manifest, metrics),
-        )
+        save_export(folder, state, session.model, session.tokenizer(), origin)
         difference = check_export(folder, inputs, logits)
         # Half precision rounds each of some hundred operations to 8 bits; fp32 is exact.
         dtype, precision = session.recipe.model.dtype, session.recipe.precision

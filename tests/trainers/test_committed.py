@@ -1,0 +1,55 @@
+"""Work on the best committed weights."""
+
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from configs.records import Ended, Evaluated, Exported, Record
+from configs.schema import Recipe
+from tests.on_ranks import on_ranks
+from tests.recipes import tiny_recipe
+from tests.trainers.test_finetune import Told, run_all
+from trainers.committed import evaluate, export
+from trainers.data.preparation import prepare
+from trainers.place import Place
+
+
+def _afterwards(
+    rank: int, world_size: int, recipe: Recipe, data_dir: str, folder: str
+) -> tuple[list[Ended], list[Record]]:
+    place = Place(rank, world_size, rank, f"{recipe.storage}/{recipe.name}", data_dir, 2, "cpu")
+    records: list[Record] = []
+    ends = [
+        evaluate(recipe, place, records.append, "test"),
+        export(recipe, place, records.append, folder),
+    ]
+    return ends, records
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_the_best_weights_are_evaluated_and_exported_again(stage: int, tmp_path: Path) -> None:
+    # A learning rate that soon ruins the model: the best evaluation is not the last.
+    recipe = tiny_recipe(
+        tmp_path,
+        zero={"stage": stage},
+        optimizer={"learning_rate": 0.05},
+        evaluation={"best_metric": "loss", "every_steps": 1},
+        epochs=2,
+    )
+    data_dir = prepare(recipe, recipe.storage).data_dir
+    told: Told = on_ranks(2, run_all, [recipe], data_dir, 1, 0)[0][0]
+    validations = [r for r in told.records if isinstance(r, Evaluated) and r.split == "validation"]
+    best = min(validations, key=lambda r: r.metrics["loss"])
+    assert best.step < 12
+    assert [r.step for r in validations if r.best][-1] == best.step
+    assert told.ended.step == best.step
+    folder = tmp_path / "elsewhere"
+    ends, records = on_ranks(1, _afterwards, recipe, data_dir, str(folder))[0]
+    assert ends[0].metrics == pytest.approx(told.ended.metrics, rel=1e-5)
+    assert [end.step for end in ends] == [best.step, best.step]
+    (exported,) = [r for r in records if isinstance(r, Exported)]
+    assert exported.max_difference < 1e-5
+    ours = load_file(folder / "model.safetensors")
+    first = load_file(f"{recipe.storage}/{recipe.name}/export/model.safetensors")
+    assert all(ours[name].equal(first[name]) for name in first)
