@@ -1,15 +1,13 @@
 """Scores against scikit-learn, and the same bits however the rows are divided over ranks."""
 
-import pickle
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
+from tests.on_ranks import on_ranks
 from trainers.metrics import METRIC_NAMES, NUM_THRESHOLDS, Scored, Scores, score
 
 NAMES = tuple(f"label-{i}" for i in range(7))
@@ -99,24 +97,16 @@ def test_all_right_and_all_wrong() -> None:
     assert set(wrong.metrics.values()) == {0.0}
 
 
-def run_rank(rank: int, folder: str, divided: list[tuple[int, int]]) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=len(divided)
-    )
+def score_share(rank: int, _world_size: int, divided: list[tuple[int, int]]) -> Scored:
     logits, labels = made_rows()
     rows = slice(*divided[rank])
-    found = scored(logits[rows], labels[rows], batch=9)
-    Path(folder, f"{rank}.pkl").write_bytes(pickle.dumps(found))
-    dist.destroy_process_group()
+    return scored(logits[rows], labels[rows], batch=9)
 
 
 @pytest.mark.parametrize("divided", [[(0, 37), (37, 211)], [(0, 211), (211, 211)]])
-def test_uneven_ranks_give_the_bits_of_one(tmp_path: Path, divided: list[tuple[int, int]]) -> None:
-    torch.multiprocessing.spawn(run_rank, (str(tmp_path), divided), nprocs=2)
+def test_uneven_ranks_give_the_bits_of_one(divided: list[tuple[int, int]]) -> None:
     alone = scored(*made_rows(), batch=50)
-    for rank in range(2):
-        found = pickle.loads((tmp_path / f"{rank}.pkl").read_bytes())
+    for found in on_ranks(2, score_share, divided):
         assert found.metrics == alone.metrics
         assert found.per_class == alone.per_class
         assert np.array_equal(found.confusion, alone.confusion)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from configs.errors import CheckpointError, RecipeError
 from configs.schema import Model
+from tests.on_ranks import on_ranks
 from tests.tiny import make_model_folder, make_tokenizer
 from trainers.tasks.classifier import build_classifier, load_tokenizer
 
@@ -76,6 +77,33 @@ def test_a_head_of_another_size_is_replaced(tmp_path: Path, kind: str) -> None:
     model, head, new = build(make_model_folder(tmp_path, kind, num_labels=5))
     assert new == head == SIZED[kind]
     assert all(model.get_parameter(name).shape[0] == 3 for name in new)
+
+
+def load_under_zero3(_rank: int, _world_size: int, path: str) -> tuple[set[str], float, list[int]]:
+    """Give new names, a word's embedding added up, and the head's shape, as one rank sees them."""
+    import deepspeed
+    from transformers.integrations import HfDeepSpeedConfig
+
+    deepspeed.init_distributed("gloo")
+    settings = {"train_micro_batch_size_per_gpu": 1, "zero_optimization": {"stage": 3}}
+    alive = HfDeepSpeedConfig(settings)
+    model, _, new = build_classifier(Model(path=path), NAMES)
+    del alive
+    words = model.get_input_embeddings().weight
+    head = model.get_parameter("classifier.out_proj.weight")
+    with deepspeed.zero.GatheredParameters([words, head]):
+        return set(new), words[5].sum().item(), list(head.shape)
+
+
+def test_a_head_of_another_size_is_replaced_under_zero3(tmp_path: Path) -> None:
+    """There transformers 5.23 alone raises for it, on rank 0 only: the others would wait."""
+    folder = make_model_folder(tmp_path, "roberta", num_labels=5)
+    stored = load_file(folder / "model.safetensors")
+    expected = stored["roberta.embeddings.word_embeddings.weight"][5].sum().item()
+    for new, words, shape in on_ranks(2, load_under_zero3, str(folder)):
+        assert new == SIZED["roberta"]
+        assert words == pytest.approx(expected, rel=1e-6)
+        assert shape == [3, 32]
 
 
 def test_a_missing_pooler_is_new(tmp_path: Path) -> None:
