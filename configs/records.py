@@ -130,6 +130,8 @@ class Ledger(BaseModel):
     v: Literal[1] = 1
     kind: Literal["ledger"] = "ledger"
     time: float
+    step: int
+    """Optimizer steps done at the end of the epoch."""
     epoch: int
     split: str
     rows: int

@@ -161,6 +161,7 @@ def _close_epoch(session: Session) -> None:
     session.report(
         Ledger(
             time=time.time(),
+            step=cursor.step,
             epoch=cursor.epoch + 1,
             split="train",
             rows=cursor.rows,

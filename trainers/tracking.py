@@ -5,7 +5,7 @@ What is worth saying is the loop's; how pictures are drawn stands in figures.py.
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +55,8 @@ TAGS = {
 }
 """Every tag of the event files, and what it shows."""
 MAX_CURVES = 12
+OF_A_STEP = {"step", "evaluation", "commit", "ledger"}
+"""Kinds of records that are said again when their step is taken again."""
 
 
 class Tracker:
@@ -166,11 +168,10 @@ def forget_later_steps(address: str, step: int) -> None:
         return
     lines = storage.read_bytes(address).decode(errors="replace").splitlines()
     records = [_parsed(line) for line in lines]
-    steps_per_epoch = _steps_per_epoch(records)
     kept = [
         line
         for line, record in zip(lines, records, strict=True)
-        if record is not None and _step_of(record, steps_per_epoch) <= step
+        if record is not None and _step_of(record) <= step
     ]
     if len(kept) < len(lines):
         storage.write_atomically(address, "".join(f"{line}\n" for line in kept).encode())
@@ -199,20 +200,9 @@ def _parsed(line: str) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def _steps_per_epoch(records: Iterable[dict[str, Any] | None]) -> float:
-    for record in records:
-        if record is not None and record.get("epoch") and record.get("step"):
-            return float(record["step"] / record["epoch"])
-    return 0.0
-
-
-def _step_of(record: dict[str, Any], steps_per_epoch: float) -> int:
+def _step_of(record: dict[str, Any]) -> int:
     """Give the step a record is about; 0 for one that is about none."""
-    if record.get("kind") in ("step", "evaluation", "commit"):
-        return int(record["step"])
-    if record.get("kind") == "ledger":
-        return round(float(record["epoch"]) * steps_per_epoch)
-    return 0
+    return int(record["step"]) if record.get("kind") in OF_A_STEP else 0
 
 
 def _add_figures(writer: "SummaryWriter", prefix: str, scored: "Scored", step: int) -> None:

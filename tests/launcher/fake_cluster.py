@@ -99,6 +99,7 @@ NOTE = Note(time=START + 151, level="warning", text="A worker is slow")
 LEDGERS = tuple(
     Ledger(
         time=START + 152,
+        step=560 * epoch,
         epoch=epoch,
         split="train",
         rows=8_969,

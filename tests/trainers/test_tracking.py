@@ -66,8 +66,10 @@ def made_commit(step: int) -> Committed:
     return Committed(time=0, step=step, checkpoint=f"step-{step}", seconds=0.1, num_bytes=9)
 
 
-def made_ledger(epoch: int) -> Ledger:
-    return Ledger(time=0, epoch=epoch, split="train", rows=9, expected_rows=9, id_sum="0", ok=True)
+def made_ledger(step: int, epoch: int) -> Ledger:
+    return Ledger(
+        time=0, step=step, epoch=epoch, split="train", rows=9, expected_rows=9, id_sum="0", ok=True
+    )
 
 
 def events_of(run_dir: Path) -> Any:
@@ -147,12 +149,12 @@ def test_records_of_later_steps_are_forgotten(tmp_path: Path) -> None:
     records: list[Record] = [
         made_step(1),
         made_step(10),
-        made_ledger(1),
+        made_ledger(10, 1),
         made_evaluation(10),
         made_commit(10),
         note,
         made_step(20),
-        made_ledger(2),
+        made_ledger(20, 2),
         made_evaluation(20),
         made_commit(20),
     ]
