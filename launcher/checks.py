@@ -18,7 +18,7 @@ def check_recipe(client: "Thaw", recipe: "Recipe") -> list[Line]:
 
     No cluster at all is a warning: a recipe may be written before there is one.
     """
-    lines = file_lines(recipe)
+    lines = [files_line(recipe)]
     client.refuse_taken_name(recipe)
     lines.append(Line("storage", (f"{recipe.storage}/{recipe.name}", "the name is free")))
     try:
@@ -31,13 +31,14 @@ def check_recipe(client: "Thaw", recipe: "Recipe") -> list[Line]:
     return [*lines, Line("cluster", (address, "answers", others))]
 
 
-def file_lines(recipe: "Recipe") -> list[Line]:
+def files_line(recipe: "Recipe") -> Line:
     """Say how many files each split has; raises DataError naming all absent ones."""
-    lines, missing = [], []
-    for name in ("train", "validation", "test"):
-        given = getattr(recipe.data, name)
+    parts, missing = [], []
+    data = recipe.data
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    for name, given in splits.items():
         if isinstance(given, float):
-            lines.append(Line(name, (f"{100 * given:g} % of the training rows",)))
+            parts.append(f"{name}: {100 * given:g} % of the training rows")
             continue
         addresses = (given,) if isinstance(given, str) else given or ()
         local = [address for address in addresses if "://" not in address]
@@ -47,10 +48,10 @@ def file_lines(recipe: "Recipe") -> list[Line]:
         facts = [f"{plural(len(found), 'file')}, {size(sum(f.stat().st_size for f in found))}"]
         facts = facts if found else []
         facts += [plural(remote, "remote address")] if remote else []
-        lines += [Line(name, tuple(facts))] if facts else []
+        parts += [f"{name}: {' and '.join(facts)}"] if facts else []
     if missing:
         raise DataError(
             f"{', '.join(missing)} is not on this machine. Correct the path; relative paths start "
             "at the recipe's folder."
         )
-    return lines
+    return Line("files", tuple(parts))

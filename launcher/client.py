@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.errors import ClusterError, LockedError, NotFoundError, RecipeError
 from configs.load import change_recipe, load_recipe, recipe_difference, recipe_from
-from configs.records import Ended, Record
+from configs.records import Ended, Record, Step
 from configs.schema import Recipe
 from launcher.backend import Backend, real_backend
 
@@ -158,6 +158,13 @@ class Thaw:
     def status(self, run: str) -> "RunState":
         """Read how a run stands; raises NotFoundError when there is none."""
         return self.backend.runs.read_run(self.storage_of(run), run)
+
+    def step_of(self, state: "RunState") -> int:
+        """Give the optimizer steps a run has done; the state of a live run does not count them."""
+        if state.state not in LIVE:
+            return state.step
+        records = self.backend.runs.read_records(state.storage, state.name)
+        return max((record.step for record in records if isinstance(record, Step)), default=0)
 
     def recipe(self, run: str) -> Recipe:
         """Read the recipe that a run was submitted with."""

@@ -33,7 +33,7 @@ CYTHON = (".pyx", ".pxi")
 DEFINITION = re.compile(
     r"^ *(?:def|cpdef|class|cdef class) +[A-Za-z][^\"#]*?: *\n\s*\"\"\"(.*?)\"\"\"", re.M | re.S
 )
-ROWS_PER_PACKAGE = 400
+ROWS_PER_PACKAGE = 320
 FEWEST_ROWS = 100
 MAX_FILE_BYTES = 200_000
 WORDS = (5, 60)
@@ -75,7 +75,7 @@ def package_texts(package: str) -> list[str]:
     root = Path(spec.submodule_search_locations[0])
     texts: dict[str, None] = {}
     for path in _source_files(root):
-        for docstring in _docstrings(path):
+        for docstring in docstrings_of(path):
             if text := cleaned(docstring, package):
                 texts[text] = None
         if len(texts) >= ROWS_PER_PACKAGE:
@@ -118,7 +118,7 @@ def _source_files(root: Path) -> list[Path]:
     return sorted(files, key=lambda path: hashlib.sha256(names[path]).digest())
 
 
-def _docstrings(path: Path) -> Iterator[str]:
+def docstrings_of(path: Path) -> Iterator[str]:
     """Yield the docstrings of public functions, classes and methods of a source file."""
     if path.suffix in CYTHON:
         yield from _cython_docstrings(path.read_text(encoding="utf-8", errors="replace"))

@@ -17,13 +17,16 @@ def list_(ctx: click.Context, storage: str | None, output: str) -> None:
     from launcher.overview import LIST_HEADER, list_row
     from launcher.terminal import Terminal
 
-    states = open_client(ctx, storage=storage).list()
+    client = open_client(ctx, storage=storage)
+    states = client.list()
     terminal = Terminal(as_json=output == "json")
     if terminal.as_json:
         terminal.json({"runs": [state.model_dump(mode="json") for state in states]})
     elif states:
         now = time.time()
-        terminal.table(LIST_HEADER, [list_row(state, now) for state in states])
+        terminal.table(
+            LIST_HEADER, [list_row(state, client.step_of(state), now) for state in states]
+        )
     else:
         terminal.say(Line("runs", ("none yet", "start one with thaw submit or thaw demo")))
 

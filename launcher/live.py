@@ -10,11 +10,12 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
+from rich.table import Table
 from rich.text import Text
 
-from configs.records import Ended, Evaluated, Record, Step
-from launcher.amounts import duration, percent, plural, rate
-from launcher.messages import BAR, DOT, Line, Story, shown_metrics
+from configs.records import Ended, Evaluated, Record
+from launcher.amounts import duration, percent, rate
+from launcher.messages import BAR, DOT, LABEL_WIDTH, Line, Story, shown_metrics
 from launcher.progress import Progress
 from launcher.terminal import Terminal
 
@@ -91,14 +92,22 @@ def _redrawn(terminal: Terminal, story: Story, records: Iterable[Record]) -> End
 
 
 def panel(terminal: Terminal, progress: Progress, *, now: float, since: float) -> RenderableType:
-    """Draw where a run stands: a bar, then two lines of facts; a spinner before the first step."""
+    """Draw where a run stands: a bar, then lines of facts; a spinner before the first step."""
     step = progress.step
     if progress.ended is not None:
         return Text("")
     if step is None:
         return Spinner("dots", f" {waiting_for(progress)} {DOT.strip()} {duration(now - since)}")
-    done = ProgressBar(total=step.total_steps, completed=step.step, width=BAR_WIDTH)
-    return Group(done, *(terminal.rendered(line) for line in progress_lines(progress, now=now)))
+    share = step.step / max(1, step.total_steps)
+    left = progress.remaining_s
+    bar = Table.grid(padding=(0, 1, 0, 0))
+    bar.add_row(
+        f"{progress.name:<{LABEL_WIDTH - 1}}",
+        ProgressBar(total=1.0, completed=share, width=BAR_WIDTH),
+        percent(share) + (f"{DOT}{duration(left)} left" if left is not None else ""),
+    )
+    lines = progress_lines(progress, now=now)
+    return Group(bar, *(terminal.rendered(line) for line in lines))
 
 
 def waiting_for(progress: Progress) -> str:
@@ -111,9 +120,17 @@ def waiting_for(progress: Progress) -> str:
 
 
 def progress_lines(progress: Progress, *, now: float) -> list[Line]:
-    """Say where a run stands: how far, how fast, then a line for each evaluated split."""
-    step = progress.step
+    """Say how far a run is, how fast, what is saved, and how good each evaluated split was."""
+    step, committed = progress.step, progress.committed
     assert step is not None
+    attempt = (f"attempt {progress.attempt.attempt}",) if progress.attempt else ()
+    left = progress.remaining_s
+    far = (
+        f"{step.step:,}/{step.total_steps:,}",
+        f"epoch {step.epoch:.2f}",
+        *attempt,
+        *((f"{duration(left)} left",) if left is not None else ()),
+    )
     speed = (
         f"loss {step.loss:.4f}",
         f"lr {step.learning_rate:.1e}",
@@ -121,24 +138,20 @@ def progress_lines(progress: Progress, *, now: float) -> list[Line]:
         f"{rate(step.tokens_per_s)} tokens/s",
         f"waiting for data {percent(step.data_wait)}",
     )
-    facts = [_how_far(progress, step, now), speed, *map(_how_good, progress.evaluations.values())]
-    return [Line("", parts, separator=BAR, indent=0) for parts in facts]
-
-
-def _how_far(progress: Progress, step: Step, now: float) -> tuple[str, ...]:
-    committed, left = progress.committed, progress.remaining_s
-    return (
-        f"{progress.name}: step {step.step:,}/{step.total_steps:,}",
-        f"epoch {step.epoch:.2f}",
-        *((f"attempt {progress.attempt.attempt}",) if progress.attempt else ()),
-        *((f"{duration(left)} left",) if left is not None else ()),
-        "no checkpoint yet"
+    saved = (
+        ("no checkpoint yet",)
         if committed is None
-        else f"last checkpoint {duration(now - committed.time)} ago (step {committed.step:,})",
+        else (f"step {committed.step:,}", f"{duration(now - committed.time)} ago")
     )
+    return [
+        Line("step", far, separator=BAR),
+        Line("", speed, separator=BAR),
+        Line("saved", saved, separator=BAR),
+        *map(_how_good, progress.evaluations.values()),
+    ]
 
 
-def _how_good(evaluated: Evaluated) -> tuple[str, ...]:
-    first, *others = shown_metrics(evaluated.metrics)
-    where = f"at step {evaluated.step:,}" + (", the best" if evaluated.best else "")
-    return (f"{evaluated.split} {first}", *others, plural(evaluated.rows, "row"), where)
+def _how_good(evaluated: Evaluated) -> Line:
+    best = ("the best so far",) if evaluated.best else ()
+    facts = (*shown_metrics(evaluated.metrics), f"step {evaluated.step:,}", *best)
+    return Line("evaluated", (evaluated.split, *facts), separator=BAR)

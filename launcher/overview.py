@@ -24,26 +24,34 @@ if TYPE_CHECKING:
     from cluster.runs import RunState
 
 LIST_HEADER = ("NAME", "STATE", "STEP", "ATTEMPTS", "RESULT", "STARTED")
+LIVE = ("queued", "preparing", "running")
 TONES: dict[str, Tone] = {"succeeded": "good", "failed": "bad", "stopped": "warning"}
 
 Table = tuple[Sequence[str], list[Sequence[str]]]
 
 
-def list_row(state: "RunState", now: float) -> tuple[str, ...]:
+def list_row(state: "RunState", step: int, now: float) -> tuple[str, ...]:
     """Give a run's row of the table of all runs."""
     result = ", ".join(shown_metrics(state.metrics)[:1]) if state.metrics else ""
     started = f"{duration(now - state.created)} ago"
-    return (state.name, state.state, f"{state.step:,}", str(state.attempts), result, started)
+    return (state.name, state.state, f"{step:,}", str(state.attempts), result, started)
 
 
 def status_lines(state: "RunState", progress: Progress, *, now: float) -> list[Line]:
     """Say how a run stands in a few lines."""
-    lines = [Line(state.state, (state.name, _since(state, now)), TONES.get(state.state, "plain"))]
-    live = state.state in ("queued", "preparing", "running")
-    if live:
-        told = progress_lines(progress, now=now) if progress.step is not None else []
-        lines += [Line("", line.parts, separator=line.separator) for line in told]
-        lines += [] if told else [Line("", (waiting_for(progress),))]
+    lines = [
+        Line(
+            state.state,
+            (state.name, _since(state, now), plural(state.attempts, "attempt")),
+            TONES.get(state.state, "plain"),
+        )
+    ]
+    if state.state in LIVE:
+        lines += (
+            progress_lines(progress, now=now)
+            if progress.step is not None
+            else [Line("", (waiting_for(progress),))]
+        )
         lines.append(Line("next", (f"thaw watch {state.name}", f"thaw stop {state.name}")))
         return lines
     if state.metrics:
@@ -56,7 +64,9 @@ def status_lines(state: "RunState", progress: Progress, *, now: float) -> list[L
 
 
 def _since(state: "RunState", now: float) -> str:
-    return f"{duration(now - state.updated)} ago, {plural(state.attempts, 'attempt')}"
+    if state.state in LIVE:
+        return f"for {duration(now - state.created)}"
+    return f"{duration(now - state.updated)} ago, after {duration(state.updated - state.created)}"
 
 
 def _next_line(state: "RunState", progress: Progress) -> Line:

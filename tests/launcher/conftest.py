@@ -16,3 +16,11 @@ def own_places(tmp_path, monkeypatch):
 @pytest.fixture
 def cluster():
     return FakeCluster()
+
+
+@pytest.fixture(scope="session")
+def docstrings(tmp_path_factory):
+    """The demo's rows, written once for all tests."""
+    from launcher.docstrings import write_docstrings
+
+    return write_docstrings(tmp_path_factory.mktemp("docstrings"))

@@ -66,15 +66,16 @@ def test_the_panel_tells_pace_evaluation_attempt_and_age_of_the_checkpoint():
     rows = [line.rows(None)[0] for line in progress_lines(progress, now=START + 211)]
     assert rows == [
         # 1,000 steps are left at 0.5 s each; the commit was at START + 151.
-        "small: step 120/1,120 | epoch 0.86 | attempt 1 | 8 m 20 s left | "
-        "last checkpoint 1 m ago (step 140)",
-        "loss 1.8431 | lr 2.0e-04 | 120 rows/s | 3,100 tokens/s | waiting for data 0.4 %",
-        "validation macro F1 0.7125 | accuracy 0.7500 | loss 0.5000 | 994 rows | "
-        "at step 140, the best",
+        "step      120/1,120 | epoch 0.86 | attempt 1 | 8 m 20 s left",
+        "          loss 1.8431 | lr 2.0e-04 | 120 rows/s | 3,100 tokens/s | waiting for data 0.4 %",
+        "saved     step 140 | 1 m ago",
+        "evaluated validation | macro F1 0.7125 | accuracy 0.7500 | loss 0.5000 | step 140 | "
+        "the best so far",
     ]
     terminal = on_a_terminal()
     terminal.out.print(panel(terminal, progress, now=START + 211, since=START))
-    assert "8 m 20 s left" in terminal.out.file.getvalue()
+    first = terminal.out.file.getvalue().splitlines()[0]
+    assert first.startswith("small") and "10.7 %" in first and "8 m 20 s left" in first
 
 
 def test_before_the_first_step_it_says_what_is_waited_for():

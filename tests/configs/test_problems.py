@@ -1,0 +1,107 @@
+"""One sentence for each thing that is wrong with plain values."""
+
+import pytest
+
+from configs.problems import describe_problems
+
+GOOD = {
+    "name": "x",
+    "model": {"path": "base"},
+    "task": {"kind": "text_classification"},
+    "data": {"train": "a.csv"},
+}
+
+
+def test_good_values_have_no_problem():
+    assert describe_problems(dict(GOOD), {}) == []
+
+
+@pytest.mark.parametrize(
+    ("extra", "sentence"),
+    [
+        ({"epoch": 3}, "epoch is not a key of a recipe. Did you mean epochs?"),
+        (
+            {"optimizer": {"lr": 1}},
+            "optimizer.lr is not a key of a recipe. Did you mean optimizer.learning_rate?",
+        ),
+        (
+            {"num_train_epochs": 3},
+            "num_train_epochs is not a key of a recipe. Did you mean epochs?",
+        ),
+        (
+            {"microbatch_size": 3},
+            "microbatch_size is not a key of a recipe. Did you mean batch.microbatch_size?",
+        ),
+        (
+            {"schedule": {"zzz": 3}},
+            "schedule.zzz is not a key of a recipe. Allowed here: name, warmup_steps, "
+            "warmup_ratio, final_ratio.",
+        ),
+        ({"epochs": 0}, "epochs: found 0, must be at least 1."),
+        ({"epochs": "two"}, "epochs: found 'two', must be a whole number."),
+        ({"epochs": None}, "epochs: found nothing, must be a whole number."),
+        ({"epochs": 1.5}, "epochs: found 1.5, must be a whole number."),
+        ({"seed": True}, "seed: found true, must be a number."),
+        ({"batch": [1]}, "batch: found [1], must be a mapping of keys to values."),
+        (
+            {"cluster": {"env": {"A": 1}}},
+            "cluster.env.A: found 1, must be text. Put quotes around it.",
+        ),
+        (
+            {"tracking": {"tensorboard": "perhaps"}},
+            "tracking.tensorboard: found 'perhaps', must be true or false.",
+        ),
+        (
+            {"optimizer": {"betas": [0.9]}},
+            "optimizer.betas: found [0.9]. Give decay of the two moments of adam and adamw.",
+        ),
+        (
+            {"precision": "bf61"},
+            "precision: found 'bf61', allowed is fp32 or bf16 or fp16. Did you mean bf16?",
+        ),
+        (
+            {"freezing": {"lsat": 2}},
+            "freezing.lsat is not a key of a recipe. Did you mean freezing.last?",
+        ),
+        (
+            {"freezing": "partial"},
+            "freezing: mode partial names nothing that learns. Give last, train or embeddings.",
+        ),
+        (
+            {"schedule": {"warmup_steps": 1, "warmup_ratio": 0.1}},
+            "schedule: warmup_steps and warmup_ratio are both given. Keep one.",
+        ),
+        ({"model": {"path": ""}}, "model.path: found '', must be text that is not empty."),
+    ],
+)
+def test_one_problem_is_one_sentence(extra, sentence):
+    assert describe_problems({**GOOD, **extra}, {}) == [sentence]
+
+
+def test_the_values_are_left_as_they_were():
+    values = {**GOOD, "batch": {"lanes": 0, "nope": 1}}
+    describe_problems(values, {})
+    assert values["batch"] == {"lanes": 0, "nope": 1}
+
+
+def test_the_nearest_known_place_is_named():
+    origins = {(): "r.yaml, line 1", ("batch",): "r.yaml, line 9", ("epochs",): "--set"}
+    values = {**GOOD, "batch": {"lanes": 0}, "epochs": 0, "seed": -1}
+    assert describe_problems(values, origins) == [
+        "r.yaml, line 9: batch.lanes: found 0, must be at least 1.",
+        "--set: epochs: found 0, must be at least 1.",
+        "r.yaml: seed: found -1, must be at least 0.",
+    ]
+
+
+def test_two_disagreements_between_sections_are_two_sentences():
+    values = {
+        **GOOD,
+        "batch": {"lanes": 3},
+        "cluster": {"num_workers": 2},
+        "early_stopping": {"metric": "loss"},
+    }
+    assert describe_problems(values, {}) == [
+        "batch.lanes (3) is not a multiple of cluster.num_workers (2). Use 2 or 4 lanes.",
+        "early_stopping needs data.validation, such as 10%.",
+    ]

@@ -1,0 +1,38 @@
+"""What a recipe needs before it is submitted."""
+
+import pytest
+
+from configs.errors import ClusterError, DataError, LockedError
+from configs.load import load_recipe
+from launcher.checks import check_recipe, files_line
+from tests.launcher.fake_cluster import write_recipe
+
+
+def test_all_missing_files_are_named_at_once(cluster, tmp_path):
+    path = write_recipe(tmp_path)
+    recipe = load_recipe(path, ["data.train=[a.csv, train.csv]", "data.test=b*.csv"])
+    with pytest.raises(DataError) as caught:
+        check_recipe(cluster.client(), recipe)
+    assert f"data.train ({tmp_path}/a.csv), data.test ({tmp_path}/b*.csv)" in str(caught.value)
+
+
+def test_globs_are_counted_and_remote_addresses_left_alone(tmp_path):
+    path = write_recipe(tmp_path)
+    for name in ("p1.csv", "p2.csv"):
+        (tmp_path / name).write_text("x" * 512)
+    recipe = load_recipe(path, ["data.train=[p*.csv, s3://bucket/x.csv]"])
+    assert files_line(recipe).parts == (
+        "train: 2 files, 1.0 KiB and 1 remote address",
+        "validation: 10 % of the training rows",
+    )
+
+
+def test_a_taken_name_and_a_silent_cluster_are_errors_no_cluster_is_a_warning(cluster, tmp_path):
+    recipe = load_recipe(write_recipe(tmp_path))
+    warning = check_recipe(cluster.client(address=None), recipe)[-1]
+    assert (warning.label, warning.tone) == ("cluster", "warning")
+    with pytest.raises(ClusterError, match="No Ray dashboard answers"):
+        check_recipe(cluster.client(address="http://nowhere:1"), recipe)
+    cluster.add_run(recipe.storage)
+    with pytest.raises(LockedError, match="taken"):
+        check_recipe(cluster.client(), recipe)

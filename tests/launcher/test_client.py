@@ -1,0 +1,139 @@
+"""The verbs for notebooks."""
+
+import pytest
+
+from configs.errors import ClusterError, LockedError, NotFoundError, RecipeError
+from configs.records import Record
+from launcher.client import Thaw
+from tests.launcher.fake_cluster import ADDRESS, STORY, FakeCluster, ended, write_recipe
+
+VALUES = {
+    "name": "small",
+    "model": {"path": "org/model"},
+    "task": {"kind": "text_classification"},
+    "data": {"train": "train.csv"},
+}
+
+
+def test_submit_takes_a_file_values_or_a_recipe(cluster, tmp_path):
+    client = cluster.client()
+    path = write_recipe(tmp_path)
+    recipe = client.load(path)
+    for given in (path, str(path), recipe, {**VALUES, "storage": "elsewhere"}):
+        submitted = client.submit(given)
+        assert (submitted.run, submitted.address) == ("small", ADDRESS)
+    assert submitted.storage == str(tmp_path / "elsewhere")
+    with pytest.raises(RecipeError, match="epochs"):
+        client.submit({**VALUES, "epochs": 0})
+
+
+def test_the_storage_of_the_client_comes_before_the_recipes(cluster, tmp_path):
+    submitted = cluster.client(storage="here").submit(VALUES)
+    assert submitted.storage == str(tmp_path / "here")
+
+
+def test_the_address_comes_from_client_recipe_or_environment(cluster, monkeypatch):
+    client = cluster.client(address=None)
+    with pytest.raises(ClusterError, match="thaw cluster up"):
+        client.submit(VALUES)
+    monkeypatch.setenv("THAW_ADDRESS", "http://from-environment:8265")
+    assert client.submit(VALUES).address == "http://from-environment:8265"
+    recipe = {**VALUES, "cluster": {"address": "http://from-recipe:8265"}}
+    assert client.submit(recipe).address == "http://from-recipe:8265"
+    assert cluster.client().submit(recipe).address == ADDRESS
+
+
+def test_later_commands_go_to_the_cluster_and_storage_of_the_run(cluster, tmp_path):
+    cluster.add_run("s3://bucket/runs")
+    client = cluster.client(address=None)
+    client.evaluate("small", "rows.csv")
+    client.predict("small", "in.csv", "s3://bucket/out.csv")
+    client.export("small", "folder")
+    assert [(address, verb, arguments) for address, verb, _, arguments in cluster.submitted] == [
+        (ADDRESS, "evaluate", {"data": str(tmp_path / "rows.csv")}),
+        (ADDRESS, "predict", {"input": str(tmp_path / "in.csv"), "output": "s3://bucket/out.csv"}),
+        (ADDRESS, "export", {"folder": str(tmp_path / "folder")}),
+    ]
+    assert {recipe.storage for _, _, recipe, _ in cluster.submitted} == {"s3://bucket/runs"}
+
+
+def test_other_jobs_do_not_become_the_job_of_the_run(cluster, tmp_path):
+    cluster.add_run(str(tmp_path / "runs"))
+    cluster.client().evaluate("small")
+    assert cluster.located["small"].job_id == "small.01"
+
+
+def test_a_failed_run_leaves_its_name_to_the_driver_to_judge(cluster, tmp_path):
+    cluster.add_run(str(tmp_path / "runs"), state="failed")
+    assert cluster.client().submit(VALUES).run == "small"
+    cluster.add_run(str(tmp_path / "runs"), state="running")
+    with pytest.raises(LockedError, match="The name small is taken"):
+        cluster.client().submit(VALUES)
+
+
+def test_wait_gives_the_last_word(cluster):
+    client = cluster.client()
+    assert client.wait(client.submit(VALUES)) == STORY[-1]
+    cluster.story = ("only text",)
+    with pytest.raises(ClusterError, match="without a last word"):
+        client.wait(client.submit(VALUES))
+
+
+def test_a_run_whose_storage_cannot_be_seen_is_watched_through_its_job(cluster):
+    client = cluster.client()
+    client.submit(VALUES)
+    assert [*client.watch("small")] == list(STORY)
+    with pytest.raises(NotFoundError):
+        [*client.watch("absent")]
+
+
+def test_a_run_submitted_by_somebody_else_is_found_in_the_storage(cluster, tmp_path):
+    cluster.add_run(str(tmp_path / "runs"), state="running")
+    cluster.located.clear()
+    records: list[Record | str] = [*cluster.client().watch("small")]
+    assert records == [*STORY, *STORY]  # from the directory, then from the job's log
+
+
+def test_steps_of_a_live_run_come_from_its_records(cluster, tmp_path):
+    live = cluster.add_run(str(tmp_path / "runs"), state="running", step=0)
+    assert cluster.client().step_of(live) == 120
+    done = cluster.add_run(str(tmp_path / "runs"), "done")
+    assert cluster.client().step_of(done) == 1_120
+
+
+def test_the_local_cluster_goes_up_and_down(cluster):
+    client = cluster.client()
+    assert client.cluster() is None
+    assert client.cluster_up(3).num_nodes == 3
+    with pytest.raises(LockedError):
+        client.cluster_up()
+    assert (client.cluster_down(), client.cluster_down()) == (True, False)
+
+
+def test_a_worker_log_is_read_to_its_end_when_the_run_ends(tmp_path):
+    class Ending(FakeCluster):
+        """The run ends when its state is asked for the second time."""
+
+        asked = 0
+
+        def read_run(self, storage, name):
+            self.asked += 1
+            if self.asked > 3:
+                with log.open("a") as stream:
+                    stream.write("last line without an end")
+                self.add_run(storage, name)
+            return super().read_run(storage, name)
+
+    log = tmp_path / "rank-0.log"
+    log.write_text("first\nhalf")
+    cluster = Ending((ended(),))
+    cluster.add_run(str(tmp_path / "runs"), state="running")
+    cluster.logs["a01/rank-0"] = str(log)
+    lines = [*cluster.client().worker_log("small", 0, follow=True)]
+    assert lines == ["first", "halflast line without an end"]
+
+
+def test_a_client_of_its_own_talks_to_the_real_modules():
+    backend = Thaw().backend
+    assert backend.jobs.__name__ == "cluster.jobs"
+    assert backend.runs.__name__ == "cluster.runs"

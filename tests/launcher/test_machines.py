@@ -1,0 +1,25 @@
+"""cluster up, down, status."""
+
+import json
+
+from launcher.cli import run
+from tests.launcher.fake_cluster import ADDRESS
+
+
+def test_up_status_down(cluster, capsys):
+    assert run(["cluster", "up", "--nodes", "3", "--cpus-per-node", "2"], cluster.client()) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(f"cluster   {ADDRESS} \u00b7 3 nodes \u00b7 2 CPUs each\n")
+    assert "starting 3 nodes" in err
+    assert run(["cluster", "status", "-o", "json"], cluster.client()) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert (value["v"], value["address"], value["live_nodes"]) == (1, ADDRESS, 3)
+    assert run(["cluster", "up"], cluster.client()) == 9
+    assert run(["cluster", "down"], cluster.client()) == 0
+    assert run(["cluster", "status"], cluster.client()) == 8
+    assert "thaw cluster up" in capsys.readouterr().err
+
+
+def test_down_without_a_cluster_says_so(cluster, capsys):
+    assert run(["cluster", "down"], cluster.client()) == 0
+    assert capsys.readouterr().err == "cluster   none was running\n"
