@@ -9,6 +9,16 @@ SECTION = ConfigDict(
     frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
 )
 
+FIXED_BY_RECIPE = {
+    "train_batch_size",
+    "train_micro_batch_size_per_gpu",
+    "gradient_accumulation_steps",
+    "optimizer",
+    "scheduler",
+    "gradient_clipping",
+}
+"""DeepSpeed settings that other keys of the recipe decide."""
+
 
 class Model(BaseModel):
     """The pre-trained model that is fine-tuned."""
@@ -20,7 +30,7 @@ class Model(BaseModel):
     revision: str | None = None
     """Branch, tag or commit of a hub model; None takes the default branch."""
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
-    """Element type of the exported weights; None exports float32. Training computes in `precision`."""
+    """Element type of the exported weights; None exports float32, whatever `precision` is."""
     dropout: float | None = Field(default=None, ge=0, lt=1)
     """Probability that replaces every dropout rate of the model; None keeps the model's own."""
     attention: Literal["eager", "sdpa", "flash_attention_2"] | None = None
@@ -59,7 +69,7 @@ class Freezing(BaseModel):
         """Read `head`, `full` and `{last: 2}` as the whole section they stand for."""
         if isinstance(value, str):
             return {"mode": value}
-        if isinstance(value, dict) and "mode" not in value and ("last" in value or "train" in value):
+        if isinstance(value, dict) and "mode" not in value and {"last", "train"} & set(value):
             return {"mode": "partial", **value}
         return value
 
@@ -77,7 +87,9 @@ class Freezing(BaseModel):
     def _names_something(self) -> Self:
         named = self.last is not None or bool(self.train) or bool(self.embeddings)
         if self.mode == "partial" and not named:
-            raise ValueError("mode partial names nothing that learns. Give last, train or embeddings")
+            raise ValueError(
+                "mode partial names nothing that learns. Give last, train or embeddings"
+            )
         if self.mode != "partial" and (self.last is not None or self.train):
             raise ValueError(f"last and train need mode partial, found {self.mode}")
         if self.mode == "head" and self.embeddings:
@@ -162,8 +174,10 @@ class Zero(BaseModel):
             raise ValueError(f"offload_parameters needs stage 3, found {self.stage}")
         if "nvme" in (self.offload_optimizer, self.offload_parameters) and not self.nvme_path:
             raise ValueError("offload to nvme needs nvme_path, a local folder")
-        fixed = {"train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps"}
-        taken = sorted((fixed | {"optimizer", "scheduler", "gradient_clipping"}) & set(self.overrides))
-        if taken:
+        inner = self.overrides.get("zero_optimization")
+        stage = (
+            {"zero_optimization.stage"} if isinstance(inner, dict) and "stage" in inner else set()
+        )
+        if taken := sorted((FIXED_BY_RECIPE & set(self.overrides)) | stage):
             raise ValueError(f"overrides may not set {', '.join(taken)}: the recipe's own keys do")
         return self

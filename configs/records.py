@@ -1,7 +1,7 @@
-"""What a run says while it goes on: one JSON line each; how it looks on a terminal is the launcher's.
+"""What a run says while it goes on, one JSON line each; how it looks is the launcher's.
 
-Trainers and cluster write these lines into metrics.jsonl and the job log; the launcher, notebooks and
-tests read them back. `v` is the version of the format.
+Trainers and cluster write these lines into metrics.jsonl and the job log; the launcher, notebooks
+and tests read them back. `v` is the version of the format.
 """
 
 from typing import Annotated, Literal
@@ -103,7 +103,7 @@ class Evaluated(BaseModel):
     split: str
     rows: int
     metrics: dict[str, float]
-    """Metrics by name: loss, accuracy, macro_f1, micro_f1, weighted_f1, macro_precision, macro_recall."""
+    """Metrics by name: loss, accuracy, macro_f1, micro_f1, weighted_f1, macro_precision, ..."""
     per_class: dict[str, dict[str, float]]
     """Label name to precision, recall, f1, support; empty for tasks without classes."""
     best: bool
@@ -188,16 +188,7 @@ class Ended(BaseModel):
 
 
 Record = Annotated[
-    DataReady
-    | Attempt
-    | Phase
-    | Step
-    | Evaluated
-    | Committed
-    | Ledger
-    | Note
-    | Exported
-    | Ended,
+    DataReady | Attempt | Phase | Step | Evaluated | Committed | Ledger | Note | Exported | Ended,
     Field(discriminator="kind"),
 ]
 

@@ -1,4 +1,4 @@
-"""Recipe sections about the life of a run: evaluation, stopping, checkpoints, tracking, machines."""
+"""Recipe sections about a run's life: evaluation, stopping, checkpoints, tracking, machines."""
 
 from typing import Literal
 
@@ -19,7 +19,7 @@ class Evaluation(BaseModel):
     at_start: bool = False
     """Evaluate once before the first step."""
     best_metric: str | None = None
-    """Metric whose best evaluation is exported; None takes early_stopping's, else the last weights."""
+    """Metric whose best weights are exported; None takes early_stopping's, else the last ones."""
 
 
 class EarlyStopping(BaseModel):
@@ -88,4 +88,4 @@ class Cluster(BaseModel):
     max_failures: int = Field(default=3, ge=0)
     """Lost workers and nodes after which the run gives up; a bad recipe is never retried."""
     env: dict[str, str] = {}
-    """Environment variables of driver and workers; never secrets, they are readable on the cluster."""
+    """Environment variables of driver and workers; never secrets: the cluster shows them."""

@@ -56,5 +56,12 @@ TRAINING_ARGUMENTS = {
     "validation_file": "data.validation",
     "test_file": "data.test",
     "data_seed": "seed",
+    "random_seed": "seed",
+    "logging_dir": "storage",
+    "label_names": "task.labels",
+    "early_stopping_metric": "early_stopping.metric",
+    "eval_batch_size": "batch.eval_microbatch_size",
+    "model_revision": "model.revision",
+    "model_max_length": "batch.max_length",
 }
 """Name elsewhere to dotted key of a recipe."""

@@ -1,0 +1,68 @@
+"""What of the model learns, and how."""
+
+import pytest
+from pydantic import ValidationError
+
+from configs.model_sections import Freezing, Model, Optimizer, Zero
+
+
+@pytest.mark.parametrize(
+    ("short", "mode", "last", "train"),
+    [
+        ("head", "head", None, ()),
+        ("full", "full", None, ()),
+        ({"last": 2}, "partial", 2, ()),
+        ({"train": ["^cls"]}, "partial", None, ("^cls",)),
+        ({"mode": "partial", "embeddings": True}, "partial", None, ()),
+    ],
+)
+def test_short_forms_of_freezing(short, mode, last, train):
+    freezing = Freezing.model_validate(short)
+    assert (freezing.mode, freezing.last, freezing.train) == (mode, last, train)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ({"train": ["("]}, "is not a regular expression"),
+        ({"mode": "full", "last": 2}, "need mode partial"),
+        ({"mode": "head", "embeddings": True}, "trains only what is new"),
+        ("partial", "names nothing that learns"),
+    ],
+)
+def test_freezing_that_makes_no_sense_is_refused(value, sentence):
+    with pytest.raises(ValidationError, match=sentence):
+        Freezing.model_validate(value)
+
+
+def test_remote_code_needs_a_pinned_commit():
+    for revision in (None, "main", "a" * 39):
+        with pytest.raises(ValidationError, match="40-digit commit"):
+            Model(path="x", trust_remote_code=True, revision=revision)
+    assert Model(path="x", trust_remote_code=True, revision="a" * 40).trust_remote_code
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ({"offload_optimizer": "cpu"}, "needs stage 1, 2 or 3"),
+        ({"stage": 2, "offload_parameters": "cpu"}, "needs stage 3"),
+        ({"stage": 3, "offload_parameters": "nvme"}, "needs nvme_path"),
+        ({"overrides": {"train_batch_size": 8}}, "may not set train_batch_size"),
+        (
+            {"overrides": {"zero_optimization": {"stage": 3}}},
+            "may not set zero_optimization.stage",
+        ),
+    ],
+)
+def test_zero_that_contradicts_the_recipe_is_refused(value, sentence):
+    with pytest.raises(ValidationError, match=sentence):
+        Zero.model_validate(value)
+
+
+def test_numbers_are_finite_and_betas_are_decays():
+    for learning_rate in (float("inf"), float("nan"), 0):
+        with pytest.raises(ValidationError):
+            Optimizer(learning_rate=learning_rate)
+    with pytest.raises(ValidationError, match="betas"):
+        Optimizer(betas=(0.9, 1.0))
