@@ -12,7 +12,8 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
-from typing import Literal
+from contextlib import redirect_stdout
+from typing import Literal, TextIO
 
 from pydantic import BaseModel, ConfigDict
 
@@ -38,26 +39,30 @@ def main() -> int:
     """Do what the environment orders, say how it ended, give the exit code."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        ended = carry_out(read_order(os.environ))
-    except KeyboardInterrupt:
-        ended = ended_with("stopped", STOPPED, None, "Stopped at once, from outside")
-        sys.stdout.write(ended.model_dump_json() + "\n")
-    except Exception as error:
-        ended = ended_by(error)
-        sys.stdout.write(ended.model_dump_json() + "\n")
+    log = sys.stdout
+    # Ray prints on stdout what happens to workers (ray 2.60); the records say it in our words.
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        ended = carry_out(read_order(os.environ), log)
     return 0 if ended.state == "stopped" else ended.exit_code
 
 
-def carry_out(order: JobOrder) -> Ended:
-    """Do what the order says; the record of the end is written when this returns."""
-    if order.verb == "finetune":
-        from cluster.finetuning import finetune
+def carry_out(order: JobOrder, log: TextIO) -> Ended:
+    """Do what the order says; the record of the end is in the log when this returns."""
+    try:
+        if order.verb == "finetune":
+            from cluster.finetuning import finetune
 
-        return finetune(order, sys.stdout)
-    from cluster.verbs import VERBS
+            return finetune(order, log)
+        from cluster.verbs import VERBS
 
-    return VERBS[order.verb](order, sys.stdout)
+        return VERBS[order.verb](order, log)
+    except KeyboardInterrupt:
+        ended = ended_with("stopped", STOPPED, None, "Stopped at once, from outside")
+    except Exception as error:
+        ended = ended_by(error)
+    log.write(ended.model_dump_json() + "\n")
+    log.flush()
+    return ended
 
 
 def read_order(environment: Mapping[str, str]) -> JobOrder:
@@ -70,12 +75,14 @@ def read_order(environment: Mapping[str, str]) -> JobOrder:
 
 def ended_by(error: BaseException) -> Ended:
     """Say how a job ended that an error ended; what is not ours goes to the log with its trace."""
-    for kind in THAW_ERRORS:
-        if isinstance(error, kind):
-            return ended_with("failed", kind.exit_code, kind.__name__, str(error))
-    traceback.print_exception(error)
-    name = type(error).__name__
-    return ended_with("failed", 1, "TrainingError", f"{name}: {error}. See the job's log")
+    if isinstance(error, THAW_ERRORS):
+        return ended_with("failed", error.exit_code, type(error).__name__, str(error))
+    from cluster.failures import classify
+
+    failure = classify(error)
+    if failure.error == "TrainingError":
+        traceback.print_exception(error)
+    return ended_with("failed", failure.exit_code, failure.error, failure.message)
 
 
 def ended_with(

@@ -18,6 +18,8 @@ PEER_LOST = re.compile(
     r"|failed to recv|TCPStore|DistNetworkError|DistStoreError",
     re.IGNORECASE,
 )
+# Not `OOM`: Ray names the kernel's OOM killer as one of the causes of every sudden death.
+NODE_FULL = re.compile(r"due to memory pressure|node running low on memory", re.IGNORECASE)
 NODE_LOST = re.compile(r"node (has )?(died|is dead|was (lost|terminated|preempted))", re.IGNORECASE)
 OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|OutOfMemoryError", re.IGNORECASE)
 
@@ -55,9 +57,12 @@ def classify(error: BaseException, hosts: Sequence[str] = ()) -> Failure:
         return _lost("a node was taken back by its provider")
     if isinstance(error, RayActorError):
         return _lost("the process that watches the workers died")
+    for cause in _chain(error):
+        if (ours := _own(cause)) is not None:
+            return ours
     if isinstance(error, TrainingFailedError | RayError):
         return _lost(f"Ray reports {_first_line(error)}")
-    return _own(error) or _final(error)
+    return _final(error)
 
 
 def _classify_workers(error: WorkerGroupError, hosts: Sequence[str]) -> Failure:
@@ -122,7 +127,7 @@ def _death(causes: Sequence[BaseException]) -> BaseException | None:
 def _who_died(rank: int, cause: BaseException, hosts: Sequence[str]) -> str:
     where = f" on {hosts[rank]}" if rank < len(hosts) else ""
     text = str(cause)
-    if isinstance(cause, OutOfMemoryError) or "memory pressure" in text or "OOM" in text:
+    if isinstance(cause, OutOfMemoryError) or NODE_FULL.search(text):
         return f"worker {rank}{where} was ended because its node ran out of memory"
     if NODE_LOST.search(text):
         return f"worker {rank}{where} was lost with its node"

@@ -83,7 +83,7 @@ def _drive(run: Run) -> Ended:
     if not machines.grows():
         check_fits(run.recipe.cluster, nodes)
     run.change(state="preparing")
-    preparing = start_preparing(run.recipe, nodes)
+    preparing = start_preparing(run.recipe, run.function, nodes)
     # This imports torch (3 s), which goes on beside the data and the workers' own imports.
     from cluster import attempts
 

@@ -33,14 +33,14 @@ def beat(folder: str) -> None:
     files.write_atomically(files.join(folder, "beat.json"), content)
 
 
-def beats(folder: str) -> bool:
-    """Watch whether the driver still shows that it is alive; takes up to BEAT_LIMIT_S.
+def beats(folder: str, limit_s: float = BEAT_LIMIT_S) -> bool:
+    """Watch whether the driver still shows that it is alive; takes up to `limit_s`.
 
     Two reads are compared, not a time with our clock: machines disagree about the time.
     """
     address = files.join(folder, "beat.json")
     before = files.read_bytes(address) if files.exists(address) else b""
-    limit = time.monotonic() + BEAT_LIMIT_S
+    limit = time.monotonic() + limit_s
     while time.monotonic() < limit:
         if files.exists(address) and files.read_bytes(address) != before:
             return True
@@ -49,8 +49,8 @@ def beats(folder: str) -> bool:
 
 
 @contextmanager
-def beating(folder: str) -> Iterator[None]:
-    """Show every BEAT_S, from a thread, that the driver is alive."""
+def beating(folder: str, every_s: float = BEAT_S) -> Iterator[None]:
+    """Show every few seconds, from a thread, that the driver is alive."""
     over = threading.Event()
 
     def keep_beating() -> None:
@@ -59,7 +59,7 @@ def beating(folder: str) -> Iterator[None]:
                 beat(folder)
             except StorageError:
                 logging.getLogger(__name__).warning("no beat could be written in %s", folder)
-            over.wait(BEAT_S)
+            over.wait(every_s)
 
     thread = threading.Thread(target=keep_beating, name="beat", daemon=True)
     thread.start()

@@ -1,6 +1,7 @@
 """Connect a driver to its Ray cluster and see what its nodes have; preflight.py judges it."""
 
 import logging
+import signal
 import time
 from collections.abc import Callable
 
@@ -19,6 +20,8 @@ WAIT_POLL_S = 0.5
 def join_cluster() -> None:
     """Connect this driver; the job's environment and token come from the Jobs API."""
     ray.init(address="auto", log_to_driver=False, logging_level=logging.WARNING)
+    # Ray has put its own handler in place, which dumps a stack. `stop --now` is no crash.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def own_node_id() -> str:

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cluster.auth import thaw_home
-from cluster.lock import beats, claim, list_claims
+from cluster.lock import BEAT_LIMIT_S, beats, claim, list_claims
 from cluster.tail import RecordTail
 from configs.errors import LockedError, NotFoundError, StorageError
 from configs.load import recipe_from, recipe_to_yaml
@@ -92,7 +92,9 @@ def create_run(storage: str, recipe: Recipe, job_id: str) -> RunState:
     return write_state(state)
 
 
-def take_over_run(storage: str, recipe: Recipe, job_id: str) -> RunState:
+def take_over_run(
+    storage: str, recipe: Recipe, job_id: str, beat_limit_s: float = BEAT_LIMIT_S
+) -> RunState:
     """Go on with a run that nobody works on, with a recipe that may ask for other machines.
 
     Raises NotFoundError for an unknown run, LockedError when its driver is alive.
@@ -101,7 +103,7 @@ def take_over_run(storage: str, recipe: Recipe, job_id: str) -> RunState:
     state = read_run(storage, name)
     folder = run_directory(storage, name)
     claims = list_claims(folder)
-    if state.state in LIVE and beats(folder):
+    if state.state in LIVE and beats(folder, beat_limit_s):
         raise LockedError(
             f"Run {name} is {state.state}: job {state.job_ids[-1]} works on it. Wait for it, or "
             f"stop it with `thaw stop {name}`"

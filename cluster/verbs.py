@@ -36,7 +36,7 @@ def prepare(order: "JobOrder", log: TextIO) -> Ended:
 def evaluate(order: "JobOrder", log: TextIO) -> Ended:
     """Evaluate a run on its test split, or on other files in its place."""
     recipe, _ = _read_run(order)
-    function = order.arguments.get("function", "trainers.finetune:evaluate")
+    function = order.arguments.get("function", "trainers.committed:evaluate")
     if "data" not in order.arguments:
         split = "test" if recipe.data.test is not None else "validation"
         return _on_workers(order, log, function, {"split": split})
@@ -52,13 +52,14 @@ def evaluate(order: "JobOrder", log: TextIO) -> Ended:
 
 def export(order: "JobOrder", log: TextIO) -> Ended:
     """Write a run's best weights as a Hugging Face folder."""
-    function = order.arguments.get("function", "trainers.finetune:export")
+    function = order.arguments.get("function", "trainers.committed:export")
     return _on_workers(order, log, function, {"folder": order.arguments["folder"]})
 
 
 def predict(order: "JobOrder", log: TextIO) -> Ended:
     """Predict every row of a file with a run's exported model."""
-    from cluster.predict import predict_file
+    from cluster import machines
+    from cluster.predict import check_output, predict_file
 
     recipe, state = _read_run(order)
     folder = files.join(runs.run_directory(state.storage, state.name), "export")
@@ -67,6 +68,8 @@ def predict(order: "JobOrder", log: TextIO) -> Ended:
             f"Run {state.name} has no export yet, it is {state.state}. Predict when it succeeded"
         )
     source, output = order.arguments["input"], order.arguments["output"]
+    check_output(output)
+    machines.join_cluster()
     rows = predict_file(recipe, folder, source, output)
     return _say(log, _done(f"{rows} rows predicted into {output}", rows))
 

@@ -12,16 +12,21 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from cluster.orders import FINETUNE, load_function
 from configs.schema import Recipe
 
-CONTROLLER_MODULES = ("ray.train.v2._internal.execution.controller",)
+WORKER_MODULES = ("ray.train.torch", "ray.train.v2._internal.execution.worker_group.worker")
+CONTROLLER_MODULES = ("ray.train.torch", "ray.train.v2._internal.execution.controller")
+WARM_LIMIT_S = 60.0
 
 
-def start_warm_up(recipe: Recipe, node_ids: Sequence[str], counts: Sequence[int]) -> list[Any]:
+def start_warm_up(
+    recipe: Recipe, function: str, node_ids: Sequence[str], counts: Sequence[int]
+) -> list[Any]:
     """Start one importing task per coming worker on each node; gives the references to wait for."""
     text = recipe.model_dump_json()
     return [
-        on_node(import_for_worker, node_id).remote(text)
+        on_node(import_for_worker, node_id).remote(text, function)
         for node_id, count in zip(node_ids, counts, strict=True)
         for _ in range(count)
     ]
@@ -45,23 +50,19 @@ def on_node(function: Any, node_id: str) -> Any:
     )
 
 
-def import_for_worker(recipe: str) -> int:
-    """Import what a worker of this recipe needs; gives the process, for the log."""
-    import os
+def import_for_worker(recipe: str, function: str) -> None:
+    """Import what a worker that calls this function for this recipe needs."""
+    for module in WORKER_MODULES:
+        import_module(module)
+    load_function(function)
+    if function == FINETUNE:
+        from trainers.imports import import_for
 
-    from trainers.imports import import_for
-
-    import_module("ray.train.torch")
-    import_module("ray.train.v2._internal.execution.worker_group.worker")
-    import_for(Recipe.model_validate_json(recipe))
-    return os.getpid()
+        import_for(Recipe.model_validate_json(recipe))
 
 
-def import_for_controller(workers: list[Any]) -> int:
+def import_for_controller(workers: list[Any]) -> None:
     """Import what the controller needs, then wait for the workers' tasks."""
-    import os
-
     for module in CONTROLLER_MODULES:
         import_module(module)
-    ray.wait(workers, num_returns=len(workers), timeout=60)
-    return os.getpid()
+    ray.wait(workers, num_returns=len(workers), timeout=WARM_LIMIT_S)

@@ -1,0 +1,79 @@
+"""Which address and which token, without a cluster."""
+
+from pathlib import Path
+
+import pytest
+
+from cluster.auth import checked_address, read_token, resolve_address, thaw_home
+from configs.errors import ClusterError
+
+VARIABLES = (
+    "THAW_ADDRESS",
+    "RAY_API_SERVER_ADDRESS",
+    "RAY_ADDRESS",
+    "RAY_AUTH_TOKEN",
+    "RAY_AUTH_TOKEN_PATH",
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("THAW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def test_option_comes_before_recipe_before_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "http://ray:8265")
+    assert resolve_address(None, None) == "http://ray:8265"
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "http://api:8265")
+    assert resolve_address(None, None) == "http://api:8265"
+    monkeypatch.setenv("THAW_ADDRESS", "http://thaw:8265")
+    assert resolve_address(None, None) == "http://thaw:8265"
+    assert resolve_address(None, "http://recipe:8265") == "http://recipe:8265"
+    assert resolve_address("http://option:8265", "http://recipe:8265") == "http://option:8265"
+
+
+def test_no_cluster_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    with pytest.raises(ClusterError, match=r"thaw cluster up.*--address"):
+        resolve_address(None, None)
+
+
+def test_host_and_port_are_completed() -> None:
+    assert checked_address("head:8265/") == "http://head:8265"
+
+
+@pytest.mark.parametrize("value", ["ray://head:10001", "auto", "head"])
+def test_what_is_no_dashboard_is_refused(value: str) -> None:
+    with pytest.raises(ClusterError, match="not the address of a Ray dashboard"):
+        checked_address(value)
+
+
+def test_token_is_looked_for_where_ray_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read_token("http://head:8265") is None
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("from home\n")
+    assert read_token("http://head:8265") == "from home"
+    (tmp_path / "token").write_text("from path")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    assert read_token("http://head:8265") == "from path"
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "from variable")
+    assert read_token("http://head:8265") == "from variable"
+
+
+def test_missing_token_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "none"))
+    with pytest.raises(ClusterError, match="none could not be read"):
+        read_token("http://head:8265")
+
+
+def test_home_is_the_variable_or_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert thaw_home() == tmp_path / "home"
+    monkeypatch.delenv("THAW_HOME")
+    assert thaw_home() == tmp_path / ".thaw"

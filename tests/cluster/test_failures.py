@@ -1,0 +1,105 @@
+"""Which faults are worth another attempt; errors as Ray Train wraps them (ray 2.60)."""
+
+import pytest
+from ray.exceptions import ActorDiedError, OutOfMemoryError
+from ray.train.v2._internal.exceptions import (
+    UserExceptionWithTraceback,
+    WorkerGroupStartupTimeoutError,
+    WorkerHealthCheckFailedError,
+)
+from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
+
+from cluster.failures import Failure, classify, is_peer_loss
+from configs.errors import THAW_ERRORS, DataError, HangError, TrainingError
+
+CLOSED = RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.3]:1")
+
+
+def workers(**failures: BaseException) -> WorkerGroupError:
+    return WorkerGroupError("", {int(rank[1:]): error for rank, error in failures.items()})
+
+
+def died(error: Exception | None = None) -> WorkerHealthCheckFailedError:
+    return WorkerHealthCheckFailedError("health check failed", error or ActorDiedError())
+
+
+def raised(error: Exception) -> UserExceptionWithTraceback:
+    return UserExceptionWithTraceback(error, traceback_str="")
+
+
+@pytest.mark.parametrize("kind", THAW_ERRORS)
+def test_errors_of_ours_are_final_with_their_class_and_code(kind: type[Exception]) -> None:
+    failure = classify(workers(r1=raised(kind("what, why, do"))))
+    code = {error: error.exit_code for error in THAW_ERRORS}[kind]
+    assert failure == Failure(True, code, kind.__name__, "what, why, do")
+    assert type(failure.as_error()) is kind
+
+
+def test_dead_worker_is_named_with_its_node() -> None:
+    failure = classify(workers(r0=raised(CLOSED), r1=died()), ["10.0.0.1", "10.0.0.2"])
+    assert failure == Failure(False, 4, "ClusterError", "worker 1 on 10.0.0.2 died")
+
+
+def test_worker_without_memory_is_named() -> None:
+    failure = classify(workers(r0=died(OutOfMemoryError("killed due to memory pressure"))))
+    assert not failure.final
+    assert failure.message == "worker 0 was ended because its node ran out of memory"
+
+
+def test_closed_connection_alone_is_retried() -> None:
+    failure = classify(workers(r0=raised(CLOSED)))
+    assert not failure.final
+    assert "lost the connection" in failure.message
+
+
+def test_fault_of_one_rank_counts_more_than_what_the_others_saw_of_it() -> None:
+    failure = classify(workers(r0=raised(CLOSED), r1=raised(ValueError("no such label"))))
+    assert failure == Failure(True, 1, "TrainingError", "ValueError: no such label")
+
+
+def test_data_error_counts_more_than_a_death_that_followed() -> None:
+    failure = classify(workers(r0=died(), r1=raised(DataError("row 3"))))
+    assert (failure.final, failure.error) == (True, "DataError")
+
+
+def test_hang_of_those_who_wait_for_a_dead_worker_is_not_the_reason() -> None:
+    failure = classify(workers(r0=raised(HangError("waited 600 s")), r1=died()))
+    assert not failure.final
+    assert failure.message == "worker 1 died"
+
+
+def test_hang_without_a_death_is_final() -> None:
+    assert classify(workers(r0=raised(HangError("waited")))).exit_code == HangError.exit_code
+
+
+def test_memory_of_the_model_is_explained() -> None:
+    failure = classify(workers(r0=raised(RuntimeError("CUDA out of memory. Tried to allocate"))))
+    assert failure.final
+    assert "batch.microbatch_size" in failure.message
+
+
+def test_controller_is_retried() -> None:
+    assert not classify(ControllerError(WorkerGroupStartupTimeoutError(4))).final
+    assert not classify(ActorDiedError()).final
+
+
+def test_faults_of_the_code_are_final() -> None:
+    assert classify(KeyError("x")) == Failure(True, 1, "TrainingError", "KeyError: 'x'")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CLOSED,
+        RuntimeError("Connection reset by peer"),
+        RuntimeError("NCCL error: remote process exited or there was a network error"),
+        ConnectionResetError("Connection reset by peer"),
+    ],
+)
+def test_loss_of_a_peer_is_known_by_its_words(error: Exception) -> None:
+    assert is_peer_loss(error)
+
+
+def test_own_errors_are_no_loss_of_a_peer() -> None:
+    assert not is_peer_loss(TrainingError("connection closed by peer"))
+    assert not is_peer_loss(ValueError("bad label"))

@@ -1,0 +1,154 @@
+"""Whole runs on the two-node cluster, with a train function that only counts."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster import jobs, runs
+from cluster.local import LocalCluster
+from configs.records import Attempt, DataReady, Ended, Note, Record, Step
+from configs.schema import Recipe
+from tests.cluster.fake_training import pid_of
+from tests.recipes import tiny_recipe
+
+ROOT = Path(__file__).parent.parent.parent
+FAKE = "tests.cluster.fake_training"
+LIMIT_S = 240
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("finetuning")
+
+
+def recipe_for(folder: Path, name: str, *, step_s: float = 0, **cluster: Any) -> Recipe:
+    env = {"PYTHONPATH": str(ROOT), "FAKE_STEP_S": str(step_s)}
+    steps = 20 if step_s else 3
+    return tiny_recipe(folder, name=name, max_steps=steps, cluster={"env": env, **cluster})
+
+
+def run(
+    cluster: LocalCluster,
+    recipe: Recipe,
+    function: str = "finetune",
+    on_record: Callable[[Record], None] = lambda record: None,
+    **arguments: str,
+) -> list[Record | str]:
+    """Submit and follow, bounded; what is in the log besides records fails the test."""
+    arguments["function"] = f"{FAKE}:{function}"
+    job_id = jobs.submit(cluster.address, "finetune", recipe, arguments)
+    killer = threading.Timer(LIMIT_S, jobs.stop_job, (cluster.address, job_id))
+    killer.start()
+    entries = []
+    try:
+        for entry in jobs.follow(cluster.address, job_id):
+            entries.append(entry)
+            assert not isinstance(entry, str), jobs.job_log(cluster.address, job_id)
+            on_record(entry)
+    finally:
+        killer.cancel()
+    return entries
+
+
+def last(entries: list[Record | str]) -> Ended:
+    assert isinstance(entries[-1], Ended)
+    return entries[-1]
+
+
+def test_four_workers_on_two_nodes_say_what_they_do(two_nodes: LocalCluster, folder: Path) -> None:
+    recipe = recipe_for(folder, "four", num_workers=4)
+    entries = run(two_nodes, recipe)
+    ended = last(entries)
+    assert (ended.state, ended.exit_code) == ("succeeded", 0)
+    assert ended.message == "sum of ranks 6.0"  # 0 + 1 + 2 + 3
+    [data] = [entry for entry in entries if isinstance(entry, DataReady)]
+    assert data.rows_in == sum(data.splits.values()) + data.duplicates > 0
+    [attempt] = [entry for entry in entries if isinstance(entry, Attempt)]
+    assert (attempt.attempt, attempt.num_workers, attempt.reason) == (1, 4, "submitted")
+    assert sorted(attempt.nodes) == ["127.0.0.2", "127.0.0.2", "127.0.0.3", "127.0.0.3"]
+    assert [entry.step for entry in entries if isinstance(entry, Step)] == [1, 2, 3]
+    assert entries == [*runs.read_records(recipe.storage, "four")]
+    state = runs.read_run(recipe.storage, "four")
+    assert (state.state, state.exit_code, state.attempts) == ("succeeded", 0, 1)
+    assert state.job_ids == ("four.01",)
+    logs = runs.log_files(recipe.storage, "four")
+    assert [*logs] == [f"a01/rank-{rank}" for rank in range(4)]
+    assert "rank 3 ended" in Path(logs["a01/rank-3"]).read_text()
+
+
+def test_killed_worker_is_replaced_from_the_last_commit(
+    two_nodes: LocalCluster, folder: Path
+) -> None:
+    recipe = recipe_for(folder, "killed", step_s=0.3, num_workers=2)
+    run_dir = Path(recipe.storage) / "killed"
+
+    def kill_once(record: Record) -> None:
+        if isinstance(record, Step) and record.step == 3 and record.attempt == 1:
+            os.kill(pid_of(run_dir, rank=1), signal.SIGKILL)
+
+    entries = run(two_nodes, recipe, on_record=kill_once)
+    assert last(entries).state == "succeeded"
+    first, second = (entry for entry in entries if isinstance(entry, Attempt))
+    assert first.resumed_from_step is None
+    assert (second.attempt, second.reason) == (2, f"worker 1 on {first.nodes[1]} died")
+    steps = [entry.step for entry in entries if isinstance(entry, Step)]
+    assert second.resumed_from_step in steps
+    assert steps == [*range(1, 21)]
+    assert [entry.level for entry in entries if isinstance(entry, Note)] == ["warning"]
+
+
+def test_bad_data_is_not_tried_again(two_nodes: LocalCluster, folder: Path) -> None:
+    started = time.monotonic()
+    entries = run(two_nodes, recipe_for(folder, "bad", num_workers=2), function="bad_data")
+    ended = last(entries)
+    assert (ended.state, ended.exit_code, ended.error) == ("failed", 3, "DataError")
+    assert ended.message == "row 3 has no label. Give it one"
+    assert len([entry for entry in entries if isinstance(entry, Attempt)]) == 1
+    assert time.monotonic() - started < LIMIT_S
+
+
+def test_name_of_a_run_is_taken_once(two_nodes: LocalCluster, folder: Path) -> None:
+    recipe = recipe_for(folder, "twice", num_workers=1)
+    assert last(run(two_nodes, recipe)).state == "succeeded"
+    ended = last(run(two_nodes, recipe))
+    assert (ended.error, ended.exit_code) == ("LockedError", 9)
+    assert ended.message.startswith("The name twice is taken")
+
+
+def test_too_many_workers_are_refused_at_once(two_nodes: LocalCluster, folder: Path) -> None:
+    recipe = tiny_recipe(
+        folder, name="many", batch={"lanes": 12}, cluster={"num_workers": 12, "env": {}}
+    )
+    entries = run(two_nodes, recipe)
+    ended = last(entries)
+    assert (ended.error, ended.exit_code) == ("ClusterError", 4)
+    assert "cluster.num_workers (12)" in ended.message
+    assert "Use at most 8 workers" in ended.message
+    assert runs.read_run(recipe.storage, "many").state == "failed"
+
+
+def test_stopped_run_is_resumed_on_other_machines(two_nodes: LocalCluster, folder: Path) -> None:
+    recipe = recipe_for(folder, "stopped", step_s=0.3, num_workers=2)
+
+    def stop_once(record: Record) -> None:
+        if isinstance(record, Step) and record.step == 2:
+            runs.request_stop(recipe.storage, "stopped")
+
+    ended = last(run(two_nodes, recipe, on_record=stop_once))
+    assert (ended.state, ended.exit_code) == ("stopped", 143)
+    assert runs.read_run(recipe.storage, "stopped").state == "stopped"
+    wider = recipe_for(folder, "stopped", num_workers=4)
+    entries = run(two_nodes, wider, resume="yes")
+    [attempt] = [entry for entry in entries if isinstance(entry, Attempt)]
+    assert (attempt.attempt, attempt.num_workers, attempt.reason) == (2, 4, "resumed")
+    assert attempt.resumed_from_step == ended.step
+    assert last(entries).state == "succeeded"
+    assert runs.read_run(recipe.storage, "stopped").job_ids == ("stopped.01", "stopped.02")

@@ -1,0 +1,197 @@
+"""Run directories on this machine's disk."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cluster import lock, runs
+from configs.errors import LockedError, NotFoundError, StorageError
+from configs.records import Ended, Note
+from configs.schema import Recipe
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> str:
+    return str(tmp_path / "runs")
+
+
+def recipe(name: str = "one", workers: int = 1) -> Recipe:
+    return Recipe.model_validate(
+        {
+            "name": name,
+            "model": {"path": "some/model"},
+            "task": {"kind": "text_classification"},
+            "data": {"train": "/data/train.csv"},
+            "cluster": {"num_workers": workers},
+        }
+    )
+
+
+def note(text: str) -> Note:
+    return Note(time=1.0, level="info", text=text)
+
+
+def ended() -> Ended:
+    return Ended(
+        time=2.0,
+        state="succeeded",
+        exit_code=0,
+        error=None,
+        message="done",
+        step=1,
+        metrics={},
+        rows=1,
+    )
+
+
+def write(storage: str, *records: Note | Ended) -> None:
+    for record in records:
+        runs.append_record(storage, "one", record)
+
+
+def test_created_run_can_be_read(storage: str) -> None:
+    state = runs.create_run(storage, recipe(), "one.01")
+    assert runs.read_run(storage, "one") == state
+    assert (state.state, state.job_ids) == ("queued", ("one.01",))
+    again = runs.read_run_recipe(storage, "one")
+    assert again.model_copy(update={"storage": recipe().storage}) == recipe()
+    assert runs.list_runs(storage) == [state]
+
+
+def test_name_is_taken_once(storage: str) -> None:
+    runs.create_run(storage, recipe(), "one.01")
+    with pytest.raises(LockedError, match="name one is taken"):
+        runs.create_run(storage, recipe(), "one.02")
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_name_is_free_again_when_nothing_was_committed(storage: str, committed: bool) -> None:
+    state = runs.create_run(storage, recipe(), "one.01")
+    write(storage, note("old"))
+    runs.change_state(state, state="failed")
+    if committed:
+        Path(storage, "one", "checkpoints", "step-00000003.a01").mkdir(parents=True)
+        with pytest.raises(LockedError):
+            runs.create_run(storage, recipe(), "one.02")
+        return
+    assert runs.create_run(storage, recipe(), "one.02").state == "queued"
+    assert not [*runs.read_records(storage, "one")]
+
+
+def test_one_of_many_gets_the_name(storage: str) -> None:
+    won, lost = [], []
+
+    def try_once(number: int) -> None:
+        try:
+            won.append(runs.create_run(storage, recipe(), f"one.{number:02d}"))
+        except LockedError:
+            lost.append(number)
+
+    threads = [threading.Thread(target=try_once, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(won), len(lost)) == (1, 7)
+
+
+def test_unwritable_storage_says_so(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(StorageError):
+        runs.create_run(str(tmp_path / "runs"), recipe(), "one.01")
+
+
+def test_run_that_ended_is_taken_over_with_other_machines(storage: str) -> None:
+    state = runs.create_run(storage, recipe(), "one.01")
+    runs.change_state(state, state="stopped", exit_code=143, attempts=1)
+    runs.request_stop(storage, "one")
+    state = runs.take_over_run(storage, recipe(workers=2), "one.02")
+    assert (state.state, state.attempts, state.exit_code) == ("queued", 1, None)
+    assert state.job_ids == ("one.01", "one.02")
+    assert runs.read_run_recipe(storage, "one").cluster.num_workers == 2
+    assert not runs.stop_requested(storage, "one")
+
+
+def test_run_whose_driver_is_alive_is_not_taken_over(storage: str) -> None:
+    runs.create_run(storage, recipe(), "one.01")
+    alive = lock.beating(runs.run_directory(storage, "one"), every_s=0.05)
+    with alive, pytest.raises(LockedError, match=r"job one\.01 works on it"):
+        runs.take_over_run(storage, recipe(), "one.02")
+
+
+def test_run_whose_driver_died_is_taken_over(storage: str) -> None:
+    runs.create_run(storage, recipe(), "one.01")
+    lock.beat(runs.run_directory(storage, "one"))
+    state = runs.take_over_run(storage, recipe(), "one.02", beat_limit_s=0.2)
+    assert state.state == "queued"
+
+
+def test_unknown_run_is_not_found(storage: str) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: runs.read_run(storage, "none"),
+        lambda: runs.request_stop(storage, "none"),
+        lambda: runs.take_over_run(storage, recipe("none"), "none.01"),
+    ]
+    for call in calls:
+        with pytest.raises(NotFoundError, match="no run none"):
+            call()
+
+
+def test_damaged_state_says_so(storage: str) -> None:
+    runs.create_run(storage, recipe(), "one.01")
+    Path(storage, "one", "run.json").write_text("{")
+    with pytest.raises(StorageError, match="no state of a run"):
+        runs.read_run(storage, "one")
+
+
+def test_records_are_followed_to_the_end(storage: str) -> None:
+    state = runs.create_run(storage, recipe(), "one.01")
+    write(storage, note("first"))
+    coming = [note("second"), ended()]
+
+    def write_next(seconds: float) -> None:
+        write(storage, coming.pop(0))
+        if not coming:
+            runs.change_state(state, state="succeeded")
+
+    followed = runs.follow_records(storage, "one", wait=write_next)
+    assert [*followed] == [note("first"), note("second"), ended()]
+
+
+def test_line_that_is_being_written_is_left_out(storage: str) -> None:
+    runs.create_run(storage, recipe(), "one.01")
+    write(storage, note("whole"))
+    with Path(storage, "one", "metrics.jsonl").open("a") as stream:
+        stream.write('{"v":1,"kind":"no')
+    assert [*runs.read_records(storage, "one")] == [note("whole")]
+
+
+def test_newest_commit_is_the_newest_with_a_manifest(storage: str) -> None:
+    assert runs.newest_commit_step(storage, "one") is None
+    for name, whole in (("step-00000009.a01", True), ("step-00000012.a02", False)):
+        folder = Path(storage, "one", "checkpoints", name)
+        folder.mkdir(parents=True)
+        if whole:
+            (folder / "MANIFEST.json").write_text("{}")
+    assert runs.newest_commit_step(storage, "one") == 9
+
+
+def test_log_files_have_short_names(storage: str) -> None:
+    for name in ("a02/rank-0.log", "a01/rank-1.log", "a01/rank-1.json"):
+        path = Path(storage, "one", "logs", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert [*runs.log_files(storage, "one")] == ["a01/rank-1", "a02/rank-0"]
+
+
+def test_runs_of_this_person_are_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THAW_HOME", str(tmp_path))
+    assert runs.locate_run("one") is None
+    located = runs.Located(storage="s3://bucket/runs", address="http://h:8265", job_id="one.01")
+    runs.remember_run("one", located)
+    assert runs.locate_run("one") == located
+    assert runs.located_runs() == {"one": located}

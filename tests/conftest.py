@@ -1,0 +1,20 @@
+"""What tests of several rooms share: one Ray cluster of two nodes on this machine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.local import LocalCluster, start_local_cluster, stop_local_cluster
+
+
+@pytest.fixture(scope="session")
+def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """Start two nodes of four CPUs each, once for all tests, as the cluster of this THAW_HOME."""
+    home: Path = tmp_path_factory.mktemp("thaw-home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("THAW_HOME", str(home))
+        for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "THAW_ADDRESS", "RAY_AUTH_TOKEN"):
+            patch.delenv(name, raising=False)
+        yield start_local_cluster(2, 4)
+        stop_local_cluster()
