@@ -1,4 +1,4 @@
-"""What the client needs of the cluster, as three interfaces; tests hand in their own.
+"""What the client needs of the cluster, as four interfaces; tests hand in their own.
 
 The real ones are modules of the room next door, imported when a command first needs them.
 """
@@ -14,6 +14,7 @@ from configs.schema import Recipe
 if TYPE_CHECKING:
     from cluster.jobs import Job, Verb
     from cluster.local import LocalCluster
+    from cluster.preflight import Node
     from cluster.runs import Located, RunState
 
 
@@ -37,6 +38,13 @@ class Jobs(Protocol):
 
     def stop_job(self, address: str, job_id: str) -> bool:
         """End a job at once; False when it had ended already."""
+
+
+class Inventory(Protocol):
+    """Nodes of a cluster (cluster.inventory)."""
+
+    def list_nodes_at(self, address: str) -> "list[Node]":
+        """List the nodes that are alive, the head first."""
 
 
 class Runs(Protocol):
@@ -93,6 +101,7 @@ class Backend:
     """Everything that a client asks of others."""
 
     jobs: Jobs
+    inventory: Inventory
     runs: Runs
     machines: Machines
 
@@ -101,6 +110,7 @@ def real_backend() -> Backend:
     """Import the modules that talk to a real cluster."""
     return Backend(
         jobs=cast(Jobs, importlib.import_module("cluster.jobs")),
+        inventory=cast(Inventory, importlib.import_module("cluster.inventory")),
         runs=cast(Runs, importlib.import_module("cluster.runs")),
         machines=cast(Machines, importlib.import_module("cluster.local")),
     )

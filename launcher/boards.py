@@ -20,7 +20,10 @@ from launcher.options import STORAGE, complete_run, open_client
 def tensorboard(
     ctx: click.Context, runs: tuple[str, ...], port: int, host: str, storage: str | None
 ) -> int:
-    """Open runs in TensorBoard, all of them when none is named; Ctrl-C ends it."""
+    """Open runs in TensorBoard, all when none is named.
+
+    Ctrl-C ends it.
+    """
     from launcher.messages import Line
     from launcher.terminal import Terminal
 

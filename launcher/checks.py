@@ -18,6 +18,8 @@ def check_recipe(client: "Thaw", recipe: "Recipe") -> list[Line]:
 
     No cluster at all is a warning: a recipe may be written before there is one.
     """
+    from cluster.preflight import check_fits
+
     lines = [files_line(recipe)]
     client.refuse_taken_name(recipe)
     lines.append(Line("storage", (f"{recipe.storage}/{recipe.name}", "the name is free")))
@@ -25,10 +27,17 @@ def check_recipe(client: "Thaw", recipe: "Recipe") -> list[Line]:
         address = client.address_of(recipe)
     except ClusterError as error:
         return [*lines, Line("cluster", (str(error),), "warning")]
+    nodes = client.backend.inventory.list_nodes_at(address)
+    check_fits(recipe.cluster, nodes)
     jobs = client.backend.jobs.list_jobs(address)
     running = sum(job.state in ("pending", "running") for job in jobs)
-    others = plural(running, "job") + " on it now"
-    return [*lines, Line("cluster", (address, "answers", others))]
+    cpus = sum(node.resources.get("CPU", 0) for node in nodes)
+    facts = (
+        f"{plural(len(nodes), 'node')}, {plural(int(cpus), 'CPU')}",
+        f"{plural(recipe.cluster.num_workers, 'worker')} can be placed",
+        f"{plural(running, 'job')} on it now",
+    )
+    return [*lines, Line("cluster", (address, *facts))]
 
 
 def files_line(recipe: "Recipe") -> Line:

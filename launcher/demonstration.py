@@ -66,7 +66,7 @@ cluster:
 )
 @click.pass_context
 def demo(ctx: click.Context, folder: Path) -> int:
-    """Fine-tune a small real model on this machine, start to end, in a few minutes.
+    """Fine-tune a small real model here, in a few minutes.
 
     The model is all-MiniLM-L6-v2, the rows are docstrings of the installed packages, the label is
     the package. Nothing is downloaded.

@@ -43,7 +43,8 @@ SKIPPED_FOLDERS = {"test", "tests", "testing", "_testing", "conftest", "vendored
 def write_docstrings(folder: Path) -> Path:
     """Write the rows as JSON lines with the columns text and label, once per set of versions."""
     versions = installed_versions()
-    key = hashlib.sha256(json.dumps(versions).encode()).hexdigest()[:8]
+    settings = json.dumps([versions, ROWS_PER_PACKAGE, WORDS])
+    key = hashlib.sha256(settings.encode()).hexdigest()[:8]
     path = folder / f"docstrings-{key}.jsonl"
     if path.exists():
         return path

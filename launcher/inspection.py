@@ -58,7 +58,7 @@ def status(ctx: click.Context, run: str, storage: str | None, output: str) -> No
 @JSON
 @click.pass_context
 def describe(ctx: click.Context, run: str, storage: str | None, output: str) -> None:
-    """Show all there is to know about a run: recipe, data, attempts, evaluations, files."""
+    """Show recipe, data, attempts, evaluations and files of a run."""
     from launcher.overview import describe_lines
     from launcher.terminal import Terminal
 
@@ -115,7 +115,10 @@ def logs(
 @JSON
 @click.pass_context
 def metrics(ctx: click.Context, run: str, steps: bool, storage: str | None, output: str) -> None:
-    """Print a run's evaluations as a table, or its steps; -o json prints every record."""
+    """Print a run's evaluations, or its steps, as a table.
+
+    With -o json every record is printed.
+    """
     from launcher.messages import Line
     from launcher.overview import evaluation_table, step_table
     from launcher.terminal import Terminal

@@ -33,7 +33,10 @@ def submit(
     storage: str | None,
     output: str,
 ) -> int:
-    """Start a run on the cluster and follow it; Ctrl-C leaves it running."""
+    """Start a run on the cluster and follow it.
+
+    Ctrl-C leaves it running.
+    """
     from launcher.terminal import Terminal
 
     client = open_client(ctx, address, storage)
@@ -112,7 +115,10 @@ def shown(
 def watch(
     ctx: click.Context, run: str, address: str | None, storage: str | None, output: str
 ) -> int:
-    """Show how a run goes on, from its beginning; Ctrl-C leaves it running."""
+    """Show how a run goes on, from its beginning.
+
+    Ctrl-C leaves it running.
+    """
     from launcher.messages import Story
     from launcher.terminal import Terminal
 
@@ -131,7 +137,10 @@ def watch(
 def stop(
     ctx: click.Context, run: str, now: bool, address: str | None, storage: str | None, output: str
 ) -> int:
-    """Stop a run: it saves, commits and ends; `thaw resume` goes on from there."""
+    """Stop a run after it has saved.
+
+    `thaw resume` goes on from there.
+    """
     from launcher.messages import Line, Story
     from launcher.terminal import Terminal
 
@@ -169,7 +178,10 @@ def resume(
     storage: str | None,
     output: str,
 ) -> int:
-    """Go on with a stopped or failed run, on other machines if asked (--set cluster...=)."""
+    """Go on with a stopped or failed run from its last commit.
+
+    The number of workers may change, with --set cluster.num_workers=N: the answer does not.
+    """
     from launcher.terminal import Terminal
 
     client = open_client(ctx, address, storage)

@@ -99,12 +99,11 @@ def panel(terminal: Terminal, progress: Progress, *, now: float, since: float) -
     if step is None:
         return Spinner("dots", f" {waiting_for(progress)} {DOT.strip()} {duration(now - since)}")
     share = step.step / max(1, step.total_steps)
-    left = progress.remaining_s
     bar = Table.grid(padding=(0, 1, 0, 0))
     bar.add_row(
         f"{progress.name:<{LABEL_WIDTH - 1}}",
         ProgressBar(total=1.0, completed=share, width=BAR_WIDTH),
-        percent(share) + (f"{DOT}{duration(left)} left" if left is not None else ""),
+        percent(share),
     )
     lines = progress_lines(progress, now=now)
     return Group(bar, *(terminal.rendered(line) for line in lines))

@@ -29,7 +29,10 @@ def cluster() -> None:
 @JSON
 @click.pass_context
 def up(ctx: click.Context, nodes: int, cpus_per_node: int | None, output: str) -> None:
-    """Start a cluster; commands without --address use it from then on."""
+    """Start a cluster.
+
+    Commands without --address use it from then on.
+    """
     from launcher.terminal import Terminal
 
     client = open_client(ctx)
@@ -53,7 +56,10 @@ def start(client: "Thaw", nodes: int, cpus_per_node: int | None = None) -> "Loca
 @cluster.command()
 @click.pass_context
 def down(ctx: click.Context) -> None:
-    """End the cluster; runs on it go on with `thaw resume` on another."""
+    """End the cluster.
+
+    Its runs go on with `thaw resume` on another.
+    """
     from launcher.messages import Line
     from launcher.terminal import Terminal
 

@@ -77,15 +77,14 @@ def shown_metrics(metrics: dict[str, float]) -> tuple[str, ...]:
 def recipe_lines(recipe: Recipe) -> list[Line]:
     """Say what a recipe asks for."""
     batch, workers = recipe.batch, recipe.cluster.num_workers
+    model = "/".join(recipe.model.path.split("/")[-2:])  # a hub id, or the end of a folder's path
     length = (
         f"{plural(recipe.max_steps, 'step')} at most"
         if recipe.max_steps is not None
         else plural(recipe.epochs, "epoch")
     )
     return [
-        Line(
-            "recipe", (recipe.name, recipe.task.kind, recipe.model.path, _learns(recipe.freezing))
-        ),
+        Line("recipe", (recipe.name, recipe.task.kind, model, _learns(recipe.freezing))),
         Line(
             "training",
             (

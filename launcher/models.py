@@ -48,7 +48,10 @@ def predict(
     address: str | None,
     storage: str | None,
 ) -> int:
-    """Predict a label for every row of INPUT (csv, tsv, json lines or parquet)."""
+    """Predict a label for every row of a file.
+
+    INPUT is csv, tsv, json lines or parquet.
+    """
     from launcher.lifecycle import show_job
     from launcher.terminal import Terminal
 
@@ -73,7 +76,10 @@ def export(
     storage: str | None,
     output: str,
 ) -> int:
-    """Write a run's best weights to DIR as a Hugging Face folder, loaded again and compared."""
+    """Write a run's best weights as a Hugging Face folder.
+
+    The folder is loaded again and must give the same outputs.
+    """
     from launcher.lifecycle import show_job
     from launcher.terminal import Terminal
 

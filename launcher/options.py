@@ -48,7 +48,7 @@ ADDRESS = click.option(
 STORAGE = click.option(
     "--storage",
     metavar="FOLDER",
-    help="Where runs live. Else where the run was submitted to, then ./runs.",
+    help="Where runs live. Else the recipe's storage, where the run was submitted to, or ./runs.",
 )
 
 

@@ -24,7 +24,10 @@ def check(
     output: str,
     resolved: bool,
 ) -> None:
-    """Check a recipe, its files and whether the cluster can carry it; nothing is started."""
+    """Check a recipe, its files, its name and its cluster.
+
+    Nothing is started.
+    """
     from configs.load import recipe_to_yaml
     from launcher.checks import check_recipe
     from launcher.messages import recipe_lines
@@ -59,7 +62,10 @@ def prepare(
     storage: str | None,
     output: str,
 ) -> int:
-    """Read, clean, split and tokenise the data on the cluster; a second time finds it done."""
+    """Read, clean, split and tokenise the data on the cluster.
+
+    A second time finds it done.
+    """
     from launcher.lifecycle import show_job
     from launcher.terminal import Terminal
 

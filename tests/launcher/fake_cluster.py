@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cluster.jobs import Job, Verb
 from cluster.local import LocalCluster
+from cluster.preflight import Node
 from cluster.runs import Located, RunState
 from configs.errors import ClusterError, LockedError, NotFoundError
 from configs.load import recipe_from
@@ -173,7 +174,9 @@ class FakeCluster:
         self.interrupts = False
 
     def client(self, address: str | None = ADDRESS, storage: str | None = None) -> Thaw:
-        return Thaw(address, storage, backend=Backend(jobs=self, runs=self, machines=self))
+        return Thaw(
+            address, storage, backend=Backend(jobs=self, inventory=self, runs=self, machines=self)
+        )
 
     def add_run(
         self, storage: str, name: str = "small", state: str = "succeeded", **changes: object
@@ -216,8 +219,6 @@ class FakeCluster:
         return self.list_jobs(address)[0]
 
     def list_jobs(self, address: str) -> list[Job]:
-        if address != ADDRESS:
-            raise ClusterError(f"No Ray dashboard answers at {address}")
         return [
             Job(
                 job_id="small.01",
@@ -230,6 +231,11 @@ class FakeCluster:
                 ended=None,
             )
         ]
+
+    def list_nodes_at(self, address: str) -> list[Node]:
+        if address != ADDRESS:
+            raise ClusterError(f"No Ray dashboard answers at {address}")
+        return [Node(host, host, {"CPU": 1.0}) for host in ("one", "two")]
 
     def job_log(self, address: str, job_id: str) -> str:
         return f"log of {job_id}\nsecond line"

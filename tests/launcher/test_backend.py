@@ -4,10 +4,10 @@ import inspect
 
 import pytest
 
-from launcher.backend import Jobs, Machines, Runs, real_backend
+from launcher.backend import Inventory, Jobs, Machines, Runs, real_backend
 from tests.launcher.fake_cluster import FakeCluster
 
-INTERFACES = {"jobs": Jobs, "runs": Runs, "machines": Machines}
+INTERFACES = {"jobs": Jobs, "inventory": Inventory, "runs": Runs, "machines": Machines}
 
 
 @pytest.mark.parametrize("name", sorted(INTERFACES))

@@ -36,3 +36,9 @@ def test_a_taken_name_and_a_silent_cluster_are_errors_no_cluster_is_a_warning(cl
     cluster.add_run(recipe.storage)
     with pytest.raises(LockedError, match="taken"):
         check_recipe(cluster.client(), recipe)
+
+
+def test_workers_that_can_never_be_placed_are_refused(cluster, tmp_path):
+    recipe = load_recipe(write_recipe(tmp_path), ["cluster.num_workers=4"])
+    with pytest.raises(ClusterError, match=r"cluster.num_workers \(4\).* be placed"):
+        check_recipe(cluster.client(), recipe)

@@ -12,7 +12,7 @@ def test_check_shows_recipe_files_name_and_cluster(cluster, tmp_path, capsys):
     assert "train: 1 file" in rows["files"]
     assert "validation: 10 % of the training rows" in rows["files"]
     assert "the name is free" in rows["storage"]
-    assert "answers" in rows["cluster"] and "1 job on it now" in rows["cluster"]
+    assert "2 nodes, 2 CPUs \u00b7 1 worker can be placed \u00b7 1 job on it now" in rows["cluster"]
     assert cluster.submitted == []
 
 
