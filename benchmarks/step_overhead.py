@@ -127,8 +127,12 @@ def measure_rank(rank: int, case: Case, data_dir: str) -> None:
     """Run both sides in turns on one rank. Collective: every rank calls this."""
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // case.num_ranks))
     os.environ |= {"LOCAL_RANK": str(rank), "LOCAL_SIZE": str(case.num_ranks)}
+    from transformers.utils import logging
+
     from trainers.engine import start_distributed
 
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     meeting = f"file://{case.folder}/meeting-{case.num_ranks}-{case.stage}"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=case.num_ranks)
     start_distributed("cpu")
