@@ -28,7 +28,8 @@ def tiny_recipe(folder: Path, **sections: Any) -> Recipe:
         "optimizer": {"learning_rate": 1e-3, "weight_decay": 0.01},
         "batch": {"lanes": 4, "microbatch_size": 3, "max_length": 32},
         "epochs": 2,
-        "tracking": {"log_every_steps": 1},
+        # Event files have tests of their own; drawing their pictures takes longer than these runs.
+        "tracking": {"log_every_steps": 1, "tensorboard": False},
     }
     for key, value in sections.items():
         old = values.get(key)

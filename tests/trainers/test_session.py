@@ -1,5 +1,6 @@
 """A live run opened again: what it takes up, what it refuses."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,13 +35,22 @@ def _finetune_or_say(
     return ended.state, notes
 
 
-@pytest.fixture
-def stopped(tmp_path: Path) -> tuple[Recipe, str]:
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, str]:
     """A run of two ranks that was stopped after step 3, with a commit at each step."""
-    recipe = tiny_recipe(tmp_path, zero={"stage": 2}, checkpoint={"every_steps": 1}, epochs=1)
+    folder = tmp_path_factory.mktemp("session")
+    recipe = tiny_recipe(folder, zero={"stage": 2}, checkpoint={"every_steps": 1}, epochs=1)
     data_dir = prepare(recipe, recipe.storage).data_dir
     on_ranks(2, run_all, [recipe], data_dir, 1, 3)
     return recipe, data_dir
+
+
+@pytest.fixture
+def stopped(original: tuple[Recipe, str], tmp_path: Path) -> tuple[Recipe, str]:
+    """A copy of that run."""
+    recipe, data_dir = original
+    shutil.copytree(recipe.storage, tmp_path / "runs")
+    return recipe.model_copy(update={"storage": str(tmp_path / "runs")}), data_dir
 
 
 def test_a_damaged_commit_is_said_and_the_one_before_is_used(stopped: tuple[Recipe, str]) -> None:
