@@ -9,7 +9,6 @@ from pydantic import BaseModel
 
 from configs.errors import INTERRUPTED, STOPPED, THAW_ERRORS
 from configs.schema import Recipe
-from configs.training_arguments import TRAINING_ARGUMENTS
 from launcher.cli import cli
 from tests.source_tree import ROOMS, ROOT, sources
 from trainers.tracking import TAGS
@@ -62,15 +61,6 @@ def tags() -> str:
     return "\n".join(["| tag | what it shows |", "|---|---|", *rows])
 
 
-def training_arguments() -> str:
-    """Give the table from names elsewhere to ours, one row for each of ours."""
-    theirs: dict[str, list[str]] = {}
-    for name, ours in TRAINING_ARGUMENTS.items():
-        theirs.setdefault(ours, []).append(f"`{name}`")
-    rows = [f"| {', '.join(names)} | `{ours}` |" for ours, names in theirs.items()]
-    return "\n".join(["| elsewhere | in a recipe |", "|---|---|", *rows])
-
-
 def tree() -> str:
     """Give every file with the first words of its docstring."""
     glosses = {source.path: _gloss(source.tree) for source in sources(*ROOMS, "benchmarks")}
@@ -91,7 +81,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "exit codes": exit_codes,
     "sections": sections,
     "tags": tags,
-    "training arguments": training_arguments,
     "tree": tree,
 }
 

@@ -41,14 +41,14 @@ BASES = {
 }
 PROCESS_EDGES = {
     "launcher/cli.py:run": "turns whatever a command raises into an exit code",
-    "cluster/driver.py:main": "turns whatever a job raises into the record of its end",
+    "cluster/driver.py:carry_out": "turns whatever a job raises into the record of its end",
     "cluster/finetuning.py:finetune": "closes the run in its directory whatever ended it",
     "cluster/attempts.py:_fit": "hands what ends its thread to the one that waits for it",
 }
 """File and function that may catch every exception, with the reason."""
 WRITES_STDOUT = {"cluster/driver.py": "the job's log is its channel to the client"}
 """Files outside launcher that may write to stdout, with the reason."""
-TESTED_ELSEWHERE: dict[str, str] = {}
+TESTED_ELSEWHERE = {"trainers/place.py": "a record without behaviour"}
 """Source files without a twin test, with the reason."""
 BAD_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "manager", "managers"}
 MACHINE_PATHS = re.compile("|".join(f"/{top}/" for top in ("work", "home", "root", "Users", "opt")))

@@ -41,13 +41,27 @@ def test_the_recipe_loads_and_says_what_the_readme_says(tmp_path: Path) -> None:
     assert required == ["name", "model", "task", "data"]
 
 
-def test_every_name_of_ours_in_the_table_is_a_key_of_the_recipe() -> None:
+def recipe_keys() -> set[str]:
     keys = set(Recipe.model_fields)
     for name, field in Recipe.model_fields.items():
         for candidate in (field.annotation, *getattr(field.annotation, "__args__", ())):
             inner = getattr(candidate, "model_fields", {})
             keys |= {f"{name}.{key}" for key in inner}
-    assert not set(TRAINING_ARGUMENTS.values()) - keys
+    return keys
+
+
+def test_training_arguments_are_those_that_a_recipe_is_corrected_with() -> None:
+    table = TEXT.split("## From Hugging Face TrainingArguments")[1].split("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in table.splitlines() if line.startswith("| `")]
+    assert rows
+    for theirs, ours in rows[1:]:
+        keys = re.findall(r"`([\w.]+)`", ours)
+        assert set(keys) <= recipe_keys(), ours
+        for name in re.findall(r"\w+", theirs):
+            if keys and name in TRAINING_ARGUMENTS:
+                key = TRAINING_ARGUMENTS[name]
+                assert key in keys or key.split(".")[0] in keys, name
+    assert set(TRAINING_ARGUMENTS.values()) <= recipe_keys()
 
 
 def test_make_targets_of_the_readme_exist() -> None:
