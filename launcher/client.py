@@ -182,15 +182,17 @@ class Thaw:
         self.backend.runs.read_run(storage, run)
         return self.backend.runs.log_files(storage, run)
 
-    def job_log(self, run: str, *, follow: bool = False) -> Iterator[str]:
-        """Yield the lines of the log of a run's newest job; with `follow`, until it has ended."""
+    def job_log(self, run: str, *, follow: bool = False) -> Iterator[Record | str]:
+        """Yield the log of a run's newest job by records and lines; with `follow`, to its end."""
+        from cluster.joblog import as_record
+
         located = self._located(run)
         address = self.address or located.address
-        if not follow:
-            yield from self.backend.jobs.job_log(address, located.job_id).splitlines()
-            return
-        for entry in self.backend.jobs.follow(address, located.job_id):
-            yield entry if isinstance(entry, str) else entry.model_dump_json()
+        if follow:
+            yield from self.backend.jobs.follow(address, located.job_id)
+        else:
+            log = self.backend.jobs.job_log(address, located.job_id)
+            yield from map(as_record, log.splitlines())
 
     def worker_log(
         self, run: str, rank: int, attempt: int | None = None, *, follow: bool = False

@@ -36,7 +36,7 @@ data:
 freezing:
   last: 3                     # the head and the last 3 blocks learn
 optimizer:
-  learning_rate: 3e-4
+  learning_rate: 5e-4
   weight_decay: 0.01
 schedule:
   warmup_ratio: 0.1

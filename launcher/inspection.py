@@ -96,13 +96,18 @@ def logs(
     storage: str | None,
 ) -> None:
     """Print the log of a run's job, or of one of its workers."""
+    from launcher.messages import Story
     from launcher.terminal import Terminal
 
     client = open_client(ctx, address, storage)
     terminal = Terminal()
     if rank is None and attempt is None:
-        for text in client.job_log(run, follow=follow):
-            terminal.text(text)
+        story = Story(run)
+        for entry in client.job_log(run, follow=follow):
+            if isinstance(entry, str):
+                terminal.text(entry)
+            else:
+                terminal.lines(story.tell(entry))
         return
     for text in client.worker_log(run, rank or 0, attempt, follow=follow):
         terminal.text(text)

@@ -173,17 +173,18 @@ class Story:
 
     def _closing(self, ended: Ended) -> list[Line]:
         name, progress = self.progress.name, self.progress
-        took = duration(ended.time - (progress.started or ended.time))
+        seconds = ended.time - (progress.started or ended.time)
+        took = (duration(seconds),) if seconds >= 1 else ()  # a job may say its last word alone
         if ended.state == "failed":
             look = (f"thaw logs {name}", f"thaw describe {name}")
-            return [Line("failed", (ended.message, took), "bad"), Line("look at", look)]
+            return [Line("failed", (ended.message, *took), "bad"), Line("look at", look)]
         if ended.state == "stopped":
             again = (f"go on with: thaw resume {name}",)
             at = f"at step {ended.step:,}" if ended.step else "before the first step"
-            return [Line("stopped", (at, took), "warning"), Line("next", again)]
+            return [Line("stopped", (at, *took), "warning"), Line("next", again)]
         facts = shown_metrics(ended.metrics)[:2]
-        rows = (f"on {_rows_of(ended, progress)}",) if ended.rows else ()
-        lines = [Line("done", (*(facts or (ended.message,)), *rows, took), "good")]
+        rows = (f"on {_rows_of(ended, progress)}",) if ended.rows and facts else ()
+        lines = [Line("done", (*(facts or (ended.message,)), *rows, *took), "good")]
         if ledger := ledger_line(progress):
             lines.append(ledger)
         if progress.exported is not None:

@@ -64,6 +64,11 @@ def test_a_stop_says_how_to_go_on():
     assert told(ended("stopped", 143, step=70))[-1] == "next      go on with: thaw resume small"
 
 
+def test_a_job_that_says_one_thing_only_has_no_duration_and_no_rows():
+    rows = told(ended(metrics={}, message="4,780 rows predicted"))
+    assert rows == ["done      4,780 rows predicted"]
+
+
 def test_a_ledger_that_does_not_add_up_is_shown_and_never_claimed():
     broken = LEDGERS[0].model_copy(update={"rows": 8_968, "ok": False})
     rows = told(PHASE, broken, ended())
