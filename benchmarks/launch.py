@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -164,6 +165,7 @@ def main() -> None:
         max_steps=options.max_steps,
         folder=folder,
     )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cluster is ended then too
     try:
         cluster = start_local_cluster(2, home=home)
         measure(job, cluster, home, options)
