@@ -8,10 +8,11 @@ import uuid
 from collections.abc import Callable
 
 from ray.train import RunConfig
-from ray.train.torch import TorchTrainer
 from ray.train.v2.api.config import FailureConfig, ScalingConfig
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from cluster.failures import Failure, classify
+from cluster.meeting import MeetingConfig
 from cluster.orders import Orders, read_outcome
 from cluster.preflight import resources_per_worker
 from cluster.worker import read_hosts, work
@@ -74,12 +75,17 @@ def run_attempt(orders: Orders, on_poll: Callable[[], None]) -> Ended | Failure:
         time.sleep(POLL_S)
 
 
-def build_trainer(orders: Orders, folder: str) -> TorchTrainer:
-    """Build the trainer of one attempt: gloo on CPUs, nccl on GPUs, no retries of its own."""
+def build_trainer(orders: Orders, folder: str) -> DataParallelTrainer:
+    """Build the trainer of one attempt, without retries of its own.
+
+    Ray's TorchTrainer is this class with TorchConfig for a backend, which imports torch in the
+    driver (ray 2.60). The workers form the same gloo or nccl group themselves; see meeting.py.
+    """
     asked = orders.recipe.cluster
-    return TorchTrainer(
+    return DataParallelTrainer(
         work,
         train_loop_config={"orders": orders.model_dump_json()},
+        backend_config=MeetingConfig(),
         scaling_config=ScalingConfig(
             num_workers=asked.num_workers,
             use_gpu=asked.gpus_per_worker > 0,

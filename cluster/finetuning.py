@@ -2,14 +2,15 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from cluster import runs
 from cluster.book import Book
 from cluster.lock import beating
-from cluster.orders import FINETUNE, Orders
+from cluster.orders import FINETUNE, Orders, read_data
 from configs.errors import STOPPED
-from configs.records import Ended, Note
+from configs.records import DataReady, Ended, Note
 from configs.schema import Recipe
 from trainers import storage as files
 
@@ -30,6 +31,8 @@ class Run:
     book: Book
     function: str
     folder: str
+    data_dir: str | None = None
+    """The prepared set, once this driver knows that it is there."""
 
     def change(self, **changes: object) -> None:
         """Write run.json with some fields changed."""
@@ -76,20 +79,16 @@ def _open(order: "JobOrder", log: TextIO) -> Run:
 def _drive(run: Run) -> Ended:
     from cluster import machines
     from cluster.preflight import check_fits
-    from cluster.prepare import start_preparing
+    from cluster.prepare import is_small, prepare_on_all_nodes
 
     machines.join_cluster()
-    nodes = machines.list_nodes()
     if not machines.grows():
-        check_fits(run.recipe.cluster, nodes)
+        check_fits(run.recipe.cluster, machines.list_nodes())
     run.change(state="preparing")
-    preparing = start_preparing(run.recipe, run.function, nodes)
-    # This imports torch (3 s), which goes on beside the data and the workers' own imports.
+    if not is_small(run.recipe):
+        _take_data(run, prepare_on_all_nodes(run.recipe), write=True)
     from cluster import attempts
 
-    ready = preparing.wait()
-    run.book.write(ready)
-    run.change(state="running", data_dir=ready.path)
     failures = 0
     reason = "submitted" if run.state.attempts == 0 else "resumed"
     while True:
@@ -98,8 +97,8 @@ def _drive(run: Run) -> Ended:
         machines.wait_for_room(run.recipe.cluster, run.note)
         number = run.state.attempts + 1
         run.change(attempts=number)
-        orders = _orders(run, ready.path, number, reason)
-        result = attempts.run_attempt(orders, run.book.echo)
+        orders = _orders(run, number, reason)
+        result = attempts.run_attempt(orders, partial(_watch, run, orders))
         if isinstance(result, Ended):
             return result
         if result.final or failures >= run.recipe.cluster.max_failures:
@@ -110,12 +109,26 @@ def _drive(run: Run) -> Ended:
         time.sleep(RETRY_AFTER_S)
 
 
-def _orders(run: Run, data_dir: str, number: int, reason: str) -> Orders:
+def _watch(run: Run, orders: Orders) -> None:
+    """Pass on what the workers wrote, and note where the data are once rank 0 has prepared them."""
+    run.book.echo()
+    if run.data_dir is None and (ready := read_data(orders)) is not None:
+        _take_data(run, ready, write=False)
+
+
+def _take_data(run: Run, ready: DataReady, *, write: bool) -> None:
+    if write:
+        run.book.write(ready)
+    run.data_dir = ready.path
+    run.change(state="running", data_dir=ready.path)
+
+
+def _orders(run: Run, number: int, reason: str) -> Orders:
     return Orders(
         function=run.function,
         recipe=run.recipe,
         run_dir=run.folder,
-        data_dir=data_dir,
+        data_dir=run.data_dir,
         attempt=number,
         reason=reason,
         resumed_from_step=runs.newest_commit_step(run.state.storage, run.recipe.name),

@@ -26,10 +26,18 @@ PACKAGES = ("configs", "cluster", "trainers")
 STOP_LIMIT_S = 20
 JOB_ENVIRONMENT = {
     "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_LIMIT_S),
-    # Ray Train hands these two to its controller and its workers. Set for the whole job, they make
-    # every process of it alike, so that Ray gives workers the processes that are warm already.
+    # Ray Train looks every 2 s whether the workers have ended.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
-    "RAY_WARN_BLOCKING_GET_INSIDE_ASYNC": "0",
+    # Attempts are ours: what goes with a node is noticed by the loss of its workers, a process that
+    # watches for announced losses (2.5 s of imports) changes nothing.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    # Workers stay in their folder, where relative paths of libraries mean what they meant.
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # Nobody reads Ray Train's metrics; its log goes with the log of the rank.
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
+    "RAY_TRAIN_ENABLE_WORKER_STRUCTURED_LOGGING": "0",
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
 }
 
 

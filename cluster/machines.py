@@ -19,6 +19,8 @@ WAIT_POLL_S = 0.5
 
 def join_cluster() -> None:
     """Connect this driver; the job's environment and token come from the Jobs API."""
+    if ray.is_initialized():
+        return
     ray.init(address="auto", log_to_driver=False, logging_level=logging.WARNING)
     # Ray has put its own handler in place, which dumps a stack. `stop --now` is no crash.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from configs.records import Ended
+from configs.records import DataReady, Ended
 from configs.schema import Recipe
 from trainers import storage as files
 
@@ -21,7 +21,8 @@ class Orders(BaseModel):
     """What every rank calls: `module:name`."""
     recipe: Recipe
     run_dir: str
-    data_dir: str
+    data_dir: str | None
+    """The prepared set; None lets rank 0 prepare it before the process group exists."""
     attempt: int
     reason: str
     """Why there is this attempt."""
@@ -44,6 +45,11 @@ class Orders(BaseModel):
         return files.join(self.run_dir, "logs", self.label)
 
     @property
+    def data(self) -> str:
+        """Give the address of the file in which rank 0 says where the data it prepared are."""
+        return files.join(self.logs, "data.json")
+
+    @property
     def outcome(self) -> str:
         """Give the address of the file in which rank 0 says how the attempt ended."""
         return files.join(self.logs, "outcome.json")
@@ -54,6 +60,13 @@ def read_outcome(orders: Orders) -> Ended | None:
     if not files.exists(orders.outcome):
         return None
     return Ended.model_validate_json(files.read_bytes(orders.outcome))
+
+
+def read_data(orders: Orders) -> DataReady | None:
+    """Read what rank 0 prepared; None while there is nothing."""
+    if not files.exists(orders.data):
+        return None
+    return DataReady.model_validate_json(files.read_bytes(orders.data))
 
 
 def load_function(path: str) -> Any:

@@ -22,12 +22,7 @@ Verb = Callable[["JobOrder", TextIO], Ended]
 
 def prepare(order: "JobOrder", log: TextIO) -> Ended:
     """Prepare the data of a recipe; a set that is there already is found again."""
-    from cluster import machines
-    from cluster.prepare import prepare_now
-
-    machines.join_cluster()
-    ready = prepare_now(order.recipe, machines.list_nodes())
-    _say(log, ready)
+    ready = _prepare(order.recipe, log)
     rows = sum(ready.splits.values())
     found = "found prepared" if ready.cached else "prepared"
     return _say(log, _done(f"{rows} rows {found} in {ready.path}", rows))
@@ -40,13 +35,8 @@ def evaluate(order: "JobOrder", log: TextIO) -> Ended:
     if "data" not in order.arguments:
         split = "test" if recipe.data.test is not None else "validation"
         return _on_workers(order, log, function, {"split": split})
-    from cluster import machines
-    from cluster.prepare import prepare_now
-
-    machines.join_cluster()
     data = recipe.data.model_copy(update={"test": order.arguments["data"]})
-    ready = prepare_now(recipe.model_copy(update={"data": data}), machines.list_nodes())
-    _say(log, ready)
+    ready = _prepare(recipe.model_copy(update={"data": data}), log)
     return _on_workers(order, log, function, {"split": "test"}, data_dir=ready.path)
 
 
@@ -127,6 +117,17 @@ def _on_workers(
         book.write(result)
         return result
     raise result.as_error()
+
+
+def _prepare(recipe: Recipe, log: TextIO) -> DataReady:
+    from cluster.prepare import is_small, prepare_here, prepare_on_all_nodes
+
+    if is_small(recipe):
+        return _say(log, prepare_here(recipe))
+    from cluster import machines
+
+    machines.join_cluster()
+    return _say(log, prepare_on_all_nodes(recipe))
 
 
 def _read_run(order: "JobOrder") -> tuple[Recipe, runs.RunState]:

@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cluster import meeting
 from cluster.failures import is_peer_loss
-from cluster.orders import Orders, load_function
+from cluster.orders import FINETUNE, Orders, load_function, read_data
 from configs.errors import HangError
 from configs.records import Attempt, Ended, Record
 from trainers import storage as files
@@ -26,6 +27,7 @@ LOG = logging.getLogger(__name__)
 STOP_POLL_S = 1.0
 PRESENCE_LIMIT_S = 60.0
 PRESENCE_POLL_S = 0.02
+DATA_LIMIT_S = 1800.0
 # A rank whose peer was killed sees a closed connection at once. It waits until Ray has noticed the
 # death itself, so that the attempt ends with the name of the dead rank and not with the noise.
 PEER_DEATH_S = 3.0
@@ -41,16 +43,82 @@ def work(config: dict[str, Any]) -> None:
     _set_environment(context)
     with _rank_log(orders.logs, rank):
         try:
-            place = _take_place(orders, rank, world_size, context.get_local_rank())
-            ended = _call(orders, place)
+            _import_for(orders)
+            _announce(orders.logs, rank)
+            data_dir = orders.data_dir or _agree_on_data(orders, rank)
+            if rank == 0 and orders.is_finetuning:
+                _begin_records(orders, world_size)
+            place = Place(
+                rank=rank,
+                world_size=world_size,
+                local_rank=context.get_local_rank(),
+                run_dir=orders.run_dir,
+                data_dir=data_dir,
+                attempt=orders.attempt,
+                device=_device(orders),
+            )
+            ended = _in_group(orders, place)
         except Exception as error:
             LOG.exception("rank %d failed", rank)
             if is_peer_loss(error):
                 time.sleep(PEER_DEATH_S)
             raise
-        if rank == 0:
-            files.write_atomically(orders.outcome, ended.model_dump_json().encode())
         LOG.info("rank %d ended: %s", rank, ended.message)
+
+
+def _import_for(orders: Orders) -> None:
+    """Import what takes long, while the data are prepared and before anybody waits for anybody."""
+    from trainers.group import use_threads
+
+    use_threads(max(1, int(orders.recipe.cluster.cpus_per_worker)))
+    load_function(orders.function)
+    if orders.function == FINETUNE:
+        from trainers.imports import import_for
+
+        import_for(orders.recipe)
+
+
+def _agree_on_data(orders: Orders, rank: int) -> str:
+    """Prepare the data on rank 0, tell the others; no collective, which would have a time limit."""
+    if rank == 0:
+        from cluster.prepare import prepare_here
+
+        ready = prepare_here(orders.recipe)
+        files.append_lines(orders.records, [ready.model_dump_json()])
+        files.write_atomically(orders.data, ready.model_dump_json().encode())
+        return ready.path
+    limit = time.monotonic() + DATA_LIMIT_S
+    while time.monotonic() < limit:
+        found = read_data(orders)
+        if found is not None:
+            return found.path
+        time.sleep(PRESENCE_POLL_S)
+    raise HangError(f"rank 0 has not prepared the data after {DATA_LIMIT_S:.0f} s. See its log")
+
+
+def _begin_records(orders: Orders, world_size: int) -> None:
+    """Write the record of the attempt, before rank 0 writes others."""
+    attempt = Attempt(
+        time=time.time(),
+        attempt=orders.attempt,
+        num_workers=world_size,
+        nodes=_wait_for_all(orders.logs, world_size),
+        resumed_from_step=orders.resumed_from_step,
+        reason=orders.reason,
+    )
+    files.append_lines(orders.records, [attempt.model_dump_json()])
+
+
+def _in_group(orders: Orders, place: Place) -> Ended:
+    """Call the function in a process group of all ranks."""
+    from trainers.group import join_group, leave_group
+
+    join_group(place, os.environ[meeting.ADDRESS], int(os.environ[meeting.PORT]))
+    ended = _call(orders, place)
+    if place.rank == 0:
+        files.write_atomically(orders.outcome, ended.model_dump_json().encode())
+    leave_group()
+    return ended
 
 
 def _call(orders: Orders, place: Place) -> Ended:
@@ -66,33 +134,6 @@ def _call(orders: Orders, place: Place) -> Ended:
     return Ended.model_validate(function(orders.recipe, place, report, **orders.arguments))
 
 
-def _take_place(orders: Orders, rank: int, world_size: int, local_rank: int) -> Place:
-    """Find the device, set the threads, and tell who is where before rank 0 begins the records."""
-    from trainers.threads import use_threads
-
-    use_threads(max(1, int(orders.recipe.cluster.cpus_per_worker)))
-    _announce(orders.logs, rank)
-    if rank == 0 and orders.is_finetuning:
-        attempt = Attempt(
-            time=time.time(),
-            attempt=orders.attempt,
-            num_workers=world_size,
-            nodes=_wait_for_all(orders.logs, world_size),
-            resumed_from_step=orders.resumed_from_step,
-            reason=orders.reason,
-        )
-        files.append_lines(orders.records, [attempt.model_dump_json()])
-    return Place(
-        rank=rank,
-        world_size=world_size,
-        local_rank=local_rank,
-        run_dir=orders.run_dir,
-        data_dir=orders.data_dir,
-        attempt=orders.attempt,
-        device=_device(orders),
-    )
-
-
 def _device(orders: Orders) -> str:
     if not orders.recipe.cluster.gpus_per_worker:
         return "cpu"
@@ -102,7 +143,11 @@ def _device(orders: Orders) -> str:
 
 
 def _set_environment(context: Any) -> None:
-    """Set what DeepSpeed and torch read from the environment; Ray sets RANK and LOCAL_RANK."""
+    """Set what DeepSpeed and torch read from the environment."""
+    os.environ["RANK"] = str(context.get_world_rank())
+    os.environ["WORLD_SIZE"] = str(context.get_world_size())
+    os.environ["LOCAL_RANK"] = str(context.get_local_rank())
+    os.environ["LOCAL_WORLD_SIZE"] = str(context.get_local_world_size())
     os.environ["LOCAL_SIZE"] = str(context.get_local_world_size())
     os.environ["CROSS_RANK"] = str(context.get_node_rank())
     # Ray gives a task as many OpenMP threads as it asked for CPUs when its process started, which

@@ -1,0 +1,40 @@
+"""Join this process to its process group and leave it; what is sent through it stands elsewhere."""
+
+import os
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+from trainers.place import Place
+
+LIMIT = timedelta(minutes=30)
+
+
+def join_group(place: Place, address: str, port: int) -> None:
+    """Form the process group: gloo on CPUs, nccl on GPUs. Collective: every rank calls this.
+
+    `address` and `port` are free on the machine of rank 0.
+    """
+    if place.device.startswith("cuda"):
+        torch.cuda.set_device(place.device)
+        # Without it a lost rank leaves the others in a collective for good.
+        os.environ.setdefault("TORCH_NCCL_ASYNC_ERROR_HANDLING", "1")
+    dist.init_process_group(
+        "nccl" if place.device.startswith("cuda") else "gloo",
+        init_method=f"tcp://{address}:{port}",
+        rank=place.rank,
+        world_size=place.world_size,
+        timeout=LIMIT,
+    )
+
+
+def leave_group() -> None:
+    """Leave the process group; after a failure the others may be gone."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def use_threads(count: int) -> None:
+    """Let torch compute with this many threads; it takes one per core of the machine otherwise."""
+    torch.set_num_threads(count)
