@@ -7,7 +7,6 @@ for record in thaw.follow(submitted.run):
 """
 
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from configs.load import change_recipe, load_recipe, recipe_difference, recipe_f
 from configs.records import Ended, Record, Step
 from configs.schema import Recipe
 from launcher.backend import Backend, real_backend
+from launcher.tail import tail_lines
 
 if TYPE_CHECKING:
     from cluster.jobs import Verb
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 MAY_CHANGE = ("cluster", "zero", "checkpoint", "tracking", "batch.eval_microbatch_size")
 """Keys that a resumed run may change: none of them changes the answer."""
-POLL_S = 0.3
 LIVE = ("queued", "preparing", "running")
 
 
@@ -197,7 +196,7 @@ class Thaw:
     def worker_log(
         self, run: str, rank: int, attempt: int | None = None, *, follow: bool = False
     ) -> Iterator[str]:
-        """Yield the lines of one worker's log; with `follow`, until the run has ended."""
+        """Give the lines of one worker's log; with `follow`, until the run has ended."""
         from cluster.logs import read_log
 
         wanted = f"a{attempt:02d}/rank-{rank}" if attempt else f"/rank-{rank}"
@@ -206,16 +205,11 @@ class Thaw:
             raise NotFoundError(
                 f"Run {run} has no log {wanted.lstrip('/')}. See `thaw describe {run}`."
             )
-        address, read = self.log_files(run)[found[-1]], 0
-        while True:
-            live = follow and self.status(run).state in LIVE
-            data = read_log(address, read)
-            end = data.rfind(b"\n") + 1 if live else len(data)
-            yield from data[:end].decode(errors="replace").splitlines()
-            read += end
-            if not live:
-                return
-            time.sleep(POLL_S)
+        address = self.log_files(run)[found[-1]]
+        return tail_lines(
+            lambda start: read_log(address, start),
+            lambda: follow and self.status(run).state in LIVE,
+        )
 
     def cluster_up(self, num_nodes: int = 2, cpus_per_node: int | None = None) -> "LocalCluster":
         """Start a cluster on this machine; raises LockedError when one runs."""

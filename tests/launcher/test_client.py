@@ -5,7 +5,7 @@ import pytest
 from configs.errors import ClusterError, LockedError, NotFoundError, RecipeError
 from configs.records import Record
 from launcher.client import Thaw
-from tests.launcher.fake_cluster import ADDRESS, STORY, FakeCluster, ended, write_recipe
+from tests.launcher.fake_cluster import ADDRESS, STORY, write_recipe
 
 VALUES = {
     "name": "small",
@@ -108,29 +108,6 @@ def test_the_local_cluster_goes_up_and_down(cluster):
     with pytest.raises(LockedError):
         client.cluster_up()
     assert (client.cluster_down(), client.cluster_down()) == (True, False)
-
-
-def test_a_worker_log_is_read_to_its_end_when_the_run_ends(tmp_path):
-    class Ending(FakeCluster):
-        """The run ends when its state is asked for the second time."""
-
-        asked = 0
-
-        def read_run(self, storage, name):
-            self.asked += 1
-            if self.asked > 3:
-                with log.open("a") as stream:
-                    stream.write("last line without an end")
-                self.add_run(storage, name)
-            return super().read_run(storage, name)
-
-    log = tmp_path / "rank-0.log"
-    log.write_text("first\nhalf")
-    cluster = Ending((ended(),))
-    cluster.add_run(str(tmp_path / "runs"), state="running")
-    cluster.logs["a01/rank-0"] = str(log)
-    lines = [*cluster.client().worker_log("small", 0, follow=True)]
-    assert lines == ["first", "halflast line without an end"]
 
 
 def test_a_client_of_its_own_talks_to_the_real_modules():
