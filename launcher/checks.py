@@ -24,7 +24,7 @@ def check_recipe(client: "Thaw", recipe: "Recipe") -> list[Line]:
     client.refuse_taken_name(recipe)
     lines.append(Line("storage", (f"{recipe.storage}/{recipe.name}", "the name is free")))
     try:
-        address = client.address_of(recipe)
+        address = client.where.address_of(recipe)
     except ClusterError as error:
         return [*lines, Line("cluster", (str(error),), "warning")]
     nodes = client.backend.inventory.list_nodes_at(address)

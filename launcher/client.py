@@ -6,7 +6,6 @@ for record in thaw.follow(submitted.run):
     ...
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +17,15 @@ from configs.records import Ended, Record, Step
 from configs.schema import Recipe
 from launcher.backend import Backend, real_backend
 from launcher.tail import tail_lines
+from launcher.whereabouts import LIVE, Whereabouts, absolute
 
 if TYPE_CHECKING:
     from cluster.jobs import Verb
     from cluster.local import LocalCluster
-    from cluster.runs import Located, RunState
+    from cluster.runs import RunState
 
 MAY_CHANGE = ("cluster", "zero", "checkpoint", "tracking", "batch.eval_microbatch_size")
 """Keys that a resumed run may change: none of them changes the answer."""
-LIVE = ("queued", "preparing", "running")
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,8 @@ class Thaw:
         backend: Backend | None = None,
     ) -> None:
         self.backend = backend or real_backend()
-        self.address = address
-        self.storage = _absolute(storage) if storage is not None else None
+        folder = absolute(storage) if storage is not None else None
+        self.where = Whereabouts(self.backend, address, folder)
 
     def load(
         self, recipe: Recipe | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()
@@ -64,8 +63,8 @@ class Thaw:
             recipe = load_recipe(Path(recipe), overrides)
         elif not isinstance(recipe, Recipe):
             recipe = recipe_from(recipe)
-        if self.storage is not None:
-            recipe = recipe.model_copy(update={"storage": self.storage})
+        if self.where.storage is not None:
+            recipe = recipe.model_copy(update={"storage": self.where.storage})
         return recipe
 
     def prepare(self, recipe: Recipe | Mapping[str, Any] | str | Path) -> Submitted:
@@ -93,16 +92,16 @@ class Thaw:
 
     def evaluate(self, run: str, data: str | None = None) -> Submitted:
         """Evaluate a run's best weights on its test split, or on other files."""
-        return self._on_run("evaluate", run, {"data": _absolute(data)} if data else {})
+        return self._on_run("evaluate", run, {"data": absolute(data)} if data else {})
 
     def predict(self, run: str, source: str, output: str) -> Submitted:
         """Predict the label of every row of a file with a run's exported model."""
-        arguments = {"input": _absolute(source), "output": _absolute(output)}
+        arguments = {"input": absolute(source), "output": absolute(output)}
         return self._on_run("predict", run, arguments)
 
     def export(self, run: str, folder: str) -> Submitted:
         """Write a run's best weights as a Hugging Face folder."""
-        return self._on_run("export", run, {"folder": _absolute(folder)})
+        return self._on_run("export", run, {"folder": absolute(folder)})
 
     def stop(self, run: str, *, now: bool = False) -> "RunState":
         """Ask a run to save, commit and stop; with `now` end its job at once, without a commit."""
@@ -114,7 +113,7 @@ class Thaw:
         if not now:
             self.backend.runs.request_stop(state.storage, run)
         elif job_id is not None:
-            self.backend.jobs.stop_job(self.address_of_run(run), job_id)
+            self.backend.jobs.stop_job(self.where.address_of_run(run), job_id)
         return state
 
     def watch(self, run: str) -> Iterator[Record | str]:
@@ -124,14 +123,15 @@ class Thaw:
         """
         live = True
         try:
-            live = self.status(run).state in LIVE
+            state = self.status(run)
+            live = self.where.is_live(state)
             yield from self.metrics(run)
         except NotFoundError:
             if self.backend.runs.locate_run(run) is None:
                 raise
         if live:
-            located = self._located(run)
-            yield from self.backend.jobs.follow(self.address or located.address, located.job_id)
+            located = self.where.located(run)
+            yield from self.backend.jobs.follow(located.address, located.job_id)
 
     def wait(self, submitted: Submitted) -> Ended:
         """Wait until a job has ended."""
@@ -144,8 +144,8 @@ class Thaw:
     def list(self) -> "Sequence[RunState]":
         """List the runs of the storage, or of all places to which runs were submitted from here."""
         located = self.backend.runs.located_runs()
-        places = [self.storage] if self.storage else [_absolute("runs")]
-        if self.storage is None:
+        places = [self.where.storage] if self.where.storage else [absolute("runs")]
+        if self.where.storage is None:
             places += [one.storage for one in located.values()]
         states = {
             (state.storage, state.name): state
@@ -156,7 +156,7 @@ class Thaw:
 
     def status(self, run: str) -> "RunState":
         """Read how a run stands; raises NotFoundError when there is none."""
-        return self.backend.runs.read_run(self.storage_of(run), run)
+        return self.backend.runs.read_run(self.where.storage_of(run), run)
 
     def step_of(self, state: "RunState") -> int:
         """Give the optimizer steps a run has done; the state of a live run does not count them."""
@@ -167,17 +167,17 @@ class Thaw:
 
     def recipe(self, run: str) -> Recipe:
         """Read the recipe that a run was submitted with."""
-        return self.backend.runs.read_run_recipe(self.storage_of(run), run)
+        return self.backend.runs.read_run_recipe(self.where.storage_of(run), run)
 
     def metrics(self, run: str) -> Sequence[Record]:
         """Read all records of a run."""
-        storage = self.storage_of(run)
+        storage = self.where.storage_of(run)
         self.backend.runs.read_run(storage, run)
         return [*self.backend.runs.read_records(storage, run)]
 
     def log_files(self, run: str) -> dict[str, str]:
         """Give the addresses of a run's logs by a short name such as `a01/rank-0`."""
-        storage = self.storage_of(run)
+        storage = self.where.storage_of(run)
         self.backend.runs.read_run(storage, run)
         return self.backend.runs.log_files(storage, run)
 
@@ -185,12 +185,11 @@ class Thaw:
         """Yield the log of a run's newest job by records and lines; with `follow`, to its end."""
         from cluster.joblog import as_record
 
-        located = self._located(run)
-        address = self.address or located.address
+        located = self.where.located(run)
         if follow:
-            yield from self.backend.jobs.follow(address, located.job_id)
+            yield from self.backend.jobs.follow(located.address, located.job_id)
         else:
-            log = self.backend.jobs.job_log(address, located.job_id)
+            log = self.backend.jobs.job_log(located.address, located.job_id)
             yield from map(as_record, log.splitlines())
 
     def worker_log(
@@ -223,12 +222,6 @@ class Thaw:
         """Give the cluster on this machine if it runs."""
         return self.backend.machines.read_local_cluster()
 
-    def address_of(self, recipe: Recipe) -> str:
-        """Find the cluster for a recipe; raises ClusterError when none is named."""
-        from cluster.auth import resolve_address
-
-        return resolve_address(self.address, recipe.cluster.address)
-
     def refuse_taken_name(self, recipe: Recipe) -> None:
         """Refuse a name at once where the storage can be seen; the driver looks again."""
         try:
@@ -241,30 +234,6 @@ class Thaw:
                 f"Choose another with --set name=..., or `thaw resume {recipe.name}`."
             )
 
-    def address_of_run(self, run: str) -> str:
-        """Find the cluster that carries a run."""
-        located = self.backend.runs.locate_run(run)
-        return self.address or (located.address if located else self.address_of(self.recipe(run)))
-
-    def storage_of(self, run: str) -> str:
-        """Find the storage that holds a run."""
-        if self.storage is not None:
-            return self.storage
-        located = self.backend.runs.locate_run(run)
-        return located.storage if located is not None else _absolute("runs")
-
-    def _located(self, run: str) -> "Located":
-        located = self.backend.runs.locate_run(run)
-        if located is not None:
-            return located
-        from cluster.runs import Located
-
-        state = self.status(run)
-        if not state.job_ids:
-            raise NotFoundError(f"Run {run} has no job yet. See `thaw status {run}`.")
-        address = self.address_of(self.recipe(run))
-        return Located(storage=state.storage, address=address, job_id=state.job_ids[-1])
-
     def _on_run(self, verb: "Verb", run: str, arguments: dict[str, str]) -> Submitted:
         """Submit a job that works on a run that is there."""
         storage = self.status(run).storage
@@ -275,8 +244,8 @@ class Thaw:
         from cluster.runs import Located
 
         known = self.backend.runs.locate_run(recipe.name)
-        address = self.address or (known.address if arguments and known else "")
-        address = address or self.address_of(recipe)
+        address = self.where.address or (known.address if arguments and known else "")
+        address = address or self.where.address_of(recipe)
         job_id = self.backend.jobs.submit(address, verb, recipe, arguments)
         if verb == "finetune":
             located = Located(storage=recipe.storage, address=address, job_id=job_id)
@@ -286,8 +255,3 @@ class Thaw:
 
 def _may_change(key: str) -> bool:
     return any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)
-
-
-def _absolute(address: str) -> str:
-    """Make a local path absolute; the cluster has another current folder."""
-    return address if "://" in address else os.path.abspath(os.path.expanduser(address))

@@ -61,4 +61,6 @@ def open_client(
     given = ctx.find_root().obj
     if not isinstance(given, Thaw):
         return Thaw(address, storage)
-    return Thaw(address or given.address, storage or given.storage, backend=given.backend)
+    return Thaw(
+        address or given.where.address, storage or given.where.storage, backend=given.backend
+    )

@@ -19,12 +19,12 @@ from launcher.messages import (
     shown_metrics,
 )
 from launcher.progress import Progress, progress_of
+from launcher.whereabouts import LIVE
 
 if TYPE_CHECKING:
     from cluster.runs import RunState
 
 LIST_HEADER = ("NAME", "STATE", "STEP", "ATTEMPTS", "RESULT", "STARTED")
-LIVE = ("queued", "preparing", "running")
 TONES: dict[str, Tone] = {"succeeded": "good", "failed": "bad", "stopped": "warning"}
 
 Table = tuple[Sequence[str], list[Sequence[str]]]

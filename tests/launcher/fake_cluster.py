@@ -206,9 +206,15 @@ class FakeCluster:
         self.located[name] = Located(storage=storage, address=ADDRESS, job_id=f"{name}.01")
         return run
 
+    def _check(self, address: str) -> None:
+        if address != ADDRESS:
+            raise ClusterError(f"No Ray dashboard answers at {address}")
+
     def submit(self, address: str, verb: Verb, recipe: Recipe, arguments: dict[str, str]) -> str:
         self.submitted.append((address, verb, recipe, arguments))
-        return f"{recipe.name}.{len(self.submitted):02d}"
+        taken = self.states.get((recipe.storage, recipe.name))
+        number = len(self.submitted) + (len(taken.job_ids) if taken else 0)
+        return f"{recipe.name}.{number:02d}"
 
     def follow(self, address: str, job_id: str) -> Iterator[Record | str]:
         yield from self.story
@@ -219,6 +225,7 @@ class FakeCluster:
         return self.list_jobs(address)[0]
 
     def list_jobs(self, address: str) -> list[Job]:
+        self._check(address)
         return [
             Job(
                 job_id="small.01",
@@ -233,8 +240,7 @@ class FakeCluster:
         ]
 
     def list_nodes_at(self, address: str) -> list[Node]:
-        if address != ADDRESS:
-            raise ClusterError(f"No Ray dashboard answers at {address}")
+        self._check(address)
         return [Node(host, host, {"CPU": 1.0}) for host in ("one", "two")]
 
     def job_log(self, address: str, job_id: str) -> str:

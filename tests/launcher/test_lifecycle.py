@@ -70,6 +70,15 @@ def test_watch_tells_a_live_run_each_record_once(cluster, tmp_path, capsys):
     assert out.count("step 120/1,120") == 1 and out.count("each row once") == 1
 
 
+def test_watch_waits_for_the_job_that_has_just_resumed_a_run(cluster, tmp_path, capsys):
+    cluster.add_run(str(tmp_path / "runs"), state="stopped")
+    cluster.records["small"] = [*STORY[:4], ended("stopped", 143)]
+    assert run(["resume", "small", "--detach"], cluster.client()) == 0
+    cluster.story = STORY[-2:]
+    assert run(["watch", "small"], cluster.client()) == 0
+    assert "done      macro F1" in capsys.readouterr().out
+
+
 def test_stop_asks_the_run_and_waits_for_its_end(cluster, tmp_path, capsys):
     cluster.add_run(str(tmp_path / "runs"), state="running")
     cluster.records["small"] = list(STORY[:4])

@@ -13,12 +13,12 @@ def context(client):
 def test_options_come_before_what_the_client_was_made_with(cluster, tmp_path):
     given = cluster.client(storage="here")
     same = open_client(context(given))
-    assert (same.address, same.storage) == (ADDRESS, str(tmp_path / "here"))
+    assert (same.where.address, same.where.storage) == (ADDRESS, str(tmp_path / "here"))
     other = open_client(context(given), "http://other:1", "s3://bucket")
-    assert (other.address, other.storage) == ("http://other:1", "s3://bucket")
+    assert (other.where.address, other.where.storage) == ("http://other:1", "s3://bucket")
     assert other.backend is given.backend
 
 
 def test_without_a_client_one_is_made():
     client = open_client(context(None), "http://other:1")
-    assert (client.address, client.storage) == ("http://other:1", None)
+    assert (client.where.address, client.where.storage) == ("http://other:1", None)
