@@ -110,9 +110,9 @@ def panel(terminal: Terminal, progress: Progress, *, now: float, since: float) -
 
 
 def waiting_for(progress: Progress) -> str:
-    """Say what comes next before the first step."""
+    """Say what comes next before the first step; data and workers are made ready side by side."""
     if progress.data is None:
-        return "waiting for the job, then the data"
+        return "waiting for the job" if progress.attempt is None else "preparing the data"
     if progress.attempt is None:
         return "waiting for the workers"
     return "loading the model" if progress.phase is None else "waiting for the first step"

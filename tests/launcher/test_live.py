@@ -7,7 +7,7 @@ from rich.console import Console
 
 from launcher.live import panel, progress_lines, show, waiting_for
 from launcher.messages import Story
-from launcher.progress import Progress, progress_of
+from launcher.progress import progress_of
 from launcher.terminal import Terminal
 from tests.launcher.fake_cluster import (
     ATTEMPT,
@@ -79,14 +79,11 @@ def test_the_panel_tells_pace_evaluation_attempt_and_age_of_the_checkpoint():
 
 
 def test_before_the_first_step_it_says_what_is_waited_for():
-    said = []
-    progress = Progress("small")
-    for record in (DATA, ATTEMPT, PHASE):
-        said.append(waiting_for(progress))
-        progress.add(record)
-    assert [*said, waiting_for(progress)] == [
-        "waiting for the job, then the data",
+    waited = [(), (DATA,), (ATTEMPT,), (ATTEMPT, DATA), (ATTEMPT, DATA, PHASE)]
+    assert [waiting_for(progress_of("small", records)) for records in waited] == [
+        "waiting for the job",
         "waiting for the workers",
+        "preparing the data",
         "loading the model",
         "waiting for the first step",
     ]

@@ -26,7 +26,7 @@ def test_status_of_a_live_run_shows_progress_and_what_to_do():
 def test_status_before_the_first_step_says_what_is_waited_for():
     state = FakeCluster().add_run("runs", state="preparing")
     told = rows(status_lines(state, progress_of("small", []), now=START + 5))
-    assert told[1].strip() == "waiting for the job, then the data"
+    assert told[1].strip() == "waiting for the job"
 
 
 def test_status_of_a_failed_run_gives_reason_and_way_on():
