@@ -14,6 +14,7 @@ from configs.errors import CheckpointError, RecipeError
 from configs.schema import Model
 from tests.on_ranks import on_ranks
 from tests.tiny import make_model_folder, make_tokenizer
+from trainers.engine import start_distributed
 from trainers.tasks.classifier import build_classifier, load_tokenizer
 
 NAMES = ("label-0", "label-1", "label-2")
@@ -84,7 +85,7 @@ def load_under_zero3(_rank: int, _world_size: int, path: str) -> tuple[set[str],
     import deepspeed
     from transformers.integrations import HfDeepSpeedConfig
 
-    deepspeed.init_distributed("gloo")
+    start_distributed("cpu")
     settings = {"train_micro_batch_size_per_gpu": 1, "zero_optimization": {"stage": 3}}
     alive = HfDeepSpeedConfig(settings)
     model, _, new = build_classifier(Model(path=path), NAMES)
