@@ -36,6 +36,8 @@ BASES = {
     "NamedTuple": "a record without checks",
     "TypedDict": "the shape of a dict that a library hands over",
     "Group": "click finds its commands through a group",
+    "Backend": "Ray Train asks it to start the process group",
+    "BackendConfig": "Ray Train finds the backend through it",
     "SafeLoader": "PyYAML is configured by deriving",
     "SafeDumper": "PyYAML is configured by deriving",
 }
