@@ -118,8 +118,9 @@ def run(arguments: Sequence[str], client: "Thaw | None" = None) -> int:
 def _say(message: str, debug: bool) -> None:
     if debug:
         traceback.print_exc()
+    color = False if os.environ.get("NO_COLOR") else None  # None asks the terminal
     for sentence in message.splitlines():
-        click.secho("error     ", nl=False, err=True, fg="red", bold=True)
+        click.secho("error     ", nl=False, err=True, color=color, fg="red", bold=True)
         click.echo(sentence, err=True)
 
 

@@ -1,5 +1,7 @@
 """The command line as a whole: help, exit codes, errors, what is imported."""
 
+import os
+import pty
 import subprocess
 import sys
 
@@ -144,3 +146,23 @@ def test_a_reader_that_left_is_no_error():
         cwd=__file__.rsplit("/tests/", 1)[0],
     )
     assert (done.stdout, done.stderr) == ("{", "")
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_no_color_is_honoured_on_a_terminal(no_color, coloured, tmp_path):
+    parent, child = pty.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", "from launcher.cli import main; main()", "status", "absent"],
+            stderr=child,
+            cwd=__file__.rsplit("/tests/", 1)[0],
+            env={**os.environ, "NO_COLOR": no_color, "TERM": "xterm"},
+            timeout=60,
+        )
+        said = os.read(parent, 10_000)
+    finally:
+        os.close(child)
+        os.close(parent)
+    assert done.returncode == 8
+    assert b"There is no run absent" in said
+    assert (b"\x1b[" in said) is coloured
