@@ -83,9 +83,7 @@ def checkpoint_name(step: int, attempt: int) -> str:
 
 def step_of(name: str) -> int:
     """Give the step of a commit from its name."""
-    found = NAME.fullmatch(name)
-    assert found is not None, name
-    return int(found.group(1))
+    return _step_and_attempt(name)[0]
 
 
 def commit(
@@ -128,7 +126,7 @@ def list_commits(run_dir: str) -> list[str]:
     root = storage.join(run_dir, FOLDER)
     names = [name for name in storage.list_names(root) if NAME.fullmatch(name)]
     found = [name for name in names if storage.exists(storage.join(root, name, MANIFEST))]
-    return sorted(found, key=lambda name: tuple(map(int, NAME.fullmatch(name).groups())))  # type: ignore[union-attr]
+    return sorted(found, key=_step_and_attempt)
 
 
 def read_manifest(run_dir: str, name: str) -> Manifest:
@@ -208,6 +206,12 @@ class Reader:
                 "Resume from another one"
             )
         return torch.cat(parts) if len(parts) != 1 else parts[0]
+
+
+def _step_and_attempt(name: str) -> tuple[int, int]:
+    found = NAME.fullmatch(name)
+    assert found is not None, name
+    return int(found[1]), int(found[2])
 
 
 def _write_pieces(folder: str, file_name: str, pieces: Iterable[Piece]) -> SavedFile:

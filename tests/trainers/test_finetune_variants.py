@@ -1,6 +1,5 @@
 """Ways to save memory give the numbers of a plain run."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,14 +59,3 @@ def test_stage_0_in_half_precision_says_what_it_does(told: dict[str, Told]) -> N
     notes = [r.text for r in told["bf16 on stage 0"].records if isinstance(r, Note)]
     assert notes == ["half precision runs ZeRO stage 0 as stage 1: same numbers, less memory"] * 2
     assert told["bf16 on stage 0"].losses() == told["bf16 on stage 1"].losses()
-
-
-def test_what_is_exported_loads_in_the_asked_type(tmp_path: Path) -> None:
-    recipe = tiny_recipe(tmp_path, model={"dtype": "bfloat16"}, max_steps=1)
-    data_dir = prepare(recipe, recipe.storage).data_dir
-    on_ranks(1, run_all, [recipe], data_dir, 1, 0)
-    from transformers import AutoModelForSequenceClassification
-
-    folder = f"{recipe.storage}/{recipe.name}/export"
-    model = AutoModelForSequenceClassification.from_pretrained(folder)
-    assert {str(p.dtype) for p in model.parameters()} == {"torch.bfloat16"}

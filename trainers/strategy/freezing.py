@@ -7,6 +7,7 @@ stages), never by the model's name.
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -107,13 +108,13 @@ def _matching(pattern: str, names: list[str]) -> set[str]:
     return found
 
 
-def _embeddings(model: nn.Module) -> set[str]:
+def _embeddings(model: Any) -> set[str]:
     """Name the parameters of the input embeddings: the module that holds the input embedding table.
 
     For BERT that is the embeddings module with its position table and norm; where the table stands
     directly in the backbone (GPT-2, Llama) it is the table itself.
     """
-    table = model.get_input_embeddings()  # type: ignore[operator]
+    table = model.get_input_embeddings()
     modules = dict(model.named_modules())
     table_name = next(name for name, module in modules.items() if module is table)
     parent = table_name.rpartition(".")[0]

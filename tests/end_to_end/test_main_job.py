@@ -1,0 +1,224 @@
+"""A person's way through Thaw on a real two-node cluster: one command line after another.
+
+Every command is a process of its own; weights are compared bit by bit with a run that nothing
+happened to.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from transformers import pipeline
+
+from cluster.local import LocalCluster
+from tests.recipes import tiny_recipe
+from trainers.tracking import STEP_SCALARS
+
+THAW = [sys.executable, "-c", "from launcher.cli import main; main()"]
+LIMIT_S = 240
+
+pytestmark = pytest.mark.slow
+
+
+class Person:
+    """Types commands in one folder, against one cluster."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.runs = folder / "runs"
+
+    def recipe(self, name: str, **sections: Any) -> Path:
+        """Write a recipe of 160 steps, a commit every 20, the last block and the head learning."""
+        recipe = tiny_recipe(
+            self.folder,
+            name=name,
+            epochs=20,
+            freezing={"last": 1},
+            checkpoint={"every_steps": 20, "every_epochs": None},
+            evaluation={"every_epochs": 10},
+            **({"cluster": {"num_workers": 2}, "zero": {"stage": 2}} | sections),
+        )
+        path = self.folder / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(recipe.model_dump(mode="json", exclude_defaults=True)))
+        return path
+
+    def start(self, *words: object) -> subprocess.Popen[str]:
+        """Type a command and go on."""
+        return subprocess.Popen(
+            [*THAW, *map(str, words)],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def thaw(self, *words: object, code: int = 0) -> str:
+        """Type a command, wait for it, check its exit code; returns what it printed as data."""
+        process = self.start(*words)
+        try:
+            out, err = process.communicate(timeout=LIMIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            pytest.fail(f"thaw {words} did not end in {LIMIT_S} s:\n{out}\n{err}")
+        assert process.returncode == code, f"thaw {words}: {process.returncode}\n{out}\n{err}"
+        assert "Traceback" not in err
+        return out
+
+    def records(self, name: str, kind: str) -> list[dict[str, Any]]:
+        """Read a run's records of one kind."""
+        path = self.runs / name / "metrics.jsonl"
+        if not path.exists():
+            return []
+        lines = path.read_text().split("\n")[:-1]
+        return [record for line in lines if (record := json.loads(line))["kind"] == kind]
+
+    def wait(self, process: subprocess.Popen[str], ready: Callable[[], bool]) -> None:
+        """Wait until something holds while a command runs."""
+        limit = time.monotonic() + LIMIT_S
+        while not ready():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+
+    def weights(self, name: str) -> dict[str, Any]:
+        """Load a run's exported weights."""
+        return load_file(self.runs / name / "export" / "model.safetensors")
+
+    def steps(self, name: str) -> int:
+        """Give the last step that a run has reported."""
+        return max((record["step"] for record in self.records(name, "step")), default=0)
+
+
+@pytest.fixture(scope="module")
+def person(two_nodes: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    """Give a person a folder and the cluster of this machine."""
+    return Person(tmp_path_factory.mktemp("person"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(person: Person) -> str:
+    """Name a run of two workers that nothing happened to."""
+    path = person.recipe("whole", tracking={"log_every_steps": 1, "tensorboard": True})
+    person.thaw("submit", path)
+    return "whole"
+
+
+def same_bits(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    return ours.keys() == theirs.keys() and all(ours[n].equal(theirs[n]) for n in theirs)
+
+
+def test_a_run_leaves_all_that_a_person_wants(person: Person, undisturbed: str) -> None:
+    (attempt,) = person.records(undisturbed, "attempt")
+    assert len(set(attempt["nodes"])) == 2
+    assert len(person.records(undisturbed, "step")) == 120  # 6 an epoch, 20 epochs
+    ledgers = person.records(undisturbed, "ledger")
+    assert [(each["rows"], each["ok"]) for each in ledgers] == [(61, True)] * 20
+    classify = pipeline("text-classification", model=str(person.runs / undisturbed / "export"))
+    assert classify("the topic1a and topic1b of it")[0]["label"] in {f"label-{n}" for n in range(3)}
+
+
+def test_frozen_weights_are_those_of_the_base_model(person: Person, undisturbed: str) -> None:
+    base = load_file(person.folder / "model" / "model.safetensors")
+    weights = person.weights(undisturbed)
+    same = {name for name in base if weights[f"bert.{name}"].equal(base[name])}
+    assert same == {n for n in base if not n.startswith(("encoder.layer.1.", "pooler."))}
+
+
+def test_every_tag_is_in_the_event_files(person: Person, undisturbed: str) -> None:
+    events = EventAccumulator(str(person.runs / undisturbed / "tensorboard"))
+    events.Reload()
+    tags = events.Tags()
+    assert set(STEP_SCALARS) <= set(tags["scalars"])
+    for split in ("validation", "test"):
+        assert {f"eval/{split}/{metric}" for metric in ("loss", "accuracy", "macro_f1")} <= set(
+            tags["scalars"]
+        )
+        assert {f"eval/{split}/confusion_matrix", f"eval/{split}/f1_per_class"} <= set(
+            tags["images"]
+        )
+    texts = {tag.removesuffix("/text_summary") for tag in tags["tensors"]}
+    assert {"recipe", "eval/test/samples", "eval/test/pr_curve/label-0"} <= texts
+    assert "final/accuracy" in tags["scalars"]
+    assert [event.step for event in events.Scalars("train/loss")] == list(range(1, 121))
+
+
+def test_commands_about_a_run(person: Person, undisturbed: str) -> None:
+    listed = [json.loads(line) for line in person.thaw("list", "-o", "json").splitlines()]
+    assert [each["name"] for each in listed] == [undisturbed]
+    assert "succeeded" in person.thaw("status", undisturbed)
+    assert "macro" in person.thaw("metrics", undisturbed)
+    assert "127.0.0.3" in person.thaw("describe", undisturbed)
+    assert "rank 1 ended" in person.thaw("logs", undisturbed, "--rank", "1")
+    person.thaw("status", "nobody", code=8)
+    person.thaw("submit", person.folder / "whole.yaml", code=9)
+    person.thaw("submit", person.folder / "whole.yaml", "--set", "batch.lanes=3", code=2)
+
+
+def test_the_model_is_evaluated_used_and_exported(person: Person, undisturbed: str) -> None:
+    person.thaw("evaluate", undisturbed, "-o", "json")
+    (reached,) = [r for r in person.records(undisturbed, "evaluation") if r["split"] == "test"]
+    out = person.thaw("evaluate", undisturbed, "--data", person.folder / "test.csv", "-o", "json")
+    (again,) = [r for r in map(json.loads, out.splitlines()) if r["kind"] == "evaluation"]
+    assert (again["rows"], again["metrics"]) == (17, pytest.approx(reached["metrics"], rel=1e-5))
+    output = person.folder / "predictions.jsonl"
+    person.thaw("predict", undisturbed, person.folder / "test.csv", "-o", output)
+    predictions = [json.loads(line) for line in output.read_text().splitlines()]
+    right = sum(each["prediction"] == each["label"] for each in predictions)
+    assert right / 17 == pytest.approx(reached["metrics"]["accuracy"])
+    person.thaw("export", undisturbed, person.folder / "elsewhere")
+    exported = load_file(person.folder / "elsewhere" / "model.safetensors")
+    assert same_bits(exported, person.weights(undisturbed))
+
+
+def test_a_killed_worker_changes_nothing(person: Person, undisturbed: str) -> None:
+    process = person.start("submit", person.recipe("killed"))
+    person.wait(process, lambda: person.steps("killed") >= 45)
+    rank = json.loads((person.runs / "killed" / "logs" / "a01" / "rank-1.json").read_text())
+    os.kill(rank["pid"], signal.SIGKILL)
+    out, err = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0, (out, err)
+    attempts = person.records("killed", "attempt")
+    assert [each["attempt"] for each in attempts] == [1, 2]
+    assert attempts[1]["resumed_from_step"] >= 40
+    assert "died" in attempts[1]["reason"]
+    assert same_bits(person.weights("killed"), person.weights(undisturbed))
+    steps = [(each["step"], each["loss"]) for each in person.records("killed", "step")]
+    assert steps == [(r["step"], r["loss"]) for r in person.records(undisturbed, "step")]
+
+
+def test_stopped_and_resumed_changes_nothing(person: Person, undisturbed: str) -> None:
+    process = person.start("submit", person.recipe("stopped"))
+    person.wait(process, lambda: person.steps("stopped") >= 25)
+    person.thaw("stop", "stopped")
+    out, err = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 143, (out, err)
+    assert "stopped" in person.thaw("status", "stopped")
+    person.thaw("resume", "stopped")
+    assert same_bits(person.weights("stopped"), person.weights(undisturbed))
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_resumed_on_other_machines_gives_the_same_losses(
+    person: Person, undisturbed: str, workers: int
+) -> None:
+    name = f"to{workers}"
+    process = person.start("submit", person.recipe(name, zero={"stage": 3}))
+    person.wait(process, lambda: person.steps(name) >= 25)
+    person.thaw("stop", name)
+    process.communicate(timeout=LIMIT_S)
+    person.thaw("resume", name, "--set", f"cluster.num_workers={workers}")
+    assert person.records(name, "attempt")[-1]["num_workers"] == workers
+    ours = [each["loss"] for each in person.records(name, "step")]
+    theirs = [each["loss"] for each in person.records(undisturbed, "step")]
+    assert ours == pytest.approx(theirs, rel=1e-5)

@@ -1,0 +1,96 @@
+"""An evaluation sees every row once, whatever the ranks, and computes what plain torch computes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, f1_score
+
+from configs.errors import RecipeError, TrainingError
+from configs.schema import Recipe
+from tests.on_ranks import on_ranks
+from tests.recipes import tiny_recipe
+from trainers.data.preparation import prepare
+from trainers.data.store import open_split
+from trainers.evaluation import evaluate_split, metric_value
+from trainers.place import Place
+from trainers.session import Session
+
+
+def _open(rank: int, world_size: int, recipe: Recipe, data_dir: str) -> Session:
+    place = Place(rank, world_size, rank, f"{recipe.storage}/run{world_size}", data_dir, 1, "cpu")
+    return Session(recipe, place, lambda record: None)
+
+
+def _evaluate(
+    rank: int, world_size: int, recipes: list[Recipe], data_dir: str
+) -> list[tuple[int, dict[str, float], int]]:
+    answers = []
+    for recipe in recipes:
+        evaluation = evaluate_split(_open(rank, world_size, recipe, data_dir), "test")
+        answers.append((evaluation.rows, evaluation.metrics, len(evaluation.samples)))
+    return answers
+
+
+def _row_by_row(rank: int, world_size: int, recipe: Recipe, data_dir: str) -> dict[str, float]:
+    """Feed one row after another to the bare model and let scikit-learn judge."""
+    session = _open(rank, world_size, recipe, data_dir)
+    split = open_split(data_dir, session.manifest, "test")
+    collate = session.task.collate(session.manifest, 1)
+    losses, truth, said = [], [], []
+    session.model.eval()
+    for row in range(split.info.rows):
+        inputs, labels = collate(split.read(np.array([row])))
+        with torch.no_grad():
+            logits = session.model(**inputs).logits
+        losses.append(torch.nn.functional.cross_entropy(logits, labels).item())
+        truth.append(int(labels))
+        said.append(int(logits.argmax()))
+    return {
+        "loss": float(np.mean(losses)),
+        "accuracy": float(accuracy_score(truth, said)),
+        "macro_f1": float(f1_score(truth, said, labels=range(3), average="macro", zero_division=0)),
+    }
+
+
+def test_metrics_are_those_of_plain_torch_at_any_number_of_ranks(tmp_path: Path) -> None:
+    # 17 rows in 4 lanes, 3 at a time: lanes of 4 and 5 rows, and microbatches of all sizes.
+    recipes = [
+        tiny_recipe(tmp_path, batch={"eval_microbatch_size": 3}, zero={"stage": stage})
+        for stage in (0, 3)
+    ]
+    data_dir = prepare(recipes[0], recipes[0].storage).data_dir
+    expected = on_ranks(1, _row_by_row, recipes[0], data_dir)[0]
+    for world_size in (1, 2, 4):
+        by_rank = on_ranks(world_size, _evaluate, recipes, data_dir)
+        for rank, answers in enumerate(by_rank):
+            for rows, metrics, samples in answers:
+                assert rows == 17
+                assert {k: metrics[k] for k in expected} == pytest.approx(expected, rel=1e-5)
+                # Rank 0 shows up to 8 of its rows; on 4 ranks it has the 4 of lane 0.
+                assert samples == (min(8, 16 // world_size) if rank == 0 else 0)
+
+
+def _evaluate_the_wrong_set(rank: int, world_size: int, recipe: Recipe, data_dir: str) -> str:
+    session = _open(rank, world_size, recipe, data_dir)
+    info = session.manifest.splits["test"].model_copy(update={"id_sum": "0" * 16})
+    splits = {**session.manifest.splits, "test": info}
+    session.manifest = session.manifest.model_copy(update={"splits": splits})
+    try:
+        evaluate_split(session, "test")
+    except TrainingError as error:
+        return str(error)
+    return "went on"
+
+
+def test_rows_that_are_not_those_of_the_manifest_fail_on_all_ranks(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    data_dir = prepare(recipe, recipe.storage).data_dir
+    for said in on_ranks(2, _evaluate_the_wrong_set, recipe, data_dir):
+        assert said.startswith("evaluation of test saw 17 rows of 17, or not the same ones")
+
+
+def test_an_unknown_metric_is_refused_with_those_there_are() -> None:
+    with pytest.raises(RecipeError, match="'f1' is no evaluated metric"):
+        metric_value({"loss": 1.0, "accuracy": 0.5}, "f1")
