@@ -1,5 +1,6 @@
 """Carry out one attempt with Ray Train and tell how it ended; who tries again is driver.py."""
 
+import logging
 import shutil
 import tempfile
 import threading
@@ -7,9 +8,15 @@ import time
 import uuid
 from collections.abc import Callable
 
+import ray
+from ray._raylet import PlacementGroupID
 from ray.train import RunConfig
+from ray.train.v2._internal.callbacks import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2.api.callback import RayTrainCallback
 from ray.train.v2.api.config import FailureConfig, ScalingConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from cluster.failures import Failure, classify
 from cluster.meeting import MeetingConfig
@@ -19,14 +26,16 @@ from cluster.worker import read_hosts, work
 from configs.records import Ended
 
 POLL_S = 0.05
+CLEAR_UP_LIMIT_S = 15.0
 CONTROLLER_FAILURES = 2
+STATE_LIMIT_S = 10
 
 
 class Fit:
     """One run of Ray Train in a thread, so that the driver can watch records meanwhile."""
 
     def __init__(self, orders: Orders) -> None:
-        self._orders = orders
+        self.orders = orders
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._fit, name="fit", daemon=True)
         self._thread.start()
@@ -35,38 +44,38 @@ class Fit:
         """Say whether Ray Train has returned."""
         return not self._thread.is_alive()
 
-    def wait(self, limit_s: float) -> None:
-        """Wait for Ray Train to return, but not for ever."""
-        self._thread.join(limit_s)
+    def wait(self) -> None:
+        """Wait until Ray Train has ended its processes, but not for ever."""
+        self._thread.join(CLEAR_UP_LIMIT_S)
 
     def failure(self) -> Failure:
         """Judge what ended it."""
         if self._error is None:
             return Failure(False, 4, "ClusterError", "the workers ended without saying how")
-        return classify(self._error, read_hosts(self._orders.logs))
+        return classify(self._error, read_hosts(self.orders.logs))
 
     def _fit(self) -> None:
         # Ray's own records of an attempt are an index that nobody reads: the run directory is the
         # truth. A name that is used once cannot meet the remains of another attempt.
         folder = tempfile.mkdtemp(prefix="thaw-ray-train-")
         try:
-            build_trainer(self._orders, folder).fit()
+            build_trainer(self.orders, folder).fit()
         except Exception as error:
             self._error = error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def run_attempt(orders: Orders, on_poll: Callable[[], None]) -> Ended | Failure:
-    """Run one attempt to its end, calling `on_poll` often.
+def watch(fit: Fit, on_poll: Callable[[], None]) -> Ended | Failure:
+    """Watch one attempt to its end, calling `on_poll` often.
 
     What rank 0 wrote down counts more than how its process ended: pyarrow may abort a process at
-    its exit, after all work is done. Returns as soon as that is known; Ray clears up meanwhile.
+    its exit, after all work is done. Returns as soon as that is known; Ray clears up meanwhile,
+    and `fit.wait` waits for it.
     """
-    fit = Fit(orders)
     while True:
         over = fit.is_over()
-        outcome = read_outcome(orders)
+        outcome = read_outcome(fit.orders)
         on_poll()
         if outcome is not None:
             return outcome
@@ -75,14 +84,46 @@ def run_attempt(orders: Orders, on_poll: Callable[[], None]) -> Ended | Failure:
         time.sleep(POLL_S)
 
 
-def build_trainer(orders: Orders, folder: str) -> DataParallelTrainer:
+class Trainer(DataParallelTrainer):
+    """Ray Train without two of its helpers, each a process that imports for two seconds.
+
+    One deals out Ray Data sets, which we have none of. The other frees the workers' room when the
+    controller dies; `free_room` does that where another attempt follows.
+    """
+
+    def _create_default_callbacks(self) -> list[RayTrainCallback]:
+        left_out = (DatasetsCallback, PlacementGroupCleanerCallback)
+        callbacks = super()._create_default_callbacks()
+        return [callback for callback in callbacks if not isinstance(callback, left_out)]
+
+
+def free_room() -> None:
+    """Give back the room of workers whose controller died; no attempt of this job may be on."""
+    from ray.util.state import list_placement_groups
+    from ray.util.state.exception import RayStateApiException
+
+    job_id = ray.get_runtime_context().get_job_id()
+    try:
+        groups = list_placement_groups(
+            filters=[("creator_job_id", "=", job_id), ("state", "!=", "REMOVED")],
+            timeout=STATE_LIMIT_S,
+        )
+    except RayStateApiException as error:
+        logging.getLogger(__name__).warning("room that is still held is not known: %s", error)
+        return
+    for group in groups:
+        found = PlacementGroupID(bytes.fromhex(group.placement_group_id))
+        remove_placement_group(PlacementGroup(found))
+
+
+def build_trainer(orders: Orders, folder: str) -> Trainer:
     """Build the trainer of one attempt, without retries of its own.
 
-    Ray's TorchTrainer is this class with TorchConfig for a backend, which imports torch in the
+    Ray's TorchTrainer is the same with TorchConfig for a backend, which imports torch in the
     driver (ray 2.60). The workers form the same gloo or nccl group themselves; see meeting.py.
     """
     asked = orders.recipe.cluster
-    return DataParallelTrainer(
+    return Trainer(
         work,
         train_loop_config={"orders": orders.model_dump_json()},
         backend_config=MeetingConfig(),

@@ -15,10 +15,10 @@ from configs.schema import Recipe
 from trainers import storage as files
 
 if TYPE_CHECKING:
+    from cluster.attempts import Fit
     from cluster.driver import JobOrder
     from cluster.failures import Failure
 
-CLEAR_UP_LIMIT_S = 15.0
 RETRY_AFTER_S = 1.0
 
 
@@ -33,6 +33,8 @@ class Run:
     folder: str
     data_dir: str | None = None
     """The prepared set, once this driver knows that it is there."""
+    fit: "Fit | None" = None
+    """The latest attempt."""
 
     def change(self, **changes: object) -> None:
         """Write run.json with some fields changed."""
@@ -56,6 +58,8 @@ def finetune(order: "JobOrder", log: TextIO) -> Ended:
         except Exception as error:
             ended = ended_by(error)
         _close(run, ended)
+    if run.fit is not None:
+        run.fit.wait()
     return ended
 
 
@@ -98,7 +102,8 @@ def _drive(run: Run) -> Ended:
         number = run.state.attempts + 1
         run.change(attempts=number)
         orders = _orders(run, number, reason)
-        result = attempts.run_attempt(orders, partial(_watch, run, orders))
+        run.fit = attempts.Fit(orders)
+        result = attempts.watch(run.fit, partial(_watch, run, orders))
         if isinstance(result, Ended):
             return result
         if result.final or failures >= run.recipe.cluster.max_failures:
@@ -107,6 +112,7 @@ def _drive(run: Run) -> Ended:
         reason = result.message
         run.note(f"attempt {number} ended: {reason}. Trying again from the last commit", "warning")
         time.sleep(RETRY_AFTER_S)
+        attempts.free_room()
 
 
 def _watch(run: Run, orders: Orders) -> None:

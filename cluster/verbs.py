@@ -112,9 +112,11 @@ def _on_workers(
         label=label,
     )
     book = Book(records, log)
-    result = attempts.run_attempt(orders, book.echo)
+    fit = attempts.Fit(orders)
+    result = attempts.watch(fit, book.echo)
     if isinstance(result, Ended):
         book.write(result)
+        fit.wait()
         return result
     raise result.as_error()
 
