@@ -31,6 +31,7 @@ HOMES = {
 }
 BASES = {
     "BaseModel": "pydantic's way to make a section or a record",
+    "DataParallelTrainer": "Ray Train's trainer; which helpers it starts is not a parameter",
     "Exception": "what can be raised",
     "Protocol": "an interface",
     "NamedTuple": "a record without checks",

@@ -1,0 +1,67 @@
+"""What the Jobs API answers, as sentences; a real one is asked in test_jobs."""
+
+import pytest
+import requests
+from ray.exceptions import AuthenticationError
+
+from cluster.connection import sentences, submit_with_patience
+from configs.errors import ClusterError, NotFoundError
+
+HTTP = "Request failed with status code {}: {}."
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (AuthenticationError("Authentication required: x"), ClusterError, "asks for a token"),
+        (AuthenticationError("Authentication failed: x"), ClusterError, "does not accept"),
+        (ConnectionError("refused"), ClusterError, "No Ray dashboard answers at http://h:1"),
+        (requests.exceptions.ReadTimeout("slow"), ClusterError, "does not answer: slow"),
+        (RuntimeError(HTTP.format(404, "Job x does not exist")), NotFoundError, "no job x.01"),
+        (RuntimeError(HTTP.format(500, "a\nlast line\n")), ClusterError, "refused: last line"),
+    ],
+)
+def test_errors_become_sentences(error: Exception, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind) as told, sentences("http://h:1", "x.01"):
+        raise error
+    assert words in str(told.value)
+
+
+class FakeClient:
+    """Takes jobs as the Jobs API does, with the answers it is told to give first."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = [*answers]
+        self.taken = {"run.01", "run.02"}
+
+    def submit_job(self, *, submission_id: str, entrypoint: str) -> str:
+        if self.answers:
+            raise RuntimeError(self.answers.pop(0))
+        if submission_id in self.taken:
+            raise RuntimeError(f"Job with submission_id {submission_id} already exists.")
+        return submission_id
+
+    def list_jobs(self) -> list["FakeJob"]:
+        return [FakeJob(one) for one in sorted(self.taken)]
+
+
+class FakeJob:
+    """A job of which only the id is asked."""
+
+    def __init__(self, submission_id: str) -> None:
+        self.submission_id = submission_id
+
+
+def test_first_free_number_is_taken() -> None:
+    assert submit_with_patience(FakeClient(), "run", entrypoint="true") == "run.03"
+    assert submit_with_patience(FakeClient(), "other", entrypoint="true") == "other.01"
+
+
+def test_agent_that_is_not_ready_is_waited_for() -> None:
+    client = FakeClient("No available agent to submit job, please try again later.")
+    assert submit_with_patience(client, "other", entrypoint="true") == "other.01"
+
+
+def test_other_refusals_are_not_repeated() -> None:
+    with pytest.raises(RuntimeError, match="bad runtime_env"):
+        submit_with_patience(FakeClient("bad runtime_env", "again"), "run", entrypoint="true")

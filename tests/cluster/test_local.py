@@ -1,0 +1,68 @@
+"""The cluster on this machine: what it leaves open and what it leaves behind."""
+
+import stat
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from cluster.local import (
+    LocalCluster,
+    count_live_nodes,
+    read_local_cluster,
+    start_local_cluster,
+    stop_local_cluster,
+)
+from configs.errors import ClusterError, LockedError
+
+
+@pytest.mark.slow
+def test_cluster_is_there_and_asks_for_its_token(two_nodes: LocalCluster) -> None:
+    assert read_local_cluster() == two_nodes
+    assert (two_nodes.num_nodes, count_live_nodes(two_nodes)) == (2, 2)
+    assert two_nodes.address.startswith("http://127.0.0.1:")
+    token = Path(two_nodes.token_path)
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    jobs = f"{two_nodes.address}/api/jobs/"
+    assert requests.get(jobs, timeout=10).status_code == 401
+    headers = {"Authorization": f"Bearer {token.read_text()}"}
+    assert requests.get(jobs, headers=headers, timeout=10).status_code == 200
+
+
+@pytest.mark.slow
+def test_one_home_has_one_cluster(two_nodes: LocalCluster) -> None:
+    with pytest.raises(LockedError, match="thaw cluster down"):
+        start_local_cluster(1)
+
+
+@pytest.mark.slow
+def test_cluster_that_does_not_start_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="Node 0 of the local cluster ended while starting"):
+        start_local_cluster(1, -1, home=tmp_path)
+    assert not (tmp_path / "cluster.json").exists()
+    assert not [child for child in psutil.Process().children() if "ray" in child.name()]
+
+
+def test_stopping_nothing_is_fine(tmp_path: Path) -> None:
+    assert not stop_local_cluster(tmp_path)
+    assert read_local_cluster(tmp_path) is None
+
+
+def test_state_of_a_cluster_that_is_gone_is_no_cluster(tmp_path: Path) -> None:
+    gone = LocalCluster.model_validate(
+        {
+            "address": "http://127.0.0.1:1",
+            "gcs_address": "127.0.0.2:1",
+            # This process, but not at that time: the pid was given out again.
+            "processes": [{"pid": psutil.Process().pid, "started": 1.0, "agent_port": 1}],
+            "temp_dir": str(tmp_path / "gone"),
+            "token_path": str(tmp_path / "token"),
+            "num_nodes": 1,
+            "cpus_per_node": 1,
+        }
+    )
+    (tmp_path / "cluster.json").write_text(gone.model_dump_json())
+    assert read_local_cluster(tmp_path) is None
+    assert not stop_local_cluster(tmp_path)
+    assert not (tmp_path / "cluster.json").exists()
