@@ -154,10 +154,10 @@ def test_every_tag_is_in_the_event_files(person: Person, undisturbed: str) -> No
 
 
 def test_commands_about_a_run(person: Person, undisturbed: str) -> None:
-    listed = [json.loads(line) for line in person.thaw("list", "-o", "json").splitlines()]
-    assert [each["name"] for each in listed] == [undisturbed]
+    listed = json.loads(person.thaw("list", "-o", "json"))
+    assert (listed["v"], [run["name"] for run in listed["runs"]]) == (1, [undisturbed])
     assert "succeeded" in person.thaw("status", undisturbed)
-    assert "macro" in person.thaw("metrics", undisturbed)
+    assert "MACRO F1" in person.thaw("metrics", undisturbed)
     assert "127.0.0.3" in person.thaw("describe", undisturbed)
     assert "rank 1 ended" in person.thaw("logs", undisturbed, "--rank", "1")
     person.thaw("status", "nobody", code=8)
@@ -174,7 +174,7 @@ def test_the_model_is_evaluated_used_and_exported(person: Person, undisturbed: s
     output = person.folder / "predictions.jsonl"
     person.thaw("predict", undisturbed, person.folder / "test.csv", "-o", output)
     predictions = [json.loads(line) for line in output.read_text().splitlines()]
-    right = sum(each["prediction"] == each["label"] for each in predictions)
+    right = sum(each["predicted_label"] == each["label"] for each in predictions)
     assert right / 17 == pytest.approx(reached["metrics"]["accuracy"])
     person.thaw("export", undisturbed, person.folder / "elsewhere")
     exported = load_file(person.folder / "elsewhere" / "model.safetensors")

@@ -5,7 +5,8 @@ import pytest
 from configs.errors import ClusterError, LockedError, NotFoundError, RecipeError
 from configs.records import Record
 from launcher.client import Thaw
-from tests.launcher.fake_cluster import ADDRESS, STORY, write_recipe
+from tests.launcher.fake_cluster import ADDRESS, write_recipe
+from tests.launcher.made_up_run import STORY
 
 VALUES = {
     "name": "small",

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from launcher.cli import run
-from tests.launcher.fake_cluster import STORY
+from tests.launcher.made_up_run import STORY
 
 
 @pytest.fixture

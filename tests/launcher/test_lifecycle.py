@@ -3,7 +3,8 @@
 import json
 
 from launcher.cli import run
-from tests.launcher.fake_cluster import ADDRESS, STORY, FakeCluster, ended, write_recipe
+from tests.launcher.fake_cluster import ADDRESS, FakeCluster, write_recipe
+from tests.launcher.made_up_run import STORY, ended
 
 
 def test_submit_follows_and_gives_the_exit_code_of_the_run(cluster, tmp_path, capsys):

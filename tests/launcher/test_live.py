@@ -9,7 +9,7 @@ from launcher.live import panel, progress_lines, show, waiting_for
 from launcher.messages import Story
 from launcher.progress import progress_of
 from launcher.terminal import Terminal
-from tests.launcher.fake_cluster import (
+from tests.launcher.made_up_run import (
     ATTEMPT,
     COMMITTED,
     DATA,

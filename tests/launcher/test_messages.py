@@ -4,15 +4,7 @@ import pytest
 
 from configs.load import recipe_from
 from launcher.messages import Line, Story, recipe_lines
-from tests.launcher.fake_cluster import (
-    ATTEMPT,
-    DATA,
-    LEDGERS,
-    PHASE,
-    STORY,
-    ended,
-    step_record,
-)
+from tests.launcher.made_up_run import ATTEMPT, DATA, LEDGERS, PHASE, STORY, ended, step_record
 
 
 def told(*records, steps=True, width=None):

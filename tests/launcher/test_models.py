@@ -3,7 +3,7 @@
 import pytest
 
 from launcher.cli import run
-from tests.launcher.fake_cluster import EVALUATED, EXPORTED, ended
+from tests.launcher.made_up_run import EVALUATED, EXPORTED, ended
 
 
 @pytest.mark.parametrize(

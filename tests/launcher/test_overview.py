@@ -8,7 +8,8 @@ from launcher.overview import (
     step_table,
 )
 from launcher.progress import progress_of
-from tests.launcher.fake_cluster import EVALUATED, START, STORY, FakeCluster, step_record
+from tests.launcher.fake_cluster import FakeCluster
+from tests.launcher.made_up_run import EVALUATED, START, STORY, step_record
 
 
 def rows(lines):

@@ -3,7 +3,7 @@
 import pytest
 
 from launcher.progress import Progress, progress_of
-from tests.launcher.fake_cluster import (
+from tests.launcher.made_up_run import (
     ATTEMPT,
     COMMITTED,
     EVALUATED,

@@ -3,7 +3,8 @@
 import json
 
 from launcher.cli import run
-from tests.launcher.fake_cluster import DATA, ended, write_recipe
+from tests.launcher.fake_cluster import write_recipe
+from tests.launcher.made_up_run import DATA, ended
 
 
 def test_check_shows_recipe_files_name_and_cluster(cluster, tmp_path, capsys):
