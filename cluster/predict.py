@@ -120,7 +120,7 @@ def _read_rows(source: str) -> pa.Table:
         if None in names:
             raise DataError(f"{source} has a row with more cells than its header. Quote its cells")
         return pa.table({key: [row.get(key) for row in rows] for key in names})
-    except (pa.ArrowException, OSError, ValueError, AttributeError, csv.Error) as error:
+    except (pa.ArrowException, OSError, EOFError, ValueError, TypeError, csv.Error) as error:
         raise DataError(f"{source} could not be read: {error}") from error
 
 

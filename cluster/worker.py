@@ -17,7 +17,7 @@ from typing import Any
 
 from cluster import meeting
 from cluster.failures import is_peer_loss
-from cluster.orders import FINETUNE, Orders, load_function, read_data
+from cluster.orders import Orders, load_function, read_data
 from configs.errors import HangError
 from configs.records import Attempt, Ended, Record
 from trainers import storage as files
@@ -28,6 +28,8 @@ STOP_POLL_S = 1.0
 PRESENCE_LIMIT_S = 60.0
 PRESENCE_POLL_S = 0.02
 DATA_LIMIT_S = 1800.0
+OWN = "trainers."
+"""Functions that load a model, as against those of tests."""
 # A rank whose peer was killed sees a closed connection at once. It waits until Ray has noticed the
 # death itself, so that the attempt ends with the name of the dead rank and not with the noise.
 PEER_DEATH_S = 3.0
@@ -72,7 +74,7 @@ def _import_for(orders: Orders) -> None:
 
     use_threads(max(1, int(orders.recipe.cluster.cpus_per_worker)))
     load_function(orders.function)
-    if orders.function == FINETUNE:
+    if orders.function.startswith(OWN):
         from trainers.imports import import_for
 
         import_for(orders.recipe)

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from configs.errors import DataError
 from configs.records import Ended, Record, Step
@@ -55,7 +56,15 @@ def bad_data(
     raise AssertionError("the other ranks were not ended")
 
 
-def _ended(state: str, code: int, step: int, total: object) -> Ended:
+def evaluate(recipe: Recipe, place: Place, report: Callable[[Record], None], split: str) -> Ended:
+    """Report one step and where the data lie."""
+    if place.rank == 0:
+        report(_step(place, 1, 1, 0.5))
+    ended = _ended("succeeded", 0, 1, 0.0)
+    return ended.model_copy(update={"message": f"{split} of {place.data_dir}"})
+
+
+def _ended(state: str, code: int, step: int, total: Any) -> Ended:
     return Ended.model_validate(
         {
             "time": time.time(),

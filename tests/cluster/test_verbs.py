@@ -1,0 +1,64 @@
+"""What a job can do besides fine-tuning, on the two-node cluster."""
+
+from pathlib import Path
+
+import pytest
+
+from cluster import jobs, runs
+from cluster.jobs import Verb
+from cluster.local import LocalCluster
+from configs.records import DataReady, Ended, Record, Step
+from configs.schema import Recipe
+from tests.recipes import tiny_recipe
+from tests.tiny import make_csv
+
+ROOT = Path(__file__).parent.parent.parent
+FAKE = "tests.cluster.fake_training"
+
+pytestmark = pytest.mark.slow
+
+
+def run(cluster: LocalCluster, verb: Verb, recipe: Recipe, **arguments: str) -> list[Record | str]:
+    return [*jobs.follow(cluster.address, jobs.submit(cluster.address, verb, recipe, arguments))]
+
+
+def last(entries: list[Record | str]) -> Ended:
+    assert isinstance(entries[-1], Ended)
+    return entries[-1]
+
+
+def test_way_of_a_run_after_its_end(two_nodes: LocalCluster, tmp_path: Path) -> None:
+    cluster = {"num_workers": 2, "env": {"PYTHONPATH": str(ROOT)}}
+    recipe = tiny_recipe(tmp_path, name="way", max_steps=2, cluster=cluster)
+    first, ended = run(two_nodes, "prepare", recipe)
+    assert isinstance(first, DataReady)
+    assert isinstance(ended, Ended)
+    assert (first.cached, ended.exit_code) == (False, 0)
+    data, *_, ended = run(two_nodes, "finetune", recipe, function=f"{FAKE}:finetune")
+    assert isinstance(data, DataReady)
+    assert isinstance(ended, Ended)
+    assert (data.cached, data.path, ended.state) == (True, first.path, "succeeded")
+    records = [*runs.read_records(recipe.storage, "way")]
+
+    evaluated = run(two_nodes, "evaluate", recipe, function=f"{FAKE}:evaluate")
+    assert isinstance(evaluated[0], Step)
+    assert last(evaluated).message == f"test of {first.path}"
+    others = run(
+        two_nodes,
+        "evaluate",
+        recipe,
+        function=f"{FAKE}:evaluate",
+        data=str(make_csv(tmp_path / "other.csv", rows=9, seed=7)),
+    )
+    assert isinstance(others[0], DataReady)
+    assert last(others).message == f"test of {others[0].path}"
+    assert others[0].path != first.path
+    # What comes after a run goes to files of its own: the run's records stay what they were.
+    assert [*runs.read_records(recipe.storage, "way")] == records
+    assert {"evaluate-01/rank-0", "evaluate-02/rank-1"} <= {*runs.log_files(recipe.storage, "way")}
+
+    refused = last(run(two_nodes, "predict", recipe, input="in.csv", output="out.jsonl"))
+    assert (refused.error, refused.exit_code) == ("NotFoundError", 8)
+    assert "has no export yet" in refused.message
+    assert last(run(two_nodes, "stop", recipe)).exit_code == 0
+    assert runs.stop_requested(recipe.storage, "way")
