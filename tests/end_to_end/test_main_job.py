@@ -208,11 +208,8 @@ def test_stopped_and_resumed_changes_nothing(person: Person, undisturbed: str) -
     assert same_bits(person.weights("stopped"), person.weights(undisturbed))
 
 
-@pytest.mark.parametrize("workers", [1, 4])
-def test_resumed_on_other_machines_gives_the_same_losses(
-    person: Person, undisturbed: str, workers: int
-) -> None:
-    name = f"to{workers}"
+def test_resumed_on_other_machines_gives_the_same_losses(person: Person, undisturbed: str) -> None:
+    name, workers = "wider", 4  # fewer ranks, and all stages, are proven without a cluster
     process = person.start("submit", person.recipe(name, zero={"stage": 3}))
     person.wait(process, lambda: person.steps(name) >= 25)
     person.thaw("stop", name)
