@@ -11,6 +11,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_expone
 
 from cluster.auth import read_token
 from configs.errors import ClusterError, NotFoundError
+from trainers.imports import uncollected
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -25,7 +26,8 @@ def connect(address: str) -> "JobSubmissionClient":
     """Connect to a dashboard; raises ClusterError when it does not answer, refuses us or is old."""
     token = read_token(address)
     headers = {"Authorization": f"Bearer {token}"} if token else None
-    from ray.job_submission import JobSubmissionClient
+    with uncollected():
+        from ray.job_submission import JobSubmissionClient
 
     for name in CHATTERERS:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -13,6 +13,7 @@ from configs.errors import STOPPED
 from configs.records import DataReady, Ended, Note
 from configs.schema import Recipe
 from trainers import storage as files
+from trainers.imports import uncollected
 
 if TYPE_CHECKING:
     from cluster.attempts import Fit
@@ -81,7 +82,8 @@ def _open(order: "JobOrder", log: TextIO) -> Run:
 
 
 def _drive(run: Run) -> Ended:
-    from cluster import machines
+    with uncollected():
+        from cluster import attempts, machines
     from cluster.preflight import check_fits
     from cluster.prepare import is_small, prepare_on_all_nodes
 
@@ -91,8 +93,6 @@ def _drive(run: Run) -> Ended:
     run.change(state="preparing")
     if not is_small(run.recipe):
         _take_data(run, prepare_on_all_nodes(run.recipe), write=True)
-    from cluster import attempts
-
     failures = 0
     reason = "submitted" if run.state.attempts == 0 else "resumed"
     while True:

@@ -12,6 +12,7 @@ from configs.errors import NotFoundError
 from configs.records import DataReady, Ended
 from configs.schema import Recipe
 from trainers import storage as files
+from trainers.imports import uncollected
 
 if TYPE_CHECKING:
     from cluster.driver import JobOrder
@@ -88,7 +89,8 @@ def _on_workers(
     data_dir: str | None = None,
 ) -> Ended:
     """Call a function of trainers on a group of workers, as the run itself does."""
-    from cluster import attempts, machines
+    with uncollected():
+        from cluster import attempts, machines
 
     recipe, state = _read_run(order)
     data_dir = data_dir or state.data_dir
@@ -98,27 +100,27 @@ def _on_workers(
     machines.wait_for_room(recipe.cluster, lambda text: None)
     folder = runs.run_directory(state.storage, state.name)
     label = _next_label(folder, order.verb)
-    records = files.join(folder, "logs", label, "records.jsonl")
-    orders = Orders(
-        function=function,
-        recipe=recipe,
-        run_dir=folder,
-        data_dir=data_dir,
-        attempt=state.attempts,
-        reason=order.verb,
-        resumed_from_step=state.step,
-        arguments=arguments,
-        records=records,
-        label=label,
+    book = Book(files.join(folder, "logs", label, "records.jsonl"), log)
+    fit = attempts.Fit(
+        Orders(
+            function=function,
+            recipe=recipe,
+            run_dir=folder,
+            data_dir=data_dir,
+            attempt=state.attempts,
+            reason=order.verb,
+            resumed_from_step=state.step,
+            arguments=arguments,
+            records=book.address,
+            label=label,
+        )
     )
-    book = Book(records, log)
-    fit = attempts.Fit(orders)
     result = attempts.watch(fit, book.echo)
-    if isinstance(result, Ended):
-        book.write(result)
-        fit.wait()
-        return result
-    raise result.as_error()
+    if not isinstance(result, Ended):
+        raise result.as_error()
+    book.write(result)
+    fit.wait()
+    return result
 
 
 def _prepare(recipe: Recipe, log: TextIO) -> DataReady:

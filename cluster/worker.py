@@ -21,6 +21,7 @@ from cluster.orders import Orders, load_function, read_data
 from configs.errors import HangError
 from configs.records import Attempt, Ended, Record
 from trainers import storage as files
+from trainers.imports import import_for, uncollected
 from trainers.place import Place
 
 LOG = logging.getLogger(__name__)
@@ -70,14 +71,15 @@ def work(config: dict[str, Any]) -> None:
 
 def _import_for(orders: Orders) -> None:
     """Import what takes long, while the data are prepared and before anybody waits for anybody."""
-    from trainers.group import use_threads
+    started = time.monotonic()
+    with uncollected():
+        from trainers.group import use_threads
 
+        load_function(orders.function)
+        if orders.function.startswith(OWN):
+            import_for(orders.recipe)
     use_threads(max(1, int(orders.recipe.cluster.cpus_per_worker)))
-    load_function(orders.function)
-    if orders.function.startswith(OWN):
-        from trainers.imports import import_for
-
-        import_for(orders.recipe)
+    LOG.info("imports took %.1f s", time.monotonic() - started)
 
 
 def _agree_on_data(orders: Orders, rank: int) -> str:

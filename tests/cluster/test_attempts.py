@@ -1,6 +1,7 @@
 """A controller that dies; workers that die are in test_finetuning."""
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -17,10 +18,14 @@ LIMIT_S = 240
 pytestmark = pytest.mark.slow
 
 
-def find_controllers(cluster: LocalCluster) -> list[psutil.Process]:
-    """Find the processes of Ray Train's controllers among those of the cluster."""
-    family = [child for pid in cluster.pids for child in psutil.Process(pid).children(True)]
-    return [process for process in family if "TrainController" in " ".join(process.cmdline())]
+def find_controller(cluster: LocalCluster) -> psutil.Process:
+    """Find the newest process of a Ray Train controller among those of the cluster."""
+    found = []
+    for child in (child for pid in cluster.pids for child in psutil.Process(pid).children(True)):
+        with suppress(psutil.NoSuchProcess):
+            if "TrainController" in " ".join(child.cmdline()):
+                found.append(child)
+    return max(found, key=lambda process: process.create_time())
 
 
 def test_controller_that_dies_gives_back_its_room(two_nodes: LocalCluster, tmp_path: Path) -> None:
@@ -43,8 +48,7 @@ def test_controller_that_dies_gives_back_its_room(two_nodes: LocalCluster, tmp_p
     for entry in jobs.follow(two_nodes.address, job_id):
         entries.append(entry)
         if isinstance(entry, Step) and (entry.attempt, entry.step) == (1, 3):
-            [controller] = find_controllers(two_nodes)
-            controller.kill()
+            find_controller(two_nodes).kill()
     timer.cancel()
     assert isinstance(entries[-1], Ended)
     assert entries[-1].state == "succeeded", entries[-1].message
