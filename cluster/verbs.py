@@ -93,9 +93,6 @@ def _on_workers(
         from cluster import attempts, machines
 
     recipe, state = _read_run(order)
-    data_dir = data_dir or state.data_dir
-    if data_dir is None:
-        raise NotFoundError(f"Run {state.name} has no prepared data yet, it is {state.state}")
     machines.join_cluster()
     machines.wait_for_room(recipe.cluster, lambda text: None)
     folder = runs.run_directory(state.storage, state.name)
@@ -106,7 +103,7 @@ def _on_workers(
             function=function,
             recipe=recipe,
             run_dir=folder,
-            data_dir=data_dir,
+            data_dir=data_dir or _prepared(state),
             attempt=state.attempts,
             reason=order.verb,
             resumed_from_step=state.step,
@@ -140,6 +137,12 @@ def _read_run(order: "JobOrder") -> tuple[Recipe, runs.RunState]:
     state = runs.read_run(storage, name)
     recipe = runs.read_run_recipe(storage, name)
     return recipe.model_copy(update={"cluster": order.recipe.cluster}), state
+
+
+def _prepared(state: runs.RunState) -> str:
+    if state.data_dir is None:
+        raise NotFoundError(f"Run {state.name} has no prepared data yet, it is {state.state}")
+    return state.data_dir
 
 
 def _next_label(folder: str, verb: str) -> str:
