@@ -18,6 +18,7 @@ from ray.train.v2.api.config import FailureConfig, ScalingConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
+from cluster import machines
 from cluster.failures import Failure, classify
 from cluster.meeting import MeetingConfig
 from cluster.orders import Orders, read_outcome
@@ -56,8 +57,9 @@ class Fit:
 
     def _fit(self) -> None:
         # Ray's own records of an attempt are an index that nobody reads: the run directory is the
-        # truth. A name that is used once cannot meet the remains of another attempt.
-        folder = tempfile.mkdtemp(prefix="thaw-ray-train-")
+        # truth. A name that is used once cannot meet the remains of another attempt. What a driver
+        # that is ended leaves behind goes with the session of the cluster.
+        folder = tempfile.mkdtemp(prefix="thaw-", dir=machines.session_folder())
         try:
             build_trainer(self.orders, folder).fit()
         except Exception as error:

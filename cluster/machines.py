@@ -4,8 +4,10 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from typing import Any, cast
 
 import ray
+import ray._private.worker as ray_worker
 from ray._private.state import available_resources_per_node
 from ray._private.state import state as ray_state
 
@@ -29,6 +31,11 @@ def join_cluster() -> None:
 def own_node_id() -> str:
     """Give the node on which this driver runs."""
     return str(ray.get_runtime_context().get_node_id())
+
+
+def session_folder() -> str:
+    """Give Ray's folder for the life of this cluster on this machine."""
+    return str(cast(Any, ray_worker)._global_node.get_session_dir_path())
 
 
 def list_nodes() -> list[Node]:
