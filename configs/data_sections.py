@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from configs.cleaning_sections import Cleaning, SplitRule
 from configs.model_sections import SECTION
 
 
@@ -65,12 +66,21 @@ class Data(BaseModel):
     """Format of the files; auto goes by the file name."""
     shard_rows: int = Field(default=65_536, ge=1)
     """Most rows of one prepared shard."""
+    cleaning: Cleaning = Cleaning()
+    """What happens to rows that are not as they should be."""
+    split: SplitRule = SplitRule()
+    """How shares of the training rows are taken."""
 
     @model_validator(mode="after")
     def _leaves_training_rows(self) -> Self:
         shares = [s for s in (self.validation, self.test) if isinstance(s, float)]
         if sum(shares) >= 1:
             raise ValueError("validation and test take every row. Leave some for training")
+        if self.split.by in ("stratified", "time") and not shares:
+            raise ValueError(
+                f"split.by is {self.split.by}, but no share is taken. Set validation or test to a "
+                "share such as 10%, or leave split out"
+            )
         return self
 
 

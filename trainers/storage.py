@@ -16,6 +16,7 @@ import xxhash
 from configs.errors import NotFoundError, StorageError
 
 if TYPE_CHECKING:
+    from pyarrow import NativeFile
     from pyarrow.fs import FileSystem
 
 CHUNK_BYTES = 8 * 2**20
@@ -66,6 +67,25 @@ def read_bytes(address: str) -> bytes:
         with filesystem.open_input_stream(inner) as stream:
             data: bytes = stream.read()
             return data
+    except FileNotFoundError as error:
+        raise NotFoundError(f"{address} does not exist. Check the address") from error
+    except OSError as error:
+        raise StorageError(f"{address} could not be read: {error}") from error
+
+
+def open_input(address: str) -> "NativeFile":
+    """Open a file for reading at any place of it; a local one is mapped into memory.
+
+    Raises NotFoundError when it is absent.
+    """
+    import pyarrow as pa
+
+    path = local_path(address)
+    try:
+        if path is not None:
+            return pa.memory_map(str(path))
+        filesystem, inner = _remote(address)
+        return filesystem.open_input_file(inner)
     except FileNotFoundError as error:
         raise NotFoundError(f"{address} does not exist. Check the address") from error
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Which rows are kept and on which side of the split; pure functions over tables of text columns.
+"""Clean blocks of rows as they are read, each row by itself; rows are compared elsewhere.
 
-A cleaned row has the columns of the task and, beside them, the two halves of its id.
+What is dropped is counted by reason, with file and row of the first few.
 """
 
 from collections.abc import Sequence
@@ -10,123 +10,124 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainers.data.row_ids import Hashes, draws
-from trainers.data.store import SPLITS, SplitName
+from configs.cleaning_sections import Cleaning
+from configs.errors import DataError
+from trainers.data.report import EXAMPLE_CHARACTERS, MAX_EXAMPLES, Counts, Mask
 
-ID_HIGH, ID_LOW = "thaw.id_high", "thaw.id_low"
-MAX_EXAMPLES = 20
-EXAMPLE_CHARACTERS = 120
-
-Examples = dict[str, tuple[str, ...]]
+CONTROL = "[\\x00-\\x08\\x0B\\x0C\\x0E-\\x1F\\x7F\\x{80}-\\x{9F}]"
+"""C0 and C1 control characters but tab, line feed and carriage return, for RE2."""
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Rows that stay and what became of the others."""
+class Cleaner:
+    """Cleans the blocks of one source, one after another."""
 
-    rows: dict[SplitName, pa.Table]
-    """Sorted by row id."""
-    duplicates: int
-    dropped: dict[str, int]
-    conflicts: int
-    examples: Examples
+    rules: Cleaning
+    inputs: tuple[str, ...]
+    target: str
+    labels: tuple[str, ...] | None
+    """The labels that there may be; None allows all."""
+    place: str
+    """Name of the source."""
+    counts: Counts
 
+    def clean(self, block: pa.Table, first_row: int) -> tuple[pa.Table, Mask]:
+        """Clean a block whose first row has the number `first_row`; also tell which rows stayed.
 
-def drop_missing(
-    block: pa.Table, columns: Sequence[str], place: str, first_row: int
-) -> tuple[pa.Table, dict[str, int], Examples]:
-    """Drop rows with nothing but white space in a column; also count them by reason.
+        Raises DataError, naming file and row, where the rules say fail.
+        """
+        for column in self.inputs:
+            block = self._normalised(block, column)
+        keep = np.ones(block.num_rows, bool)
+        for column in (*self.inputs, self.target):
+            block = self._without_missing(block, column, keep, first_row)
+        for column in self.inputs:
+            self._check_length(block, column, keep, first_row)
+        self._check_labels(block, keep, first_row)
+        return (block if keep.all() else block.filter(pa.array(keep))), keep
 
-    Examples name `place` and the row's number, where the block's first row has number `first_row`.
-    """
-    keep = np.ones(block.num_rows, bool)
-    dropped: dict[str, int] = {}
-    examples: Examples = {}
-    for name in columns:
-        trimmed = pc.utf8_trim_whitespace(block[name])
-        empty = pc.fill_null(pc.equal(trimmed, ""), True).to_numpy() & keep
-        if empty.any():
-            reason = f"missing {name}"
-            numbers = np.flatnonzero(empty)
-            dropped[reason] = len(numbers)
-            examples[reason] = tuple(
-                f"{place} row {first_row + number}" for number in numbers[:MAX_EXAMPLES]
+    def _normalised(self, block: pa.Table, column: str) -> pa.Table:
+        values = block[column]
+        if self.rules.control_characters == "strip":
+            stripped = pc.replace_substring_regex(values, CONTROL, "")
+            changed = pc.sum(pc.not_equal(stripped, values)).as_py() or 0
+            self.counts.changed[f"control characters in {column} removed"] += changed
+            values = stripped
+        if self.rules.unicode == "nfc":
+            normal = pc.utf8_normalize(values, form="NFC")
+            changed = pc.sum(pc.not_equal(normal, values)).as_py() or 0
+            self.counts.changed[f"{column} written in NFC"] += changed
+            values = normal
+        return block.set_column(block.column_names.index(column), column, values)
+
+    def _without_missing(
+        self, block: pa.Table, column: str, keep: Mask, first_row: int
+    ) -> pa.Table:
+        values = block[column]
+        empty = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(values), ""), True).to_numpy()
+        empty = empty & keep
+        if not empty.any():
+            return block
+        if self.rules.missing == "fail":
+            row = first_row + int(np.flatnonzero(empty)[0])
+            raise DataError(
+                f"{self.place} row {row}: column {column} is empty. Fill it, or set "
+                "data.cleaning.missing to drop or fill"
             )
-            keep &= ~empty
-    return (block if keep.all() else block.filter(pa.array(keep))), dropped, examples
+        is_target = column == self.target
+        fill = self.rules.fill_label if is_target else self.rules.fill_text
+        if self.rules.missing == "fill" and fill is not None:
+            self.counts.changed[f"missing {column} filled"] += int(empty.sum())
+            filled = pc.if_else(pa.array(empty), fill, values)
+            return block.set_column(block.column_names.index(column), column, filled)
+        self._drop(f"missing {column}", empty, keep, first_row)
+        return block
 
+    def _check_length(self, block: pa.Table, column: str, keep: Mask, first_row: int) -> None:
+        least, most = self.rules.min_characters, self.rules.max_characters
+        if least == 1 and most is None:
+            return
+        lengths = pc.fill_null(pc.utf8_length(block[column]), 0).to_numpy()
+        short = (lengths < least) & keep
+        self._drop(f"too short {column}", short, keep, first_row, block[column])
+        if most is not None:
+            long = (lengths > most) & keep
+            self._drop(f"too long {column}", long, keep, first_row, block[column])
 
-def clean_rows(
-    rows: dict[SplitName, pa.Table], columns: Sequence[str], shares: dict[SplitName, float]
-) -> Kept:
-    """Clean all rows with the same leading id bits: sort, drop duplicates, split off the shares.
+    def _check_labels(self, block: pa.Table, keep: Mask, first_row: int) -> None:
+        if self.labels is None:
+            return
+        labels = block[self.target]
+        known = pc.is_in(labels, value_set=pa.array(self.labels, pa.string())).to_numpy()
+        unknown = ~known & keep
+        if not unknown.any():
+            return
+        if self.rules.unknown_labels == "fail":
+            place = int(np.flatnonzero(unknown)[0])
+            raise DataError(
+                f"{self.place} row {first_row + place}: label {labels[place].as_py()!r} in column "
+                f"{self.target} is not in task.labels. Add it there, remove its rows, or set "
+                "data.cleaning.unknown_labels to drop"
+            )
+        self._drop("unknown label", unknown, keep, first_row, labels)
 
-    Rows given for validation or test stay as they are; training rows whose inputs are also there
-    are dropped. A share is taken by the inputs' hash: the same text is never on two sides.
-    """
-    rows = {split: _sorted_by_id(table) for split, table in rows.items()}
-    train = rows.pop("train")
-    high, low = _ids(train)
-    same_inputs = high[1:] == high[:-1]
-    duplicate = np.concatenate([[False], same_inputs & (low[1:] == low[:-1])])[: len(high)]
-    drops = {"duplicates": duplicate}
-    taken = duplicate
-    for split in ("test", "validation"):
-        if split in rows:
-            leaked = np.isin(high, _ids(rows[split])[0]) & ~taken
-            drops[f"also in {split}"] = leaked
-            taken = taken | leaked
-    examples = {reason: _examples(train, columns, mask) for reason, mask in drops.items()}
-    train = train.filter(pa.array(~taken))
-    high, _ = _ids(train)
-    conflict = np.zeros(len(high), bool)
-    conflict[1:] |= high[1:] == high[:-1]
-    conflict[:-1] |= high[1:] == high[:-1]
-    examples["conflicts"] = _examples(train, columns, conflict)
-    counts = {reason: int(mask.sum()) for reason, mask in drops.items()}
-    return Kept(
-        rows={**rows, **_shared_out(train, high, shares)},
-        duplicates=counts.pop("duplicates"),
-        dropped={reason: count for reason, count in counts.items() if count},
-        conflicts=int(conflict.sum()),
-        examples={reason: texts for reason, texts in examples.items() if texts},
-    )
-
-
-def merge_examples(parts: Sequence[Examples]) -> Examples:
-    """Put the examples of several parts together, as many as one part may have."""
-    merged: dict[str, list[str]] = {}
-    for part in parts:
-        for reason, texts in part.items():
-            merged.setdefault(reason, []).extend(texts)
-    return {reason: tuple(texts[:MAX_EXAMPLES]) for reason, texts in sorted(merged.items())}
-
-
-def _shared_out(
-    train: pa.Table, high: Hashes, shares: dict[SplitName, float]
-) -> dict[SplitName, pa.Table]:
-    """Deal the training rows to the splits that take a share of them."""
-    drawn, start = draws(high), 0.0
-    sides: dict[SplitName, pa.Table] = {}
-    for split in SPLITS:
-        if split in shares:
-            inside = (drawn >= start) & (drawn < start + shares[split])
-            sides[split] = train.filter(pa.array(inside))
-            start += shares[split]
-    return {"train": train.filter(pa.array(drawn >= start)), **sides}
-
-
-def _sorted_by_id(table: pa.Table) -> pa.Table:
-    high, low = _ids(table)
-    return table.take(pa.array(np.lexsort((low, high))))
-
-
-def _ids(table: pa.Table) -> tuple[Hashes, Hashes]:
-    return table[ID_HIGH].to_numpy(), table[ID_LOW].to_numpy()
-
-
-def _examples(table: pa.Table, columns: Sequence[str], mask: np.ndarray) -> tuple[str, ...]:
-    """Show the values of the first few rows under the mask."""
-    rows = table.take(pa.array(np.flatnonzero(mask)[:MAX_EXAMPLES]))
-    values = zip(*(rows[name].to_pylist() for name in columns), strict=True)
-    return tuple(" | ".join(row)[:EXAMPLE_CHARACTERS] for row in values)
+    def _drop(
+        self,
+        reason: str,
+        mask: Mask,
+        keep: Mask,
+        first_row: int,
+        values: pa.ChunkedArray | None = None,
+    ) -> None:
+        """Take the rows under the mask out of `keep` and count them."""
+        self.counts.dropped[reason] += int(mask.sum())
+        numbers: Sequence[int] = np.flatnonzero(mask)[:MAX_EXAMPLES].tolist()
+        shown = [
+            f": {values[number].as_py()[:EXAMPLE_CHARACTERS]}" if values is not None else ""
+            for number in numbers
+        ]
+        rows = zip(numbers, shown, strict=True)
+        self.counts.add_examples(
+            reason, [f"{self.place} row {first_row + number}{text}" for number, text in rows]
+        )
+        keep &= ~mask

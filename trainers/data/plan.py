@@ -3,21 +3,27 @@
 import uuid
 from collections.abc import Sequence
 
+import pyarrow as pa
 from pydantic import BaseModel
 
 from configs.schema import Recipe
 from trainers import storage
+from trainers.data.report import View
 from trainers.data.sources import Source, hash_source, list_sources, tokenizer_key
-from trainers.data.store import FROZEN, SplitName
+from trainers.data.store import FROZEN, SPLITS, SplitName
 from trainers.tasks import TaskModule, task_module
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Goes up with every change of code that makes other shards from the same input."""
 FOLDER = ".prepared"
 BUCKET_BYTES = 64 * 2**20
 COMPRESSED = 4
 """Bytes that one byte of a compressed file is taken for."""
-MAX_BUCKETS = 256
+MAX_BUCKETS = 8192
+"""No more files or open ones come with more buckets; 512 GiB make so many."""
+EXTRA = "thaw.extra"
+"""Column with the hash of a row's group or its time in microseconds, if rows are split by that."""
+SET = "set"
 
 
 class Plan(BaseModel):
@@ -49,6 +55,41 @@ class Plan(BaseModel):
         return (*self.input_columns, self.target_column)
 
     @property
+    def given(self) -> tuple[SplitName, ...]:
+        """Splits that files are given for."""
+        there = {source.split for source in self.sources}
+        return tuple(split for split in SPLITS if split in there)
+
+    @property
+    def splits(self) -> tuple[SplitName, ...]:
+        """All splits of the prepared set."""
+        return tuple(split for split in SPLITS if split in self.given or split in self.shares)
+
+    @property
+    def view(self) -> View:
+        """How rows are shown to a person."""
+        names = tuple(source.address.rpartition("/")[2] for source in self.sources)
+        return View(self.columns, names)
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether rows of one group stay together."""
+        return self.recipe.data.split.by == "group"
+
+    @property
+    def extra_type(self) -> pa.DataType | None:
+        """Type of the column that rows are split by, where there is one."""
+        kinds = {"group": pa.uint64(), "time": pa.int64()}
+        return kinds.get(self.recipe.data.split.by)
+
+    def read_columns(self, split: SplitName) -> tuple[str, ...]:
+        """Give the columns to be read of a source beside the target."""
+        column = self.recipe.data.split.column
+        if column is None or column in self.columns or not (self.has_groups or split == "train"):
+            return self.input_columns
+        return (*self.input_columns, column)
+
+    @property
     def shares(self) -> dict[SplitName, float]:
         """Splits that take a share of the training rows."""
         asked: dict[SplitName, object] = {
@@ -76,10 +117,10 @@ def plan_preparation(
     fingerprint = _fingerprint(recipe, sources)
     root = storage.join(storage_root, FOLDER)
     data_dir = storage.join(root, fingerprint)
-    work_dir = storage.join(root, f"{fingerprint}.{uuid.uuid4().hex[:12]}.tmp")
-    # An object store cannot rename: there the manifest, written last, makes the set exist, and two
-    # preparations at once write the same bytes.
+    # An object store cannot lock or rename: there every preparation has a work folder of its own,
+    # the manifest, written last, makes the set exist, and two at once write the same bytes.
     is_local = storage.local_path(storage_root) is not None
+    work_dir = f"{data_dir}.work" if is_local else f"{data_dir}.{uuid.uuid4().hex[:12]}.work"
     return Plan(
         recipe=recipe,
         input_columns=tasks.input_columns(recipe.task),
@@ -89,7 +130,7 @@ def plan_preparation(
         fingerprint=fingerprint,
         data_dir=data_dir,
         work_dir=work_dir,
-        shard_dir=storage.join(work_dir, "set") if is_local else data_dir,
+        shard_dir=storage.join(work_dir, SET) if is_local else data_dir,
     )
 
 

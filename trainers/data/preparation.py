@@ -1,50 +1,60 @@
-"""Prepare a recipe's data in one process, or put together what the stages made on many machines.
+"""Prepare a recipe's data: which stages run, one kind after another, here or on many machines.
 
-What a stage does stands in stages.py. A preparation spread over machines runs, with a barrier after
-each line:
-
-    plan = plan_preparation(recipe, storage_root)          then find_prepared(plan): a cache hit?
-    scattered = [scatter_source(plan, n) for n in range(len(plan.sources))]          in parallel
-    cleaned = [clean_bucket(plan, b) for b in range(plan.num_buckets)]               in parallel
-    label_names = choose_labels(plan, scattered, cleaned)
-    encoded = [encode_bucket(plan, b, label_names, cleaned) for b in ...]            in parallel
-    manifest = publish(plan, label_names, scattered, cleaned, encoded)
-    check_fits(recipe, manifest)                           also after a cache hit
-
-and `discard(plan)` in the end, whatever happened.
+What a stage does stands in stages.py and its neighbours; how the set comes to exist in
+publication.py. Between two stages there is a barrier.
 """
 
-import os
-import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from typing import Any, Protocol
 
-from configs.errors import DataError, StorageError
+import pyarrow.compute as pc
+
+from configs.errors import DataError, RecipeError
 from configs.schema import Recipe
 from trainers import storage
-from trainers.data.cleaning import merge_examples
+from trainers.data.dealing import Dealt, Measured, deal_bucket, measure_bucket, plan_deals
+from trainers.data.encoding import Encode, Encoded, encode_bucket, write_labels
 from trainers.data.labels import choose_label_names
+from trainers.data.near_stages import (
+    Compared,
+    compare_bucket,
+    lend_bucket,
+    pair_bucket,
+    sketch_bucket,
+)
 from trainers.data.plan import Plan, plan_preparation
-from trainers.data.stages import (
-    Cleaned,
-    Encoded,
-    Scattered,
-    clean_bucket,
-    encode_bucket,
-    join_splits,
-    scatter_source,
-)
-from trainers.data.store import (
-    MANIFEST,
-    SPLITS,
-    CleaningReport,
-    Manifest,
-    SplitName,
-    load_manifest,
-)
+from trainers.data.proof import Prove, Proven, prove_bucket
+from trainers.data.publication import find_prepared, publish
+from trainers.data.report import Tally, add_tallies
+from trainers.data.scratch import read_rows_of
+from trainers.data.stages import Cleaned, Scattered, Tick, clean_bucket, scatter_source
+from trainers.data.store import Manifest, SplitName
+from trainers.data.work_folder import clear, exclusive
 from trainers.tasks import TaskModule
+
+WEIGHTS = {
+    "reading": 30.0,
+    "cleaning": 10.0,
+    "looking for near-duplicates": 20.0,
+    "splitting": 8.0,
+    "tokenising": 50.0,
+    "proving": 2.0,
+}
+"""About how long each kind of work takes, against the others."""
+
+Stage = Callable[[Plan, Any], Any]
+Progress = Callable[[str, float], None]
+"""Takes what is done now, and the share of all work that is done."""
+
+
+class Runner(Protocol):
+    """Carries out a stage for all items and gives the results in their order."""
+
+    def __call__(self, stage: Stage, plan: Plan, items: Sequence[Any], tick: Tick) -> list[Any]:
+        """Run the stage; tells the share that is done now and then."""
 
 
 @dataclass(frozen=True)
@@ -57,98 +67,61 @@ class Prepared:
     """Whether it was there before."""
 
 
-def prepare(recipe: Recipe, storage_root: str, tasks: TaskModule | None = None) -> Prepared:
+def prepare(
+    recipe: Recipe,
+    storage_root: str,
+    tasks: TaskModule | None = None,
+    progress: Progress | None = None,
+) -> Prepared:
     """Prepare the recipe's data below `<storage_root>/.prepared`, or find it there.
 
     `tasks` is the module of the recipe's task by default. Raises DataError for data that cannot be
-    used as asked. Two at once make one set.
+    used as asked. Two at once make one set; what a preparation that was killed had done is kept.
     """
     plan = plan_preparation(recipe, storage_root, tasks=tasks)
+    return prepare_plan(plan, run_here(tasks), progress)
+
+
+def prepare_plan(plan: Plan, run: Runner, progress: Progress | None = None) -> Prepared:
+    """Carry a plan out, or find the set there."""
     manifest = find_prepared(plan)
     cached = manifest is not None
-    if manifest is None:
-        try:
-            scattered = [scatter_source(plan, number) for number in range(len(plan.sources))]
-            cleaned = [clean_bucket(plan, bucket) for bucket in range(plan.num_buckets)]
-            names = choose_labels(plan, scattered, cleaned)
-            encoded = [
-                encode_bucket(plan, bucket, names, cleaned, tasks)
-                for bucket in range(plan.num_buckets)
-            ]
-            manifest = publish(plan, names, scattered, cleaned, encoded)
-        finally:
-            discard(plan)
-    check_fits(recipe, manifest)
+    if manifest is None or storage.exists(plan.work_dir):
+        with exclusive(plan):
+            manifest = find_prepared(plan)
+            cached = manifest is not None
+            try:
+                manifest = manifest or _Work(plan, run, progress).make()
+            except (DataError, RecipeError):
+                clear(plan)  # other data or another recipe will come, with another folder
+                raise
+            clear(plan)
+    check_fits(plan.recipe, manifest)
     return Prepared(plan.data_dir, manifest, cached)
 
 
-def find_prepared(plan: Plan) -> Manifest | None:
-    """Give the manifest if the set is there and whole, by names and sizes of its shards."""
-    if not storage.exists(storage.join(plan.data_dir, MANIFEST)):
-        return None
-    try:
-        manifest = load_manifest(plan.data_dir)
-    except DataError:
-        return None
-    shards = [shard for info in manifest.splits.values() for shard in info.shards]
-    folder = storage.local_path(plan.data_dir)
-    if folder is None:
-        there = set(storage.list_names(plan.data_dir))
-        return manifest if all(shard.file in there for shard in shards) else None
-    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
-    whole = all(sizes.get(shard.file) == shard.num_bytes for shard in shards)
-    return manifest if whole else None
+def run_here(tasks: TaskModule | None = None) -> Runner:
+    """Give the runner that does one item after another in this process."""
+
+    def run(stage: Stage, plan: Plan, items: Sequence[Any], tick: Tick) -> list[Any]:
+        made: list[Any] = []
+        for place, item in enumerate(items):
+            if stage is encode_bucket:
+                made.append(encode_bucket(plan, item, tasks))
+            elif stage is scatter_source:
+                part = partial(_part_of, tick, place, len(items))
+                made.append(scatter_source(plan, item, part))
+            else:
+                made.append(stage(plan, item))
+            tick((place + 1) / len(items))
+        return made
+
+    return run
 
 
-def choose_labels(
-    plan: Plan, scattered: Sequence[Scattered], cleaned: Sequence[Cleaned]
-) -> tuple[str, ...]:
-    """Give the label names in order; raises DataError for no rows in a split or unseen labels."""
-    counts: dict[SplitName, Counter[str]] = {}
-    for part in cleaned:
-        for split, labels in part.labels.items():
-            counts.setdefault(split, Counter()).update(labels)
-    for split in SPLITS:
-        if split in counts and not counts[split]:
-            raise DataError(_no_rows_left(plan, split, _report(scattered, cleaned)))
-    return choose_label_names(plan.recipe.task.labels, counts)
-
-
-def publish(
-    plan: Plan,
-    label_names: tuple[str, ...],
-    scattered: Sequence[Scattered],
-    cleaned: Sequence[Cleaned],
-    encoded: Sequence[Encoded],
-) -> Manifest:
-    """Write the manifest and make the set exist, all at once; a set that was faster is used."""
-    parts = {
-        split: [each.splits[split] for each in encoded]
-        for split in SPLITS
-        if split in encoded[0].splits
-    }
-    manifest = Manifest(
-        fingerprint=plan.fingerprint,
-        task_kind=plan.recipe.task.kind,
-        label_names=label_names,
-        splits={split: join_splits(infos, len(label_names)) for split, infos in parts.items()},
-        report=_report(scattered, cleaned),
-        max_length=encoded[0].max_length,
-        pad_token_id=encoded[0].pad_token_id,
-    )
-    report = manifest.report
-    kept = sum(info.rows for info in manifest.splits.values())
-    assert report.rows_in == kept + report.duplicates + sum(report.dropped.values())
-    data = manifest.model_dump_json(indent=1).encode()
-    storage.write_atomically(storage.join(plan.shard_dir, MANIFEST), data)
-    if plan.shard_dir != plan.data_dir:
-        return _rename(plan, manifest)
-    return manifest
-
-
-def discard(plan: Plan) -> None:
-    """Delete what a preparation left on its way."""
-    storage.delete(plan.work_dir)
+def _part_of(tick: Tick, place: int, count: int, share: float) -> None:
+    """Tell how much is done when a share of one item is."""
+    tick((place + share) / count)
 
 
 def check_fits(recipe: Recipe, manifest: Manifest) -> None:
@@ -161,68 +134,107 @@ def check_fits(recipe: Recipe, manifest: Manifest) -> None:
         )
 
 
-def _report(scattered: Sequence[Scattered], cleaned: Sequence[Cleaned]) -> CleaningReport:
+class _Work:
+    """One preparation while it goes on."""
+
+    def __init__(self, plan: Plan, run: Runner, progress: Progress | None) -> None:
+        self._plan, self._run, self._progress = plan, run, progress
+        rules = plan.recipe.data
+        self._near = rules.cleaning.near_duplicates is not None
+        self._measures = rules.split.by in ("stratified", "time")
+        left_out = set() if self._near else {"looking for near-duplicates"}
+        self._total = sum(weight for name, weight in WEIGHTS.items() if name not in left_out)
+        self._done = 0.0
+
+    def make(self) -> Manifest:
+        """Run all stages; gives the manifest of the set that is there then."""
+        plan, buckets = self._plan, range(self._plan.num_buckets)
+        scattered: list[Scattered] = self._all("reading", scatter_source, range(len(plan.sources)))
+        cleaned: list[Cleaned] = self._all("cleaning", clean_bucket, buckets)
+        compared: list[Compared] = []
+        for stage in (sketch_bucket, pair_bucket, lend_bucket, compare_bucket):
+            if self._near:
+                compared = self._all("looking for near-duplicates", stage, buckets, 4)
+        measured: list[Measured] = []
+        if self._measures:
+            measured = self._all("splitting", measure_bucket, buckets, 2)
+        deals = plan_deals(plan, measured)
+        dealt: list[Dealt] = self._all("splitting", deal_bucket, deals, 1 + self._measures)
+        tallies = [part.tally for parts in (scattered, cleaned, compared, dealt) for part in parts]
+        tally = add_tallies(tallies)
+        names = choose_labels(plan, scattered, dealt, tally)
+        write_labels(plan, names)
+        encoded: list[Encoded] = self._all("tokenising", encode_bucket, plan_shards(plan, dealt))
+        proofs = [Prove(bucket=bucket, splits=encoded[bucket].splits) for bucket in buckets]
+        proven: list[Proven] = self._all("proving", prove_bucket, proofs)
+        assert sum(each.rows for each in proven) == sum(
+            part.num_rows(split) for part in dealt for split in plan.splits
+        )
+        return publish(plan, names, scattered, encoded, tally)
+
+    def _all(self, name: str, stage: Stage, items: Sequence[Any], parts: int = 1) -> list[Any]:
+        """Run one of the `parts` stages that make up a kind of work, for all items."""
+        weight, start = WEIGHTS[name] / parts, self._done
+
+        def tick(share: float) -> None:
+            if self._progress is not None:
+                self._progress(name, min(1.0, (start + weight * share) / self._total))
+
+        tick(0.0)
+        made = self._run(stage, self._plan, items, tick)
+        self._done = start + weight
+        return made
+
+
+def plan_shards(plan: Plan, dealt: Sequence[Dealt]) -> list[Encode]:
+    """Give each bucket the numbers of its first shards."""
+    first: Counter[SplitName] = Counter()
+    found = []
+    for bucket, part in enumerate(dealt):
+        shards = {split: first[split] for split in plan.splits}
+        found.append(Encode(bucket=bucket, first_shards=shards))
+        for split in plan.splits:
+            first[split] += -(-part.num_rows(split) // plan.recipe.data.shard_rows)
+    return found
+
+
+def choose_labels(
+    plan: Plan, scattered: Sequence[Scattered], dealt: Sequence[Dealt], tally: Tally
+) -> tuple[str, ...]:
+    """Give the label names in order; raises DataError for no rows in a split or unseen labels."""
+    counts: dict[SplitName, Counter[str]] = {split: Counter() for split in plan.splits}
+    for part in dealt:
+        for split, labels in part.labels.items():
+            counts[split].update(labels)
     rows_in: Counter[SplitName] = Counter()
-    dropped: Counter[str] = Counter()
     for source in scattered:
         rows_in[source.split] += source.rows_in
-        dropped.update(source.dropped)
-    for bucket in cleaned:
-        dropped.update(bucket.dropped)
-    examples = [source.examples for source in scattered] + [part.examples for part in cleaned]
-    return CleaningReport(
-        rows_in=rows_in.total(),
-        rows_in_by_split=dict(rows_in),
-        duplicates=sum(bucket.duplicates for bucket in cleaned),
-        dropped=dict(sorted(dropped.items())),
-        conflicts=sum(bucket.conflicts for bucket in cleaned),
-        examples=merge_examples(examples),
-    )
+    for split, seen in counts.items():
+        if not seen:
+            raise DataError(_no_rows_left(plan, split, rows_in, tally))
+
+    def find(split: SplitName, label: str) -> str:
+        for bucket in range(plan.num_buckets):
+            rows = read_rows_of(plan.work_dir, "dealt", f"{bucket}-{split}")
+            mask = pc.equal(rows[plan.target_column], label).to_numpy()
+            if mask.any():
+                return plan.view.first_place(rows, mask)
+        return split
+
+    return choose_label_names(plan.recipe.task.labels, counts, find)
 
 
-def _no_rows_left(plan: Plan, split: SplitName, report: CleaningReport) -> str:
-    if split in plan.shares and report.rows_in_by_split["train"]:
-        share, rows = plan.shares[split], report.rows_in_by_split["train"]
-        return (
-            f"data.{split} asks for a share of {share:g} of {rows} rows and gets none. "
-            "Give a larger share, or a file"
-        )
-    reasons = {"duplicates": report.duplicates, **report.dropped}
+def _no_rows_left(plan: Plan, split: SplitName, rows_in: Counter[SplitName], tally: Tally) -> str:
+    reasons = {"duplicates": tally.duplicates, **tally.dropped}
     listed = ", ".join(f"{count} {reason}" for reason, count in reasons.items() if count)
+    if split in plan.shares and rows_in["train"]:
+        share, rule = plan.shares[split], plan.recipe.data.split
+        by = f" by {rule.by}" + (f" of {rule.column}" if rule.column else "")
+        return (
+            f"data.{split} asks for a share of {share:g} of {rows_in['train']} rows{by} and gets "
+            f"none (dropped: {listed or 'none'}). Give a larger share, or a file"
+        )
     return (
-        f"data.{split} has no rows left of {report.rows_in_by_split.get(split, 0)} "
+        f"data.{split} has no rows left of {rows_in[split]} "
         f"(dropped: {listed or 'none'}). Check the columns and the files"
     )
-
-
-def _rename(plan: Plan, manifest: Manifest) -> Manifest:
-    """Put the finished folder in its place; gives the manifest of the set that is there then."""
-    source, target = storage.local_path(plan.shard_dir), storage.local_path(plan.data_dir)
-    assert source is not None
-    assert target is not None
-    storage.sync_folder(source)
-    for _ in range(3):
-        try:
-            os.rename(source, target)
-        except FileExistsError:
-            pass
-        except OSError as error:
-            if not target.exists():
-                raise StorageError(f"{target} could not be made: {error}") from error
-        else:
-            storage.sync_folder(target.parent)
-            return manifest
-        found = find_prepared(plan)
-        if found is not None:
-            return found
-        _move_aside(target)
-    raise StorageError(f"{target} is damaged and cannot be replaced. Delete it")
-
-
-def _move_aside(damaged: Path) -> None:
-    aside = damaged.with_name(f"{damaged.name}.{uuid.uuid4().hex[:12]}.tmp")
-    try:
-        os.rename(damaged, aside)
-    except FileNotFoundError:
-        return
-    storage.delete(str(aside))

@@ -29,6 +29,11 @@ def row_ids(inputs: Sequence[pa.Array], target: pa.Array) -> tuple[Hashes, Hashe
     return _hash(framed, HIGH_SEED), _hash([*framed, *_framed(target)], LOW_SEED)
 
 
+def hash_values(values: pa.Array) -> Hashes:
+    """Hash the values of one text column without nulls (xxh3, 64 bits)."""
+    return _hash(_framed(values), HIGH_SEED)
+
+
 def buckets(high: Hashes, num_buckets: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Give the bucket of each row by its leading bits; `num_buckets` is a power of two."""
     bits = num_buckets.bit_length() - 1

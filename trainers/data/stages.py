@@ -1,49 +1,49 @@
-"""The stages of a preparation; in which order and on which machines they run stands elsewhere.
+"""The first stages of a preparation; in which order and on which machines they run is elsewhere.
 
-    scatter_source   one a source: read, drop what is missing, hash, lay rows into buckets by id
-    clean_bucket     one a bucket, after all sources: drop duplicates, sort, split, count labels
-    encode_bucket    one a bucket, after all buckets are cleaned and the label names are chosen:
-                     tokenise and write shards
+    scatter_source   one a source: read, clean each row, hash, lay rows into buckets by id
+    clean_bucket     one a bucket, after all sources: compare rows with the same inputs
+    (near_stages.py  drops near-duplicates, where that is asked for)
+    deal_bucket      one a bucket, after all buckets are clean: split, count labels (dealing.py)
+    encode_bucket    one a bucket, after all are dealt and the label names are chosen: tokenise,
+                     write shards (encoding.py)
+    prove_bucket     one a bucket, after its shards are written: read the ids back (proof.py)
 
 Stages of one kind may run at the same time, on any machines that see the plan's folders; arguments
-and results are small and picklable. Rows pass from stage to stage through files in `plan.work_dir`.
-The same sources give the same shards, however many machines there are: buckets follow from the
-number of bytes and the rows' ids alone.
+and results are small. Rows pass from stage to stage through files in `plan.work_dir`. The same
+sources give the same shards, however many machines there are: buckets follow from the number of
+bytes and the rows' ids alone.
 """
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import BaseModel
 
-from trainers import storage
-from trainers.data.cleaning import (
+from configs.errors import DataError
+from trainers.data.cleaning import Cleaner
+from trainers.data.duplicates import (
+    COPIES,
+    HOLDS_OUT,
     ID_HIGH,
     ID_LOW,
-    Examples,
+    Rows,
     clean_rows,
-    drop_missing,
-    merge_examples,
+    combine,
+    ids,
 )
-from trainers.data.plan import Plan
-from trainers.data.row_ids import buckets, row_ids
+from trainers.data.labels import Distinct
+from trainers.data.plan import EXTRA, Plan
+from trainers.data.report import PLACE, Counts, Tally, add_tallies, places
+from trainers.data.row_ids import Hashes, buckets, hash_values, row_ids
 from trainers.data.rows import read_rows
-from trainers.data.scratch import RowFiles, read_row_file, read_row_files
-from trainers.data.store import (
-    FROZEN,
-    ROW_ID,
-    SPLITS,
-    SplitInfo,
-    SplitName,
-    hex_sum,
-    write_shard,
-)
-from trainers.tasks import TaskModule, task_module
+from trainers.data.scratch import bucket_file, kept, read_bucket, read_rows_of, write_rows
+from trainers.data.splits import parse_times
+from trainers.data.store import FROZEN, SplitName
 
-ENCODE_ROWS = 4096
+Tick = Callable[[float], None]
+"""Takes the share of the work that is done."""
 
 
 class Scattered(BaseModel):
@@ -52,155 +52,137 @@ class Scattered(BaseModel):
     model_config = FROZEN
     split: SplitName
     rows_in: int
-    dropped: dict[str, int]
-    examples: Examples
+    tally: Tally
 
 
 class Cleaned(BaseModel):
-    """What is left of one bucket."""
+    """What became of the rows of one bucket."""
 
     model_config = FROZEN
-    labels: dict[SplitName, dict[str, int]]
-    """Rows of each label in each split."""
-    duplicates: int
-    dropped: dict[str, int]
-    conflicts: int
-    examples: Examples
-
-    def num_rows(self, split: SplitName) -> int:
-        """Rows of one split."""
-        return sum(self.labels.get(split, {}).values())
+    tally: Tally
 
 
-class Encoded(BaseModel):
-    """The shards of one bucket."""
-
-    model_config = FROZEN
-    splits: dict[SplitName, SplitInfo]
-    max_length: int
-    pad_token_id: int
-
-
-def scatter_source(plan: Plan, number: int) -> Scattered:
+def scatter_source(plan: Plan, number: int, tick: Tick | None = None) -> Scattered:
     """Lay the rows of source `number` into buckets; raises DataError for a file that is bad."""
-    source = plan.sources[number]
-    name = source.address.rpartition("/")[2]
-    rows_in, dropped, examples = 0, dict[str, int](), list[Examples]()
-    with RowFiles(plan.work_dir, str(number)) as files:
-        for block in read_rows(source, plan.input_columns, plan.target_column):
-            kept, missing, some = drop_missing(block, plan.columns, name, rows_in + 1)
-            rows_in += block.num_rows
-            examples.append(some)
-            for reason, count in missing.items():
-                dropped[reason] = dropped.get(reason, 0) + count
-            kept, places = _with_ids(plan, kept)
-            for bucket in np.unique(places):
-                files.append(_bucket(int(bucket)), kept.filter(pa.array(places == bucket)))
-    merged = merge_examples(examples)
-    return Scattered(split=source.split, rows_in=rows_in, dropped=dropped, examples=merged)
+    files = [f"scattered/{number}.arrow", f"scattered/{number}.npy", f"groups/{number}.arrow"]
+    work = f"scatter-{number}"
+    make = partial(_scatter, plan, number, tick)
+    return kept(plan.work_dir, work, Scattered, lambda _: files, make)
 
 
 def clean_bucket(plan: Plan, bucket: int) -> Cleaned:
-    """Clean and split the rows of one bucket; all sources must be scattered."""
-    given = {source.split for source in plan.sources}
-    parts = {split: [_no_rows(plan)] for split in SPLITS if split in given}
-    for number, table in read_row_files(plan.work_dir, _bucket(bucket)).items():
-        parts[plan.sources[int(number)].split].append(table)
-    rows = {split: pa.concat_tables(tables) for split, tables in parts.items()}
-    kept = clean_rows(rows, plan.columns, plan.shares)
-    with RowFiles(plan.work_dir, _bucket(bucket)) as files:
-        for split, table in kept.rows.items():
-            files.append(f"clean-{split}", table)
-    labels: dict[SplitName, dict[str, int]] = {}
-    for split, table in kept.rows.items():
-        counted = pc.value_counts(table[plan.target_column])
-        labels[split] = {each["values"].as_py(): each["counts"].as_py() for each in counted}
-    return Cleaned(
-        labels=labels,
-        duplicates=kept.duplicates,
-        dropped=kept.dropped,
-        conflicts=kept.conflicts,
-        examples=kept.examples,
+    """Clean the rows of one bucket; all sources must be scattered."""
+    files = [f"clean/{bucket}-{split}.arrow" for split in plan.given]
+    work = f"clean-{bucket}"
+    return kept(plan.work_dir, work, Cleaned, lambda _: files, lambda: _clean(plan, bucket))
+
+
+def _scatter(plan: Plan, number: int, tick: Tick | None) -> Scattered:
+    source, name, counts = plan.sources[number], plan.view.names[number], Counts()
+    task, rules = plan.recipe.task, plan.recipe.data.cleaning
+    target = plan.target_column
+    cleaner = Cleaner(rules, plan.input_columns, target, task.labels, name, counts)
+    distinct = Distinct(target, name, asked=task.labels is not None)
+    rows_in, num_bytes = 0, 0
+    groups = np.zeros(0, np.uint64)
+    with bucket_file(plan.work_dir, "scattered", str(number)) as file:
+        for block in read_rows(source, plan.read_columns(source.split), target):
+            clean, stayed = cleaner.clean(block, rows_in + 1)
+            place = places(number, rows_in + 1, block.num_rows).filter(pa.array(stayed))
+            rows_in += block.num_rows
+            num_bytes += block.nbytes
+            distinct.add(clean[target])
+            rows = combine(_with_ids(plan, source.split, clean, place), across_sources=False)
+            if plan.has_groups and source.split != "train":
+                groups = np.union1d(groups, rows[EXTRA].to_numpy())
+            file.append(rows, buckets(ids(rows)[0], plan.num_buckets))
+            if tick is not None:
+                tick(min(1.0, num_bytes / max(1, source.num_bytes)))
+    distinct.check()
+    if plan.has_groups and source.split != "train":
+        write_rows(plan.work_dir, "groups", str(number), pa.table({EXTRA: groups}))
+    return Scattered(split=source.split, rows_in=rows_in, tally=counts.tally())
+
+
+def _clean(plan: Plan, bucket: int) -> Cleaned:
+    parts = {split: [_no_rows(plan)] for split in plan.given}
+    for number, source in enumerate(plan.sources):
+        found = read_bucket(plan.work_dir, "scattered", str(number), bucket)
+        if found is not None:
+            parts[source.split].append(found)
+    rows: Rows = {split: pa.concat_tables(tables) for split, tables in parts.items()}
+    cleaned = clean_rows(rows, plan.view, plan.recipe.data.cleaning.conflicts)
+    counts = Counts()
+    rows = _apart(plan, cleaned.rows, counts) if plan.has_groups else cleaned.rows
+    for split, table in rows.items():
+        write_rows(plan.work_dir, "clean", f"{bucket}-{split}", table)
+    return Cleaned(tally=add_tallies([cleaned.tally, counts.tally()]))
+
+
+def _apart(plan: Plan, rows: Rows, counts: Counts) -> Rows:
+    """Drop rows of groups that are also in the files given for another split."""
+    left = dict(rows)
+    held: list[tuple[SplitName, Hashes]] = []
+    for split in HOLDS_OUT:
+        if split not in left:
+            continue
+        for other, groups in held:
+            table = left[split]
+            leaked = np.isin(table[EXTRA].to_numpy(), groups)
+            reason = f"group also in {other}"
+            counts.dropped[reason] += int(table[COPIES].to_numpy()[leaked].sum())
+            counts.contamination[f"{split} rows of groups in {other}"] += int(leaked.sum())
+            shown = plan.view.show(table, leaked)
+            counts.add_examples(reason, shown)
+            left[split] = table.filter(pa.array(~leaked))
+        if split != "train":
+            held.append((split, _groups_of(plan, split)))
+    return left
+
+
+def _groups_of(plan: Plan, split: SplitName) -> Hashes:
+    """Give all groups in the files given for a split."""
+    numbers = [str(n) for n, source in enumerate(plan.sources) if source.split == split]
+    return np.unique(
+        np.concatenate(
+            [read_rows_of(plan.work_dir, "groups", number)[EXTRA].to_numpy() for number in numbers]
+        )
     )
 
 
-def encode_bucket(
-    plan: Plan,
-    bucket: int,
-    label_names: tuple[str, ...],
-    cleaned: Sequence[Cleaned],
-    tasks: TaskModule | None = None,
-) -> Encoded:
-    """Tokenise the rows of one bucket and write its shards; all buckets must be cleaned.
-
-    `cleaned` are the results of all buckets: they tell how many shards come before this one's.
-    `tasks` is the module of the recipe's task by default.
-    """
-    tasks = tasks or task_module(plan.recipe.task)
-    tokenizer = tasks.load_tokenizer(plan.recipe.model)
-    max_length = min(plan.recipe.batch.max_length, int(tokenizer.model_max_length))
-
-    def encode(rows: pa.Table) -> pa.Table:
-        columns = rows.select(list(plan.columns))
-        return tasks.encode(plan.recipe.task, tokenizer, max_length, label_names, columns)
-
-    storage.make_folder(plan.shard_dir)
-    shard_rows = plan.recipe.data.shard_rows
-    splits: dict[SplitName, SplitInfo] = {}
-    for split in cleaned[bucket].labels:
-        rows = read_row_file(plan.work_dir, f"clean-{split}", _bucket(bucket))
-        first = sum(-(-before.num_rows(split) // shard_rows) for before in cleaned[:bucket])
-        parts = [rows.slice(start, shard_rows) for start in range(0, len(rows), shard_rows)]
-        infos = [
-            _write_part(plan.shard_dir, f"{split}-{first + place:05d}.arrow", part, encode)
-            for place, part in enumerate(parts)
-        ]
-        splits[split] = join_splits(infos, len(label_names))
-    return Encoded(splits=splits, max_length=max_length, pad_token_id=int(tokenizer.pad_token_id))
-
-
-def join_splits(infos: Sequence[SplitInfo], num_labels: int) -> SplitInfo:
-    """Describe the parts of one split, in their order, as one."""
-    lengths: Counter[int] = Counter()
-    for info in infos:
-        lengths.update(info.lengths)
-    counts = np.zeros(num_labels, np.int64)
-    for info in infos:
-        counts[: len(info.class_counts)] += info.class_counts
-    return SplitInfo(
-        rows=sum(info.rows for info in infos),
-        id_sum=hex_sum(np.array([int(info.id_sum, 16) for info in infos], np.uint64)),
-        shards=tuple(shard for info in infos for shard in info.shards),
-        lengths=dict(sorted(lengths.items())),
-        class_counts=tuple(counts.tolist()),
-    )
-
-
-def _write_part(
-    folder: str, file: str, rows: pa.Table, encode: Callable[[pa.Table], pa.Table]
-) -> SplitInfo:
-    """Write rows as one shard; a few thousand are tokenised at once, because tokens take memory."""
-    starts = range(0, len(rows), ENCODE_ROWS)
-    table = pa.concat_tables([encode(rows.slice(start, ENCODE_ROWS)) for start in starts])
-    table = table.append_column(ROW_ID, rows[ID_LOW])
-    shard = write_shard(folder, file, table)
-    lengths, counts = np.unique(table["length"].to_numpy(), return_counts=True)
-    return SplitInfo(
-        rows=len(rows),
-        id_sum=hex_sum(table[ROW_ID].to_numpy()),
-        shards=(shard,),
-        lengths=dict(zip(lengths.tolist(), counts.tolist(), strict=True)),
-        class_counts=tuple(np.bincount(table["label"].to_numpy()).tolist()),
-    )
-
-
-def _with_ids(plan: Plan, rows: pa.Table) -> tuple[pa.Table, np.ndarray]:
-    """Add the halves of the rows' ids, and tell each row's bucket."""
+def _with_ids(plan: Plan, split: SplitName, rows: pa.Table, place: pa.Array) -> pa.Table:
+    """Add the halves of the rows' ids, their places, and what they are split by."""
     rows = rows.combine_chunks()
     inputs = [_array(rows, column) for column in plan.input_columns]
     high, low = row_ids(inputs, _array(rows, plan.target_column))
-    rows = rows.append_column(ID_HIGH, pa.array(high)).append_column(ID_LOW, pa.array(low))
-    return rows, buckets(high, plan.num_buckets)
+    made = rows.select(list(plan.columns))
+    made = made.append_column(ID_HIGH, pa.array(high)).append_column(ID_LOW, pa.array(low))
+    made = made.append_column(PLACE, place)
+    made = made.append_column(COPIES, pa.array(np.ones(len(rows), np.int64)))
+    if plan.extra_type is None:
+        return made
+    return made.append_column(EXTRA, _extra(plan, split, rows, place))
+
+
+def _extra(plan: Plan, split: SplitName, rows: pa.Table, place: pa.Array) -> pa.Array:
+    rule = plan.recipe.data.split
+    assert rule.column is not None, "the recipe was checked"
+    if not plan.has_groups and split != "train":
+        return pa.array(np.zeros(len(rows), np.int64))
+    values = _array(rows, rule.column)
+
+    def name(row: int) -> str:
+        return plan.view.place_name(place[row].as_py())
+
+    if rule.by == "time":
+        return pa.array(parse_times(values.to_pylist(), rule, name))
+    if values.null_count:
+        row = values.is_null().to_pylist().index(True)
+        raise DataError(
+            f"{name(row)}: column {rule.column} is empty, and rows are split by it. Give every row "
+            "a group, or set data.split.by to hash"
+        )
+    return pa.array(hash_values(values))
 
 
 def _array(rows: pa.Table, column: str) -> pa.Array:
@@ -210,8 +192,8 @@ def _array(rows: pa.Table, column: str) -> pa.Array:
 
 def _no_rows(plan: Plan) -> pa.Table:
     fields = [(column, pa.string()) for column in plan.columns]
-    return pa.schema([*fields, (ID_HIGH, pa.uint64()), (ID_LOW, pa.uint64())]).empty_table()
-
-
-def _bucket(bucket: int) -> str:
-    return f"bucket-{bucket:05d}"
+    fields += [(ID_HIGH, pa.uint64()), (ID_LOW, pa.uint64())]
+    fields += [(PLACE, pa.uint64()), (COPIES, pa.int64())]
+    if plan.extra_type is not None:
+        fields.append((EXTRA, plan.extra_type))
+    return pa.schema(fields).empty_table()

@@ -21,6 +21,8 @@ from trainers import storage
 
 MANIFEST = "manifest.json"
 ROW_ID = "row_id"
+INPUT_ID = "input_id"
+"""Column with the high half of a row's id, by which rows are sorted: the hash of its inputs."""
 MAX_OPEN_SHARDS = 64
 FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -64,9 +66,15 @@ class CleaningReport(BaseModel):
     dropped: dict[str, int]
     """Other rows dropped, by reason."""
     conflicts: int
-    """Training rows kept although their inputs also have another target."""
+    """Training rows whose inputs also have another target, whether they were kept or not."""
+    changed: dict[str, int] = {}
+    """Values changed, by reason."""
+    contamination: dict[str, int] = {}
+    """Rows of the files given for one split that were found in the files given for another."""
     examples: dict[str, tuple[str, ...]]
     """Some of the rows by reason, `duplicates` and `conflicts` among the reasons."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of the data, a sentence each."""
 
 
 class Manifest(BaseModel):

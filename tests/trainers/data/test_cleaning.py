@@ -1,119 +1,96 @@
-"""Cleaning: what is dropped and why, and on which side of the split a row is."""
+"""Cleaning row by row: what is dropped, filled or changed, and which row is named."""
 
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import pytest
 
-from trainers.data.cleaning import (
-    ID_HIGH,
-    ID_LOW,
-    MAX_EXAMPLES,
-    clean_rows,
-    drop_missing,
-    merge_examples,
-)
-from trainers.data.row_ids import row_ids
+from configs.cleaning_sections import Cleaning
+from configs.errors import DataError
+from trainers.data.cleaning import Cleaner
+from trainers.data.report import Counts, Tally
 
-COLUMNS = ("text", "label")
-Row = tuple[str, str]
+Rows = list[dict[str, Any]]
 
 
-def table(rows: list[Row]) -> pa.Table:
-    text, label = (pa.array([row[place] for row in rows], pa.string()) for place in (0, 1))
-    high, low = row_ids([text], label)
-    return pa.table({"text": text, "label": label, ID_HIGH: high, ID_LOW: low})
+def clean(
+    block: dict[str, list[str | None]], labels: tuple[str, ...] | None = None, **rules: Any
+) -> tuple[Rows, Tally]:
+    counts = Counts()
+    cleaner = Cleaner(Cleaning(**rules), ("text",), "label", labels, "f.csv", counts)
+    table = pa.table({name: pa.array(values, pa.string()) for name, values in block.items()})
+    kept, stayed = cleaner.clean(table, 11)
+    assert len(kept) == stayed.sum()
+    return kept.to_pylist(), counts.tally()
 
 
-def rows_of(kept: pa.Table) -> list[Row]:
-    return list(zip(kept["text"].to_pylist(), kept["label"].to_pylist(), strict=True))
-
-
-def clean(train: list[Row], shares: dict[Any, float] | None = None, **given: list[Row]) -> Any:
-    tables = {split: table(rows) for split, rows in {"train": train, **given}.items()}
-    return clean_rows(tables, COLUMNS, shares or {})
+MISSING = {"text": ["a", None, " \t", "d"], "label": ["x", None, "y", ""]}
 
 
 def test_missing_values_are_dropped_with_reason_and_row() -> None:
-    block = pa.table({"text": ["a", None, " \t", "d"], "label": ["x", None, "y", ""]})
-    kept, dropped, examples = drop_missing(block, COLUMNS, "f.csv", 11)
-    assert kept.to_pylist() == [{"text": "a", "label": "x"}]
-    assert dropped == {"missing text": 2, "missing label": 1}
-    assert examples == {
+    kept, tally = clean(MISSING)
+    assert kept == [{"text": "a", "label": "x"}]
+    assert tally.dropped == {"missing text": 2, "missing label": 1}
+    assert tally.examples == {
         "missing text": ("f.csv row 12", "f.csv row 13"),
         "missing label": ("f.csv row 14",),
     }
 
 
-def test_exact_duplicates_go_and_other_labels_stay() -> None:
-    kept = clean([("a", "x"), ("b", "x"), ("a", "x"), ("a", "y"), ("a", "x")])
-    assert sorted(rows_of(kept.rows["train"])) == [("a", "x"), ("a", "y"), ("b", "x")]
-    assert kept.duplicates == 2
-    assert kept.examples["duplicates"] == ("a | x", "a | x")
-    assert kept.conflicts == 2
-    assert sorted(kept.examples["conflicts"]) == ["a | x", "a | y"]
-    assert kept.dropped == {}
+def test_missing_values_are_filled_where_there_is_a_value() -> None:
+    kept, tally = clean(MISSING, missing="fill", fill_text="nothing")
+    assert [row["text"] for row in kept] == ["a", "nothing"]
+    assert tally.changed == {"missing text filled": 2}
+    assert tally.dropped == {"missing label": 2}
+    kept, tally = clean(MISSING, missing="fill", fill_text="-", fill_label="none")
+    assert [row["label"] for row in kept] == ["x", "none", "y", "none"]
+    assert tally.dropped == {}
 
 
-def test_training_rows_that_are_also_in_test_or_validation_go() -> None:
-    kept = clean(
-        [("a", "x"), ("a", "x"), ("b", "x"), ("c", "y"), ("d", "y")],
-        test=[("a", "z"), ("b", "x"), ("b", "x")],
-        validation=[("b", "x"), ("c", "y")],
-    )
-    assert rows_of(kept.rows["train"]) == [("d", "y")]
-    assert kept.duplicates == 1
-    assert kept.dropped == {"also in test": 2, "also in validation": 1}
-    assert kept.examples["also in validation"] == ("c | y",)
-    # Evaluation files are evaluated as they are given.
-    assert sorted(rows_of(kept.rows["test"])) == [("a", "z"), ("b", "x"), ("b", "x")]
+def test_missing_values_can_be_refused() -> None:
+    with pytest.raises(DataError, match=r"f.csv row 12: column text is empty. Fill it, or set"):
+        clean(MISSING, missing="fail")
 
 
-rows = st.lists(st.tuples(st.sampled_from("abcdefghijkl"), st.sampled_from("xy")), max_size=40)
+def test_lengths_are_in_characters() -> None:
+    block = {"text": ["\u00e9\u00e9", "abc", "a" * 9], "label": ["x"] * 3}
+    kept, tally = clean(block, min_characters=3, max_characters=8)
+    assert [row["text"] for row in kept] == ["abc"]
+    assert tally.dropped == {"too short text": 1, "too long text": 1}
+    assert tally.examples["too short text"] == ("f.csv row 11: \u00e9\u00e9",)
 
 
-@given(rows, rows, st.floats(0.01, 0.5), st.floats(0.01, 0.49), st.randoms())
-@settings(deadline=None)
-def test_every_row_is_kept_or_counted_and_no_text_is_on_two_sides(
-    train: list[Row], test: list[Row], share: float, other: float, random: Any
-) -> None:
-    for shares, evaluated in [
-        ({"validation": share}, {"test": test}),
-        ({"validation": share, "test": other}, {}),
-    ]:
-        kept = clean(train, shares, **evaluated)
-        count = sum(len(part) for part in kept.rows.values())
-        assert len(train) + sum(map(len, evaluated.values())) == (
-            count + kept.duplicates + sum(kept.dropped.values())
-        )
-        texts = {split: set(part["text"].to_pylist()) for split, part in kept.rows.items()}
-        assert not texts["train"] & texts["validation"]
-        assert not texts["train"] & texts["test"]
-        random.shuffle(train)
-        again = clean(train, shares, **evaluated)
-        assert {s: rows_of(part) for s, part in again.rows.items()} == {
-            s: rows_of(part) for s, part in kept.rows.items()
-        }
+def test_control_characters_go_but_tabs_and_line_breaks_stay() -> None:
+    block = {"text": ["a\x00b\x1b\x7f\x85c", "a\tb\r\nc", "\x01"], "label": ["x"] * 3}
+    kept, tally = clean(block)
+    assert [row["text"] for row in kept] == ["abc", "a\tb\r\nc"]
+    assert tally.changed == {"control characters in text removed": 2}
+    # Nothing is left of the third text.
+    assert tally.dropped == {"missing text": 1}
+    kept, tally = clean(block, control_characters="keep")
+    assert [row["text"] for row in kept] == block["text"]
+    assert tally.changed == {}
 
 
-def test_shares_are_shares_and_rows_are_sorted_by_id() -> None:
-    # 20,000 rows, share 0.1: standard deviation 42 rows; five of them are allowed.
-    kept = clean([(f"text {n}", "x") for n in range(20_000)], {"validation": 0.1, "test": 0.3})
-    sizes = {split: part.num_rows for split, part in kept.rows.items()}
-    assert abs(sizes["validation"] - 2000) < 5 * 42
-    assert abs(sizes["test"] - 6000) < 5 * 65
-    assert sum(sizes.values()) == 20_000
-    for part in kept.rows.values():
-        assert (np.diff(part[ID_HIGH].to_numpy()) > 0).all()
+def test_one_way_to_write_an_accented_letter() -> None:
+    block: dict[str, list[str | None]] = {"text": ["e\u0301", "\u00e9"], "label": ["x"] * 2}
+    kept, tally = clean(block, unicode="nfc")
+    assert [row["text"] for row in kept] == ["\u00e9"] * 2
+    assert tally.changed == {"text written in NFC": 1}
+    assert [row["text"] for row in clean(block)[0]] == block["text"]
 
 
-def test_examples_are_bounded_and_merge_in_order() -> None:
-    kept = clean([("a", "x")] * 100)
-    assert len(kept.examples["duplicates"]) == MAX_EXAMPLES
-    many = tuple(str(n) for n in range(MAX_EXAMPLES))
-    assert merge_examples([{"b": ("x",)}, {"a": ("y",), "b": many}]) == {
-        "a": ("y",),
-        "b": ("x", *many[:-1]),
-    }
+def test_labels_that_are_not_asked_for() -> None:
+    block: dict[str, list[str | None]] = {"text": ["a", "b", "c"], "label": ["x", "z", "y"]}
+    with pytest.raises(DataError, match=r"f.csv row 12: label 'z' in column label is not in task"):
+        clean(block, ("x", "y"))
+    kept, tally = clean(block, ("x", "y"), unknown_labels="drop")
+    assert [row["label"] for row in kept] == ["x", "y"]
+    assert tally.dropped == {"unknown label": 1}
+    assert tally.examples["unknown label"] == ("f.csv row 12: z",)
+
+
+def test_a_row_is_counted_for_its_first_reason_only() -> None:
+    block: dict[str, list[str | None]] = {"text": ["", "ab"], "label": ["z", "z"]}
+    _, tally = clean(block, ("x", "y"), unknown_labels="drop", min_characters=3)
+    assert tally.dropped == {"missing text": 1, "too short text": 1}

@@ -9,6 +9,7 @@ from tests.trainers.data import words
 from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
 from trainers.data.plan import BUCKET_BYTES, Plan, plan_preparation
 from trainers.data.sources import Source
+from trainers.data.store import SplitName
 
 
 def plan(path: Path, **sections: Any) -> Plan:
@@ -32,6 +33,8 @@ def test_the_fingerprint_depends_on_content_not_on_names(tmp_path: Path) -> None
         ({"batch": {"max_length": 7}}, False),
         ({"data": {"validation": "10%"}}, False),
         ({"data": {"shard_rows": 10}}, False),
+        ({"data": {"cleaning": {"min_characters": 2}}}, False),
+        ({"data": {"split": {"by": "group", "column": "user"}}}, False),
         ({"task": {"label": "other"}}, False),
         ({"model": {"path": "no/other-model"}}, False),
     ],
@@ -43,11 +46,11 @@ def test_only_what_changes_the_rows_changes_the_fingerprint(
     assert (plan(path).fingerprint == plan(path, **changed).fingerprint) is same
 
 
-def test_two_plans_of_one_preparation_share_the_set_but_no_work_folder(tmp_path: Path) -> None:
+def test_two_plans_of_one_preparation_share_the_set_and_the_work_folder(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a.jsonl", numbered_rows(5))
     first, second = plan(path), plan(path)
     assert first.data_dir == second.data_dir
-    assert first.work_dir != second.work_dir
+    assert first.work_dir == second.work_dir
     assert first.shard_dir.startswith(first.work_dir)
 
 
@@ -57,6 +60,26 @@ def test_object_stores_are_written_in_place() -> None:
         make_recipe("s3://b/a.csv"), "s3://b/store", sources=sources, tasks=words
     )
     assert made.shard_dir == made.data_dir
+    again = plan_preparation(
+        make_recipe("s3://b/a.csv"), "s3://b/store", sources=sources, tasks=words
+    )
+    assert again.work_dir != made.work_dir
+
+
+def test_only_the_column_that_rows_are_split_by_is_read_too() -> None:
+    sources = [Source(split="train", address="a.csv", format="csv", hash="0")]
+
+    def columns(split: SplitName, **rule: str) -> tuple[str, ...]:
+        recipe = make_recipe("a.csv", data={"test": "10%", "split": rule})
+        made = plan_preparation(recipe, "store", sources=sources, tasks=words)
+        return made.read_columns(split)
+
+    assert columns("train") == ("text",)
+    assert columns("train", by="group", column="user") == ("text", "user")
+    assert columns("test", by="group", column="user") == ("text", "user")
+    assert columns("train", by="time", column="when") == ("text", "when")
+    assert columns("test", by="time", column="when") == ("text",)
+    assert columns("train", by="group", column="label") == ("text",)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +90,7 @@ def test_object_stores_are_written_in_place() -> None:
         (BUCKET_BYTES + 1, "csv", 2),
         (5 * BUCKET_BYTES, "csv", 8),
         (BUCKET_BYTES, "parquet", 4),
-        (10**15, "csv", 256),
+        (10**15, "csv", 8192),
     ],
 )
 def test_buckets_follow_from_bytes(num_bytes: int, kind: str, expected: int) -> None:

@@ -24,7 +24,7 @@ def prepared_rows(folder: Path, rows: list[dict[str, Any]], **sections: Any) -> 
 
 
 def left_over(store: Path) -> list[str]:
-    return [path.name for path in (store / ".prepared").iterdir() if path.name.endswith(".tmp")]
+    return [path.name for path in (store / ".prepared").iterdir() if path.suffix]
 
 
 def test_the_second_time_is_a_cache_hit(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_nothing_is_left_of_a_preparation_that_fails(tmp_path: Path) -> None:
         (
             numbered_rows(4),
             {"task": {"labels": ["label-0", "label-1"]}},
-            r"label 'label-2' \(1 row of train\)",
+            r"train.jsonl row 3: label 'label-2' in column label is not in task.labels",
         ),
         (
             numbered_rows(4),
@@ -118,6 +118,42 @@ def test_nothing_is_left_of_a_preparation_that_fails(tmp_path: Path) -> None:
             r"data.test asks for a share of 0.0001 of 4 rows",
         ),
         (numbered_rows(4), {"task": {"text": "txet"}}, r"no column txet. Nearest: text"),
+        (
+            numbered_rows(4),
+            {"data": {"cleaning": {"max_characters": 4}}},
+            r"data.train has no rows left of 4 \(dropped: 4 too long text\)",
+        ),
+        (
+            [{"text": f"{n}", "label": f"text {n}"} for n in range(2000)],
+            {},
+            r"train.jsonl: column label has 2,000 different values in 2,000 rows.*Set task.label",
+        ),
+        (
+            [*numbered_rows(40), {"text": "rare", "label": "rare"}],
+            {"data": {"validation": "10%", "test": "10%", "split": {"by": "stratified"}}},
+            r"label 'rare' in column label has 1 different rows, fewer than the 3 splits",
+        ),
+        (
+            numbered_rows(4),
+            {"data": {"test": "50%", "split": {"by": "group", "column": "user"}}},
+            r"has no column user",
+        ),
+        (
+            [{**row, "user": "ann" if n else None} for n, row in enumerate(numbered_rows(4))],
+            {"data": {"test": "50%", "split": {"by": "group", "column": "user"}}},
+            r"train.jsonl row 1: column user is empty, and rows are split by it. Give every row",
+        ),
+        (
+            [{**row, "user": "ann"} for row in numbered_rows(40)],
+            {"data": {"test": "1%", "split": {"by": "group", "column": "user"}}},
+            r"asks for a share of 0.01 of 40 rows by group of user and gets none",
+        ),
+        (
+            [{**row, "when": f"{n}"} for n, row in enumerate([*numbered_rows(4)])]
+            + [{"text": "a", "label": "label-0", "when": "soon"}],
+            {"data": {"test": "50%", "split": {"by": "time", "column": "when"}}},
+            r"train.jsonl row 5: column when is 'soon', not a time. Write times in ISO 8601",
+        ),
     ],
 )
 def test_data_that_cannot_be_used(
@@ -136,7 +172,8 @@ def test_lanes_are_checked_on_a_cache_hit_too(tmp_path: Path) -> None:
 def test_a_label_in_the_test_file_only_is_named(tmp_path: Path) -> None:
     test = write_lines(tmp_path / "test.jsonl", [{"text": "new", "label": "unseen"}])
     with pytest.raises(
-        DataError, match=r"label 'unseen' is in 1 row of test and in no training row"
+        DataError,
+        match=r"'unseen' is in 1 row of test \(such as test.jsonl row 1\) and in no",
     ):
         prepared_rows(tmp_path, numbered_rows(6), data={"test": test})
 
@@ -145,6 +182,29 @@ def test_a_train_file_that_is_all_in_test_leaves_nothing(tmp_path: Path) -> None
     test = write_lines(tmp_path / "test.jsonl", numbered_rows(6))
     with pytest.raises(DataError, match=r"no rows left of 6 \(dropped: 6 also in test\)"):
         prepared_rows(tmp_path, numbered_rows(6), data={"test": test})
+
+
+def test_integers_with_gaps_are_fine_but_said(tmp_path: Path) -> None:
+    rows = [{"text": f"text {n}", "label": [0, 1, 3][n % 3]} for n in range(9)]
+    manifest = prepared_rows(tmp_path, rows).manifest
+    assert manifest.label_names == ("0", "1", "3")
+    assert "without 2" in manifest.report.notes[0]
+
+
+def test_progress_goes_up_to_the_end(tmp_path: Path) -> None:
+    said: list[tuple[str, float]] = []
+    recipe = make_recipe(write_lines(tmp_path / "a.jsonl", numbered_rows(50)))
+    prepare(recipe, str(tmp_path), words, lambda what, share: said.append((what, share)))
+    shares = [share for _, share in said]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+    assert list(dict.fromkeys(what for what, _ in said)) == [
+        "reading",
+        "cleaning",
+        "splitting",
+        "tokenising",
+        "proving",
+    ]
 
 
 @pytest.mark.skipif("THAW_TEST_DATA" not in os.environ, reason="THAW_TEST_DATA names no folder")

@@ -1,5 +1,8 @@
-"""Stages: any number of buckets and any order of work make the same rows in the same order."""
+"""Stages: any number of buckets, any order of work and any kill make the same rows, in order."""
 
+import random
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,24 +11,40 @@ import pytest
 
 from tests.trainers.data import words
 from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
+from trainers.data.encoding import encode_bucket
 from trainers.data.plan import Plan, plan_preparation
-from trainers.data.preparation import choose_labels, publish
-from trainers.data.stages import clean_bucket, encode_bucket, scatter_source
+from trainers.data.preparation import Runner, Stage, prepare_plan
+from trainers.data.stages import Tick
 from trainers.data.store import Manifest, open_split
 
+NEAR = {"cleaning": {"near_duplicates": {"threshold": 0.3, "shingle_words": 1}}}
 
-def run(plan: Plan, *, backwards: bool) -> Manifest:
-    """Run the stages as machines would: those of one kind in any order."""
-    step = -1 if backwards else 1
-    scattered = {n: scatter_source(plan, n) for n in range(len(plan.sources))[::step]}
-    buckets = range(plan.num_buckets)[::step]
-    by_bucket = {bucket: clean_bucket(plan, bucket) for bucket in buckets}
-    cleaned = [by_bucket[bucket] for bucket in range(plan.num_buckets)]
-    in_order = [scattered[n] for n in range(len(plan.sources))]
-    names = choose_labels(plan, in_order, cleaned)
-    encoded = {b: encode_bucket(plan, b, names, cleaned, words) for b in buckets}
-    parts = [encoded[bucket] for bucket in range(plan.num_buckets)]
-    return publish(plan, names, in_order, cleaned, parts)
+
+class Killed(BaseException):
+    """Ends a preparation without a word."""
+
+
+def runner(seed: int, limit: int | None = None, done: list[str] | None = None) -> Runner:
+    """Run the stages as machines would: those of one kind in any order; end after `limit`."""
+    shuffled = random.Random(seed)
+    count = 0
+
+    def run(stage: Stage, plan: Plan, items: Sequence[Any], tick: Tick) -> list[Any]:
+        nonlocal count
+        order = list(range(len(items)))
+        shuffled.shuffle(order)
+        made = {}
+        for place in order:
+            if count == limit:
+                raise Killed
+            count += 1
+            tasks = (words,) if stage is encode_bucket else ()
+            made[place] = stage(plan, items[place], *tasks)
+            if done is not None:
+                done.append(f"{stage.__name__} {place}")
+        return [made[place] for place in range(len(items))]
+
+    return run
 
 
 def make_plan(folder: Path, store: str, num_buckets: int, **data: Any) -> Plan:
@@ -46,12 +65,19 @@ def contents(plan: Plan, manifest: Manifest) -> dict[str, Any]:
     return found
 
 
+def files(folder: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
 @pytest.mark.parametrize("num_buckets", [1, 2, 8])
-def test_buckets_and_the_order_of_work_do_not_show(tmp_path: Path, num_buckets: int) -> None:
-    reference = make_plan(tmp_path, "reference", 1, validation="20%")
-    plan = make_plan(tmp_path, "store", num_buckets, validation="20%")
-    expected = run(reference, backwards=False)
-    made = run(plan, backwards=True)
+@pytest.mark.parametrize("rules", [{}, {"split": {"by": "stratified"}}, NEAR])
+def test_buckets_and_the_order_of_work_do_not_show(
+    tmp_path: Path, num_buckets: int, rules: dict[str, Any]
+) -> None:
+    reference = make_plan(tmp_path, "reference", 1, validation="20%", **rules)
+    plan = make_plan(tmp_path, "store", num_buckets, validation="20%", **rules)
+    expected = prepare_plan(reference, runner(0)).manifest
+    made = prepare_plan(plan, runner(1)).manifest
     assert contents(plan, made) == contents(reference, expected)
     for split, info in made.splits.items():
         assert info.model_dump(exclude={"shards"}) == expected.splits[split].model_dump(
@@ -59,17 +85,46 @@ def test_buckets_and_the_order_of_work_do_not_show(tmp_path: Path, num_buckets: 
         )
     assert made.report == expected.report
     assert made.report.duplicates == 70
-    assert made.report.dropped == {"also in test": 40, "missing text": 1}
+    dropped = made.report.dropped
+    assert {"also in test": 40, "missing text": 1}.items() <= dropped.items()
+    assert any("near" in reason for reason in dropped) == (rules is NEAR)
 
 
-def test_the_same_work_twice_gives_the_same_bytes(tmp_path: Path) -> None:
-    first, second = (make_plan(tmp_path, store, 4) for store in ("one", "two"))
-    assert run(first, backwards=False) == run(second, backwards=True)
+@pytest.mark.parametrize("rules", [{}, {"split": {"by": "stratified"}, **NEAR}])
+def test_a_preparation_that_is_killed_goes_on_and_gives_the_same_bytes(
+    tmp_path: Path, rules: dict[str, Any]
+) -> None:
+    whole, all_work = make_plan(tmp_path, "whole", 2, validation="20%", **rules), list[str]()
+    prepare_plan(whole, runner(0, done=all_work))
+    for limit in range(0, len(all_work), 1 if not rules else 4):
+        plan = make_plan(tmp_path, "killed", 2, validation="20%", **rules)
+        with pytest.raises(Killed):
+            prepare_plan(plan, runner(limit, limit))
+        assert not Path(plan.data_dir).exists()
+        notes = {path.name: path.stat().st_mtime_ns for path in Path(plan.work_dir).glob("done/*")}
+        assert len(notes) == limit - sum("prove" in work for work in all_work[:limit])
+        prepare_plan(plan, runner(limit + 1))
+        assert files(plan.data_dir) == files(whole.data_dir)
+        assert [path.name for path in (tmp_path / "killed" / ".prepared").iterdir()] == [
+            plan.fingerprint
+        ]
+        shutil.rmtree(tmp_path / "killed")
+
+
+def test_what_was_done_before_a_kill_is_not_done_again(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, "killed", 2)
+    with pytest.raises(Killed):
+        prepare_plan(plan, runner(0, 7))
+    before = {path: path.stat().st_mtime_ns for path in Path(plan.work_dir).rglob("*.arrow")}
+    assert len(before) > 5
+    with pytest.raises(Killed):
+        prepare_plan(plan, runner(0, 9))
+    assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 def test_shards_are_cut_numbered_and_described(tmp_path: Path) -> None:
     plan = make_plan(tmp_path, "store", 2, shard_rows=100)
-    manifest = run(plan, backwards=True)
+    manifest = prepare_plan(plan, runner(3)).manifest
     info = manifest.splits["train"]
     assert [shard.file for shard in info.shards] == [
         f"train-{number:05d}.arrow" for number in range(len(info.shards))
@@ -82,3 +137,4 @@ def test_shards_are_cut_numbered_and_described(tmp_path: Path) -> None:
     labels = rows["label"].to_pylist()
     assert info.class_counts == tuple(labels.count(number) for number in range(3))
     assert int(info.id_sum, 16) == sum(rows["row_id"].to_pylist()) % 2**64
+    assert rows["input_id"].to_pylist() == sorted(rows["input_id"].to_pylist())

@@ -1,0 +1,53 @@
+"""Publication: a reader never sees half a set, and a set that is not whole is not found."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from tests.trainers.data import words
+from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
+from trainers.data.plan import plan_preparation
+from trainers.data.preparation import prepare
+from trainers.data.publication import find_prepared
+from trainers.data.store import MANIFEST, open_split
+
+
+def test_a_reader_sees_the_whole_set_or_none(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "a.jsonl", numbered_rows(300))
+    recipe = make_recipe(path, data={"shard_rows": 20})
+    plan = plan_preparation(recipe, str(tmp_path), tasks=words)
+    seen, ended = [0, 0], threading.Event()
+
+    def look() -> None:
+        while not ended.is_set() or not seen[1]:
+            manifest = find_prepared(plan)
+            seen[manifest is not None] += 1
+            if manifest is None:
+                assert not Path(plan.data_dir).exists() or find_prepared(plan)
+            else:
+                rows = open_split(plan.data_dir, manifest, "train").read(np.arange(300))
+                assert rows.num_rows == 300
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    prepare(recipe, str(tmp_path), words)
+    ended.set()
+    reader.join()
+    assert seen[0] > 0
+
+
+def test_a_set_without_a_shard_or_with_a_damaged_manifest_is_not_found(tmp_path: Path) -> None:
+    recipe = make_recipe(write_lines(tmp_path / "a.jsonl", numbered_rows(9)))
+    plan = plan_preparation(recipe, str(tmp_path), tasks=words)
+    assert find_prepared(plan) is None
+    made = prepare(recipe, str(tmp_path), words)
+    assert find_prepared(plan) == made.manifest
+    for name in ("train-00000.arrow", MANIFEST):
+        path = Path(made.data_dir, name)
+        content = path.read_bytes()
+        path.write_bytes(content[:-2])
+        assert find_prepared(plan) is None
+        path.unlink()
+        assert find_prepared(plan) is None
+        path.write_bytes(content)

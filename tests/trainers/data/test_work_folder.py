@@ -1,0 +1,78 @@
+"""The lock of a preparation: one at a time, free again however its holder ended."""
+
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from tests.trainers.data import words
+from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
+from trainers.data.plan import Plan, plan_preparation
+from trainers.data.work_folder import clear, exclusive
+
+HOLD = """
+import fcntl, os, sys, time
+descriptor = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.flock(descriptor, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def make_plan(folder: Path) -> Plan:
+    path = write_lines(folder / "a.jsonl", numbered_rows(5))
+    return plan_preparation(make_recipe(path), str(folder / "store"), tasks=words)
+
+
+def test_one_at_a_time(tmp_path: Path) -> None:
+    plan, inside, most = make_plan(tmp_path), 0, 0
+    count = threading.Lock()
+
+    def work() -> None:
+        nonlocal inside, most
+        for _ in range(5):
+            with exclusive(plan):
+                with count:
+                    inside += 1
+                    most = max(most, inside)
+                with count:
+                    inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+    assert list((tmp_path / "store" / ".prepared").iterdir()) == []
+
+
+def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    path = Path(f"{plan.data_dir}.lock")
+    path.parent.mkdir(parents=True)
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    taken = threading.Event()
+
+    def take() -> None:
+        with exclusive(plan):
+            taken.set()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    assert not taken.wait(0.3)
+    holder.send_signal(signal.SIGKILL)
+    assert taken.wait(10)
+    thread.join()
+    holder.stdout.close()
+    holder.wait()
+
+
+def test_a_work_folder_goes_as_a_whole(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    Path(plan.work_dir, "clean").mkdir(parents=True)
+    clear(plan)
+    assert not Path(plan.work_dir).exists()

@@ -1,0 +1,139 @@
+"""Tokenise the dealt rows of a bucket and write its shards."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel
+
+from trainers import storage
+from trainers.data.duplicates import COPIES, ID_HIGH, ID_LOW
+from trainers.data.plan import SET, Plan
+from trainers.data.scratch import kept, read_rows_of
+from trainers.data.store import (
+    FROZEN,
+    INPUT_ID,
+    ROW_ID,
+    SplitInfo,
+    SplitName,
+    hex_sum,
+    write_shard,
+)
+from trainers.tasks import TaskModule, task_module
+
+ENCODE_ROWS = 4096
+LABELS = "labels.json"
+
+
+class LabelNames(BaseModel):
+    """The label names in order."""
+
+    model_config = FROZEN
+    names: tuple[str, ...]
+
+
+class Encode(BaseModel):
+    """Where the shards of a bucket stand among all."""
+
+    model_config = FROZEN
+    bucket: int
+    first_shards: dict[SplitName, int]
+    """Number of its first shard in each split."""
+
+
+class Encoded(BaseModel):
+    """The shards of one bucket."""
+
+    model_config = FROZEN
+    splits: dict[SplitName, SplitInfo]
+    max_length: int
+    pad_token_id: int
+
+
+def encode_bucket(plan: Plan, encode: Encode, tasks: TaskModule | None = None) -> Encoded:
+    """Tokenise the rows of one bucket and write its shards; all buckets must be dealt.
+
+    The label names stand in the work folder. `tasks` is the module of the recipe's task by default.
+    """
+
+    def files(made: Encoded) -> list[str]:
+        shards = [shard for info in made.splits.values() for shard in info.shards]
+        return [f"{SET}/{shard.file}" for shard in shards]
+
+    work = f"encode-{encode.bucket}"
+    return kept(plan.work_dir, work, Encoded, files, lambda: _encode(plan, encode, tasks))
+
+
+def _encode(plan: Plan, encode: Encode, tasks: TaskModule | None) -> Encoded:
+    tasks = tasks or task_module(plan.recipe.task)
+    tokenizer = tasks.load_tokenizer(plan.recipe.model)
+    max_length = min(plan.recipe.batch.max_length, int(tokenizer.model_max_length))
+    names = read_labels(plan)
+
+    def tokenised(rows: pa.Table) -> pa.Table:
+        columns = rows.select(list(plan.columns))
+        return tasks.encode(plan.recipe.task, tokenizer, max_length, names, columns)
+
+    storage.make_folder(plan.shard_dir)
+    shard_rows = plan.recipe.data.shard_rows
+    splits: dict[SplitName, SplitInfo] = {}
+    for split, first in encode.first_shards.items():
+        rows = read_rows_of(plan.work_dir, "dealt", f"{encode.bucket}-{split}")
+        ends = np.cumsum(rows[COPIES].to_numpy())
+        count = int(ends[-1]) if len(ends) else 0
+        infos = []
+        for place, start in enumerate(range(0, count, shard_rows)):
+            numbers = np.arange(start, min(count, start + shard_rows))
+            part = rows.take(pa.array(np.searchsorted(ends, numbers, side="right")))
+            file = f"{split}-{first + place:05d}.arrow"
+            infos.append(_write_part(plan.shard_dir, file, part, tokenised))
+        splits[split] = join_splits(infos, len(names))
+    return Encoded(splits=splits, max_length=max_length, pad_token_id=int(tokenizer.pad_token_id))
+
+
+def write_labels(plan: Plan, names: tuple[str, ...]) -> None:
+    """Put the label names where every bucket finds them."""
+    text = LabelNames(names=names).model_dump_json()
+    storage.write_atomically(storage.join(plan.work_dir, LABELS), text.encode())
+
+
+def read_labels(plan: Plan) -> tuple[str, ...]:
+    """Read what `write_labels` wrote."""
+    data = storage.read_bytes(storage.join(plan.work_dir, LABELS))
+    return LabelNames.model_validate_json(data).names
+
+
+def join_splits(infos: Sequence[SplitInfo], num_labels: int) -> SplitInfo:
+    """Describe the parts of one split, in their order, as one."""
+    lengths: Counter[int] = Counter()
+    for info in infos:
+        lengths.update(info.lengths)
+    counts = np.zeros(num_labels, np.int64)
+    for info in infos:
+        counts[: len(info.class_counts)] += info.class_counts
+    return SplitInfo(
+        rows=sum(info.rows for info in infos),
+        id_sum=hex_sum(np.array([int(info.id_sum, 16) for info in infos], np.uint64)),
+        shards=tuple(shard for info in infos for shard in info.shards),
+        lengths=dict(sorted(lengths.items())),
+        class_counts=tuple(counts.tolist()),
+    )
+
+
+def _write_part(
+    folder: str, file: str, rows: pa.Table, tokenised: Callable[[pa.Table], pa.Table]
+) -> SplitInfo:
+    """Write rows as one shard; a few thousand are tokenised at once, because tokens take memory."""
+    starts = range(0, len(rows), ENCODE_ROWS)
+    table = pa.concat_tables([tokenised(rows.slice(start, ENCODE_ROWS)) for start in starts])
+    table = table.append_column(ROW_ID, rows[ID_LOW]).append_column(INPUT_ID, rows[ID_HIGH])
+    shard = write_shard(folder, file, table)
+    lengths, counts = np.unique(table["length"].to_numpy(), return_counts=True)
+    return SplitInfo(
+        rows=len(rows),
+        id_sum=hex_sum(table[ROW_ID].to_numpy()),
+        shards=(shard,),
+        lengths=dict(zip(lengths.tolist(), counts.tolist(), strict=True)),
+        class_counts=tuple(np.bincount(table["label"].to_numpy()).tolist()),
+    )

@@ -1,0 +1,114 @@
+"""Make a prepared set exist, all at once, and find it again; who prepares it stands elsewhere."""
+
+import os
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from configs.errors import DataError, StorageError
+from trainers import storage
+from trainers.data.encoding import Encoded, join_splits
+from trainers.data.labels import label_notes
+from trainers.data.plan import Plan
+from trainers.data.report import Tally
+from trainers.data.stages import Scattered
+from trainers.data.store import (
+    MANIFEST,
+    SPLITS,
+    CleaningReport,
+    Manifest,
+    SplitName,
+    load_manifest,
+)
+
+
+def find_prepared(plan: Plan) -> Manifest | None:
+    """Give the manifest if the set is there and whole, by names and sizes of its shards."""
+    if not storage.exists(storage.join(plan.data_dir, MANIFEST)):
+        return None
+    try:
+        manifest = load_manifest(plan.data_dir)
+    except DataError:
+        return None
+    shards = [shard for info in manifest.splits.values() for shard in info.shards]
+    folder = storage.local_path(plan.data_dir)
+    if folder is None:
+        there = set(storage.list_names(plan.data_dir))
+        return manifest if all(shard.file in there for shard in shards) else None
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+    whole = all(sizes.get(shard.file) == shard.num_bytes for shard in shards)
+    return manifest if whole else None
+
+
+def publish(
+    plan: Plan,
+    label_names: tuple[str, ...],
+    scattered: Sequence[Scattered],
+    encoded: Sequence[Encoded],
+    tally: Tally,
+) -> Manifest:
+    """Write manifest and report and make the set exist; a set that was faster is used."""
+    parts = {split: [each.splits[split] for each in encoded] for split in plan.splits}
+    manifest = Manifest(
+        fingerprint=plan.fingerprint,
+        task_kind=plan.recipe.task.kind,
+        label_names=label_names,
+        splits={split: join_splits(infos, len(label_names)) for split, infos in parts.items()},
+        report=_report(scattered, tally, label_notes(label_names)),
+        max_length=encoded[0].max_length,
+        pad_token_id=encoded[0].pad_token_id,
+    )
+    report = manifest.report
+    kept = sum(info.rows for info in manifest.splits.values())
+    assert report.rows_in == kept + report.duplicates + sum(report.dropped.values())
+    data = manifest.model_dump_json(indent=1).encode()
+    storage.write_atomically(storage.join(plan.shard_dir, MANIFEST), data)
+    if plan.shard_dir != plan.data_dir:
+        return _rename(plan, manifest)
+    return manifest
+
+
+def _report(scattered: Sequence[Scattered], tally: Tally, notes: tuple[str, ...]) -> CleaningReport:
+    rows_in: Counter[SplitName] = Counter()
+    for source in scattered:
+        rows_in[source.split] += source.rows_in
+    return CleaningReport(
+        rows_in=rows_in.total(),
+        rows_in_by_split={split: rows_in[split] for split in SPLITS if split in rows_in},
+        **tally.model_dump(),
+        notes=notes,
+    )
+
+
+def _rename(plan: Plan, manifest: Manifest) -> Manifest:
+    """Put the finished folder in its place; gives the manifest of the set that is there then."""
+    source, target = storage.local_path(plan.shard_dir), storage.local_path(plan.data_dir)
+    assert source is not None
+    assert target is not None
+    storage.sync_folder(source)
+    for _ in range(3):
+        try:
+            os.rename(source, target)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            if not target.exists():
+                raise StorageError(f"{target} could not be made: {error}") from error
+        else:
+            storage.sync_folder(target.parent)
+            return manifest
+        found = find_prepared(plan)
+        if found is not None:
+            return found
+        _move_aside(target)
+    raise StorageError(f"{target} is damaged and cannot be replaced. Delete it")
+
+
+def _move_aside(damaged: Path) -> None:
+    aside = damaged.with_name(f"{damaged.name}.{uuid.uuid4().hex[:12]}.tmp")
+    try:
+        os.rename(damaged, aside)
+    except FileNotFoundError:
+        return
+    storage.delete(str(aside))

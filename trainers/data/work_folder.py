@@ -1,0 +1,62 @@
+"""The folder of a preparation on its way: one at a time works in it, and goes on where one died."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from trainers import storage
+from trainers.data.plan import Plan
+
+POLL_S = 0.1
+
+
+@contextmanager
+def exclusive(plan: Plan) -> Iterator[None]:
+    """Work on a preparation alone; waits for another one of the same data to end.
+
+    The lock ends with the process that holds it, however that ends. In an object store there is no
+    lock: every preparation has a work folder of its own there.
+    """
+    folder = storage.local_path(plan.data_dir)
+    if folder is None:
+        yield
+        return
+    path = folder.with_name(f"{folder.name}.lock")
+    descriptor = _lock(path)
+    try:
+        yield
+    finally:
+        # The file goes before the lock is let go: who waits for it sees that it is another one.
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def clear(plan: Plan) -> None:
+    """Delete the work folder."""
+    storage.delete(plan.work_dir)
+
+
+def _lock(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            time.sleep(POLL_S)
+            continue
+        if _is_at(descriptor, path):
+            return descriptor
+        os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Say whether an open file still has its name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
