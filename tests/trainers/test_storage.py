@@ -60,3 +60,13 @@ def test_a_tree_is_deleted(tmp_path: Path) -> None:
     storage.write_atomically(str(tmp_path / "a" / "b"), b"")
     storage.delete(str(tmp_path / "a"))
     assert storage.list_names(str(tmp_path)) == []
+
+
+def test_an_open_file_reads_at_any_place(tmp_path: Path) -> None:
+    address = str(tmp_path / "file")
+    storage.write_atomically(address, b"0123456789")
+    with storage.open_input(address) as file:
+        file.seek(4)
+        assert file.read(3) == b"456"
+    with pytest.raises(NotFoundError, match="does not exist"):
+        storage.open_input(str(tmp_path / "absent"))
