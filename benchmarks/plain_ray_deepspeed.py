@@ -43,7 +43,7 @@ def build_loader(settings: dict[str, Any], split: str, labels: list[str], *, tra
     )
     torch.manual_seed(0)
     size = settings["microbatch_size" if train else "eval_microbatch_size"]
-    collate = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8)
+    collate = DataCollatorWithPadding(tokenizer)
     return DataLoader(rows, batch_size=size, sampler=sampler, collate_fn=collate)
 
 

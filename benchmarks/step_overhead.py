@@ -80,17 +80,16 @@ def time_run(recipe: Recipe, place: Place) -> float:
 def read_batches(recipe: Recipe, place: Place) -> list[list[Batch]]:
     """Read the batches of one epoch as the run does, and keep them."""
     from trainers.data.batches import read_steps
-    from trainers.data.lanes import LanePlan
+    from trainers.data.epoch_plan import plan_epochs
     from trainers.data.store import load_manifest, open_split
     from trainers.tasks import task_module
 
     manifest = load_manifest(place.data_dir)
     split = open_split(place.data_dir, manifest, "train")
-    batch = recipe.batch
-    plan = LanePlan(manifest.splits["train"].rows, batch.lanes, batch.microbatch_size, 0, True)
-    collate = task_module(recipe.task).collate(manifest, batch.pad_to_multiple_of)
-    ranks = {"rank": place.rank, "world_size": place.world_size}
-    steps = read_steps(split, plan, collate, **ranks, epoch=0)
+    epochs = plan_epochs(recipe, manifest)
+    collate = task_module(recipe.task).collate(manifest, recipe.pad_to_multiple_of)
+    lanes = epochs.open(split, place.rank, place.world_size, epoch=0)
+    steps = read_steps(lanes, epochs.lanes, collate, epoch=0)
     return [[(each.inputs, each.labels) for each in step] for step in steps]
 
 

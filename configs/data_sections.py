@@ -93,9 +93,24 @@ class Batch(BaseModel):
     """Microbatches per optimizer step, summed over all workers; a multiple of num_workers."""
     microbatch_size: int = Field(default=8, ge=1)
     """Rows that a worker feeds forward at once; a step sees lanes x microbatch_size rows."""
+    microbatch_tokens: int | None = Field(default=None, ge=1)
+    """Tokens, padding counted, that a worker feeds forward at once; instead of microbatch_size."""
     eval_microbatch_size: int = Field(default=32, ge=1)
     """Rows that a worker feeds forward at once in evaluation."""
     max_length: int = Field(default=512, ge=1)
     """Tokens per row, special tokens included; longer rows are cut at the end."""
-    pad_to_multiple_of: int = Field(default=8, ge=1)
-    """Batches are padded to the longest row, rounded up to a multiple of this many tokens."""
+    pad_to_multiple_of: int | None = Field(default=None, ge=1)
+    """Tokens to whose multiple the longest row is padded; None: 8 in half precision, 1 in fp32."""
+
+    @model_validator(mode="after")
+    def _rows_or_tokens(self) -> Self:
+        if self.microbatch_tokens is None:
+            return self
+        if "microbatch_size" in self.model_fields_set:
+            raise ValueError("give microbatch_size or microbatch_tokens, not both")
+        if self.microbatch_tokens < self.max_length:
+            raise ValueError(
+                f"microbatch_tokens ({self.microbatch_tokens}) is less than max_length "
+                f"({self.max_length}). A row may be that long: raise one or lower the other"
+            )
+        return self

@@ -87,5 +87,7 @@ class Cluster(BaseModel):
     """How workers are laid over the nodes (Ray placement group strategy)."""
     max_failures: int = Field(default=3, ge=0)
     """Lost workers and nodes after which the run gives up; a bad recipe is never retried."""
+    cache_gib: float = Field(default=50, gt=0)
+    """GiB of remote shards that each node keeps on its own disk; the oldest go first."""
     env: dict[str, str] = {}
     """Environment variables of driver and workers; never secrets: the cluster shows them."""

@@ -5,6 +5,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from configs.augmentation_sections import Augmentation
+from configs.balance_sections import Balance, Loss
 from configs.data_sections import Batch, Data, Task
 from configs.model_sections import SECTION, Freezing, Model, Optimizer, Schedule, Zero
 from configs.run_sections import Checkpoint, Cluster, EarlyStopping, Evaluation, Tracking
@@ -33,6 +35,12 @@ class Recipe(BaseModel):
     """How gradients become weights."""
     schedule: Schedule = Schedule()
     """How the learning rate moves."""
+    augmentation: Augmentation = Augmentation()
+    """How training rows are changed at random."""
+    balance: Balance = Balance()
+    """What is done about classes of unequal size."""
+    loss: Loss = Loss()
+    """What training minimises."""
     batch: Batch = Batch()
     """How many rows a step sees."""
     epochs: int = Field(default=3, ge=1)
@@ -103,3 +111,10 @@ class Recipe(BaseModel):
         if self.evaluation.best_metric is not None:
             return self.evaluation.best_metric
         return self.early_stopping.metric if self.early_stopping is not None else None
+
+    @property
+    def pad_to_multiple_of(self) -> int:
+        """Tokens to whose multiple rows are padded: tensor cores of half precision want 8."""
+        if self.batch.pad_to_multiple_of is not None:
+            return self.batch.pad_to_multiple_of
+        return 1 if self.precision == "fp32" else 8

@@ -26,6 +26,8 @@ TRAINING_ARGUMENTS = {
     "adam_beta2": "optimizer.betas",
     "adam_epsilon": "optimizer.eps",
     "max_grad_norm": "optimizer.max_grad_norm",
+    "label_smoothing_factor": "loss.label_smoothing",
+    "label_smoothing": "loss.label_smoothing",
     "gradient_clipping": "optimizer.max_grad_norm",
     "lr_scheduler_type": "schedule.name",
     "warmup_steps": "schedule.warmup_steps",

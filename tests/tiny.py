@@ -92,6 +92,7 @@ def make_tokenizer(kind: str = "bert") -> Any:
         pad_token="[PAD]",
         cls_token="[CLS]",
         sep_token="[SEP]",
+        mask_token="[MASK]",
         model_max_length=64,
         model_input_names=["input_ids", *types, "attention_mask"],
     )

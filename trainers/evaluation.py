@@ -12,8 +12,10 @@ import torch.distributed as dist
 from configs.errors import RecipeError, TrainingError
 from configs.records import Evaluated
 from trainers.data.batches import Microbatch, read_steps
+from trainers.data.epoch_plan import plan_epochs
+from trainers.data.lane_rows import open_lanes
 from trainers.data.lanes import LanePlan
-from trainers.data.store import SplitInfo, SplitName, open_split
+from trainers.data.store import SplitInfo, SplitName
 from trainers.session import Session
 
 if TYPE_CHECKING:
@@ -50,12 +52,12 @@ def evaluate_split(session: Session, split: SplitName) -> Evaluation:
     """
     manifest, place, batch = session.manifest, session.place, session.recipe.batch
     info = manifest.splits[split]
+    plan = LanePlan(info.rows, batch.lanes, batch.eval_microbatch_size, seed=0, shuffle=False)
+    rows = session.open_split(split)
     stream = read_steps(
-        open_split(place.data_dir, manifest, split),
-        LanePlan(info.rows, batch.lanes, batch.eval_microbatch_size, seed=0, shuffle=False),
-        session.task.collate(manifest, batch.pad_to_multiple_of),
-        rank=place.rank,
-        world_size=place.world_size,
+        open_lanes(rows, plan, place.rank, place.world_size),
+        plan,
+        session.task.collate(manifest, session.recipe.pad_to_multiple_of),
         epoch=0,
     )
     scores = session.task.build_scores(manifest.label_names, session.engine.handle.device)
@@ -84,12 +86,11 @@ def report_evaluation(
 ) -> None:
     """Write an evaluation down, its pictures and samples too."""
     cursor = session.cursor
-    lanes, size = session.recipe.batch.lanes, session.recipe.batch.microbatch_size
-    plan = LanePlan(session.manifest.splits["train"].rows, lanes, size, 0, shuffle=True)
+    steps_per_epoch = plan_epochs(session.recipe, session.manifest).lanes.steps_per_epoch
     record = Evaluated(
         time=time.time(),
         step=cursor.step,
-        epoch=cursor.epoch + cursor.step_in_epoch / max(1, plan.steps_per_epoch),
+        epoch=cursor.epoch + cursor.step_in_epoch / max(1, steps_per_epoch),
         split=split,
         rows=evaluation.rows,
         metrics=evaluation.metrics,

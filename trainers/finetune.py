@@ -1,7 +1,7 @@
 """Fine-tune, top to bottom, as one rank of a run; where ranks come from others know."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 
@@ -9,14 +9,15 @@ from configs.errors import STOPPED, TrainingError
 from configs.records import Ended, Ledger, Phase, Record, Step
 from configs.schema import Recipe
 from trainers.cadence import commit_due, evaluation_due, step_is_logged
-from trainers.data.batches import read_steps
-from trainers.data.lanes import LanePlan
-from trainers.data.store import open_split
+from trainers.data.augmented_rows import build_change
+from trainers.data.batches import Change, read_steps
+from trainers.data.epoch_plan import EpochPlan, plan_epochs
+from trainers.data.lane_rows import LaneRows
 from trainers.early_stopping import should_stop, update_best
 from trainers.engine import set_learning_rate
 from trainers.place import Place
 from trainers.session import Session
-from trainers.step import count_batch, take_step
+from trainers.step import SummedLoss, count_batch, sum_ids, take_step
 from trainers.strategy.freezing import count_elements
 from trainers.strategy.learning_rates import learning_rate_factor
 from trainers.throughput import Throughput
@@ -26,7 +27,9 @@ from trainers.throughput import Throughput
 class _Loop:
     """What the training loop knows besides its session."""
 
-    plan: LanePlan
+    epochs: EpochPlan
+    change: Change | None
+    summed_loss: SummedLoss
     total_steps: int
     stop_requested: Callable[[], bool]
     last_commit: float
@@ -67,13 +70,15 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
     Collective: every rank calls this.
     """
     recipe, place = session.recipe, session.place
+    split = session.open_split("train")
+    lanes = loop.epochs.open(split, place.rank, place.world_size, session.cursor.epoch)
+    steps_per_epoch = loop.epochs.lanes.steps_per_epoch
     stream = read_steps(
-        open_split(place.data_dir, session.manifest, "train"),
-        loop.plan,
-        session.task.collate(session.manifest, recipe.batch.pad_to_multiple_of),
-        rank=place.rank,
-        world_size=place.world_size,
+        lanes,
+        loop.epochs.lanes,
+        session.task.collate(session.manifest, recipe.pad_to_multiple_of),
         epoch=session.cursor.epoch,
+        change=loop.change,
         start_step=session.cursor.step_in_epoch,
     )
     throughput = Throughput()
@@ -88,9 +93,7 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
             factor = learning_rate_factor(recipe.schedule, cursor.step, loop.total_steps)
             rate = recipe.optimizer.learning_rate * factor
             set_learning_rate(session.engine, rate)
-            result = take_step(
-                session.engine, microbatches, counts, session.task.summed_loss, recipe.seed
-            )
+            result = take_step(session.engine, microbatches, counts, loop.summed_loss, recipe.seed)
             throughput.add(counts)
             session.advance(
                 step=cursor.step + 1,
@@ -107,15 +110,15 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
                         attempt=place.attempt,
                         step=step,
                         total_steps=loop.total_steps,
-                        epoch=cursor.epoch + (cursor.step_in_epoch + 1) / loop.plan.steps_per_epoch,
+                        epoch=cursor.epoch + (cursor.step_in_epoch + 1) / steps_per_epoch,
                         loss=result.loss,
                         learning_rate=rate,
                         grad_norm=result.grad_norm,
                         **asdict(speed),
                     )
                 )
-            if session.cursor.step_in_epoch == loop.plan.steps_per_epoch:
-                _close_epoch(session)
+            if session.cursor.step_in_epoch == steps_per_epoch:
+                _close_epoch(session, loop, lanes)
             _evaluate_and_commit(session, loop, asked=counts.commit or counts.stop)
             if _is_done(session, loop):
                 return False
@@ -154,10 +157,14 @@ def _validate(session: Session) -> None:
     report_evaluation(session, evaluation, "validation", is_best=is_best)
 
 
-def _close_epoch(session: Session) -> None:
-    """Compare the epoch's ledger with the manifest; raises TrainingError when they differ."""
-    cursor, info = session.cursor, session.manifest.splits["train"]
-    ok = (cursor.rows, cursor.id_sum) == (info.rows, int(info.id_sum, 16))
+def _close_epoch(session: Session, loop: _Loop, lanes: Sequence[LaneRows]) -> None:
+    """Compare the epoch's ledger with what it must hold; raises TrainingError when they differ.
+
+    Collective where rows are drawn.
+    """
+    cursor = session.cursor
+    expected_rows, expected_ids = _expected(session, loop.epochs, lanes)
+    ok = (cursor.rows, cursor.id_sum) == (expected_rows, expected_ids)
     session.report(
         Ledger(
             time=time.time(),
@@ -165,27 +172,36 @@ def _close_epoch(session: Session) -> None:
             epoch=cursor.epoch + 1,
             split="train",
             rows=cursor.rows,
-            expected_rows=info.rows,
+            expected_rows=expected_rows,
             id_sum=f"{cursor.id_sum:016x}",
             ok=ok,
         )
     )
     if not ok:
         raise TrainingError(
-            f"epoch {cursor.epoch + 1} saw {cursor.rows} rows, the prepared set has {info.rows}, "
+            f"epoch {cursor.epoch + 1} saw {cursor.rows} rows, it must hold {expected_rows}, "
             "or not the same ones. Prepare the data again and start a new run"
         )
     session.advance(epoch=cursor.epoch + 1, step_in_epoch=0, rows=0, id_sum=0)
 
 
+def _expected(session: Session, epochs: EpochPlan, lanes: Sequence[LaneRows]) -> tuple[int, int]:
+    """Give the rows of an epoch and the sum of their ids: the manifest's, or those of the draw."""
+    if epochs.rates is None:
+        info = session.manifest.splits["train"]
+        return info.rows, int(info.id_sum, 16)
+    return epochs.rates.num_rows, sum_ids(lane.id_sum() for lane in lanes)
+
+
 def _plan_loop(session: Session, stop_requested: Callable[[], bool]) -> _Loop:
-    recipe, batch = session.recipe, session.recipe.batch
-    rows = session.manifest.splits["train"].rows
-    plan = LanePlan(rows, batch.lanes, batch.microbatch_size, recipe.seed, shuffle=True)
-    total = recipe.epochs * plan.steps_per_epoch
+    recipe, manifest = session.recipe, session.manifest
+    epochs = plan_epochs(recipe, manifest)
+    total = recipe.epochs * epochs.lanes.steps_per_epoch
     if recipe.max_steps is not None:
         total = min(total, recipe.max_steps)
-    return _Loop(plan, total, stop_requested, last_commit=time.monotonic())
+    loss = session.task.training_loss(recipe, manifest)
+    change = build_change(recipe, manifest.max_length)
+    return _Loop(epochs, change, loss, total, stop_requested, last_commit=time.monotonic())
 
 
 def _report_phase(session: Session, loop: _Loop) -> None:

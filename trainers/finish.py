@@ -14,7 +14,6 @@ from deepspeed.utils import safe_get_full_fp32_param
 from configs.errors import TrainingError
 from configs.records import Ended, Exported
 from trainers import storage
-from trainers.data.store import open_split
 from trainers.engine import gathered
 from trainers.evaluation import evaluate_and_report, evaluate_split
 from trainers.export import check_export, save_export
@@ -123,9 +122,9 @@ def gather_weights(session: Session) -> dict[str, torch.Tensor]:
 def _live_logits(session: Session) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """Feed the same few rows to the live model on every rank, which ZeRO-3 needs."""
     name = next(s for s in ("test", "validation", "train") if s in session.manifest.splits)
-    split = open_split(session.place.data_dir, session.manifest, name)
+    split = session.open_split(name)
     rows = split.read(np.arange(min(CHECKED_ROWS, split.info.rows)))
-    collate = session.task.collate(session.manifest, session.recipe.batch.pad_to_multiple_of)
+    collate = session.task.collate(session.manifest, session.recipe.pad_to_multiple_of)
     inputs, _ = collate(rows)
     engine = session.engine.handle
     engine.eval()

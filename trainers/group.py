@@ -27,6 +27,8 @@ def join_group(place: Place, address: str, port: int) -> None:
         world_size=place.world_size,
         timeout=LIMIT,
     )
+    # A rank that has nothing to do must not leave while others still connect to it.
+    dist.all_reduce(torch.zeros(1, device=place.device))
 
 
 def leave_group() -> None:

@@ -45,7 +45,7 @@ class Predictor:
 
         rows = self._encoded(columns)
         collate = text_classification.collate_to(
-            self._tokenizer.pad_token_id, self.export.max_length, pad_to_multiple_of=8
+            self._tokenizer.pad_token_id, self.export.max_length, pad_to_multiple_of=1
         )
         # Rows of like length side by side: little padding.
         order = np.argsort(rows["length"].to_numpy(), kind="stable")

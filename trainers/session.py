@@ -16,7 +16,7 @@ from configs.records import Committed, Note, Record
 from configs.schema import Recipe
 from trainers import checkpoint, partitions
 from trainers.checkpoint import Cursor, Reader
-from trainers.data.store import load_manifest, open_split
+from trainers.data.store import Split, SplitName, load_manifest, open_split
 from trainers.engine import build_engine, running_stage, start_distributed
 from trainers.model import load_model
 from trainers.place import Place
@@ -88,6 +88,11 @@ class Session:
         if self._tokenizer is None:
             self._tokenizer = self.task.load_tokenizer(self.recipe.model)
         return self._tokenizer
+
+    def open_split(self, name: SplitName) -> Split:
+        """Open a split of the prepared set; raises DataError where it has none of that name."""
+        cache_bytes = int(self.recipe.cluster.cache_gib * 2**30)
+        return open_split(self.place.data_dir, self.manifest, name, cache_bytes=cache_bytes)
 
     def advance(self, **changes: object) -> None:
         """Move the cursor."""
@@ -226,8 +231,8 @@ class Session:
         )
 
     def _feed_once(self) -> torch.Tensor:
-        split = open_split(self.place.data_dir, self.manifest, "train")
-        collate = self.task.collate(self.manifest, self.recipe.batch.pad_to_multiple_of)
+        split = self.open_split("train")
+        collate = self.task.collate(self.manifest, self.recipe.pad_to_multiple_of)
         inputs, labels = collate(split.read(np.array([0])))
         device = self.engine.handle.device
         outputs = self.engine.handle(**{name: t.to(device) for name, t in inputs.items()})
@@ -240,6 +245,10 @@ def _arithmetic(recipe: Recipe) -> dict[str, Any]:
         "seed": recipe.seed,
         "batch.lanes": recipe.batch.lanes,
         "batch.microbatch_size": recipe.batch.microbatch_size,
+        "batch.microbatch_tokens": recipe.batch.microbatch_tokens,
+        "balance": recipe.balance.model_dump(mode="json"),
+        "loss": recipe.loss.model_dump(mode="json"),
+        "augmentation": recipe.augmentation.model_dump(mode="json"),
         "optimizer": recipe.optimizer.model_dump(mode="json"),
         "schedule": recipe.schedule.model_dump(mode="json"),
         "freezing": recipe.freezing.model_dump(mode="json"),

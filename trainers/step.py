@@ -4,7 +4,7 @@ The loss is summed over targets and scaled by lanes / targets of the global batc
 by the number of lanes, so every target of the global batch weighs the same, whoever fed it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,14 @@ def count_batch(microbatches: Sequence[Microbatch], *, stop: bool, commit: bool)
     dist.all_reduce(total)
     targets, rows, tokens, fed, id_sum, stops, commits = total.tolist()
     return Counts(targets, rows, tokens, fed, id_sum % 2**64, stops > 0, commits > 0)
+
+
+def sum_ids(local: Iterable[int]) -> int:
+    """Add up sums of row ids mod 2^64 over all ranks. Collective: every rank calls this."""
+    wrapped = int(np.uint64(sum(local) % 2**64).astype(np.int64))
+    total = torch.tensor([wrapped], dtype=torch.int64, device=_reduce_device())
+    dist.all_reduce(total)
+    return int(total.item()) % 2**64
 
 
 def take_step(

@@ -6,7 +6,7 @@ no Python object per row.
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,13 +16,16 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from trainers.data.lane_rows import LaneRows
 from trainers.data.lanes import LanePlan
-from trainers.data.store import ROW_ID, Split
+from trainers.data.store import ROW_ID
 
 IGNORED = -100
 
 Collate = Callable[[pa.Table], tuple[dict[str, torch.Tensor], torch.Tensor]]
 """Turns shard rows into model inputs, each (rows, tokens, ...), and labels (rows, ...)."""
+Change = Callable[[pa.Table, int], pa.Table]
+"""Turns shard rows into as many others with the same columns, given the epoch."""
 
 
 @dataclass(frozen=True)
@@ -98,50 +101,48 @@ class StepReader:
 
 
 def read_steps(
-    split: Split,
+    lanes: Sequence[LaneRows],
     plan: LanePlan,
     collate: Collate,
     *,
-    rank: int,
-    world_size: int,
     epoch: int,
     start_step: int = 0,
+    change: Change | None = None,
     prefetch: int = 2,
 ) -> StepReader:
-    """Read an epoch's steps from `start_step` on, for lanes rank, rank + world_size, and so on.
+    """Read an epoch's steps from `start_step` on, for the lanes that were opened for this rank.
 
-    A thread keeps `prefetch` steps ready. Raises DataError, at the step concerned, for a damaged
-    shard.
+    `change` may put other rows in the place of those read. A thread keeps `prefetch` steps ready.
+    Raises DataError, at the step concerned, for a damaged shard.
     """
-    assert split.info.rows == plan.num_rows, "the plan is another split's"
-    assert plan.lanes % world_size == 0, f"{plan.lanes} lanes on {world_size} ranks"
     assert prefetch >= 1, "at least one step is made ahead"
-    lanes = range(rank, plan.lanes, world_size)
-    streams = [_read_lane(split, plan, collate, lane, (epoch, start_step)) for lane in lanes]
+    start = (epoch, start_step)
+    streams = [_read_lane(lane, plan, collate, start, change) for lane in lanes]
     return StepReader(map(list, zip(*streams, strict=True)), prefetch)
 
 
 def _read_lane(
-    split: Split, plan: LanePlan, collate: Collate, lane: int, start: tuple[int, int]
+    lane: LaneRows, plan: LanePlan, collate: Collate, start: tuple[int, int], change: Change | None
 ) -> Iterator[Microbatch]:
     """Yield a lane's microbatches from an epoch and step on."""
     epoch, start_step = start
-    for window in plan.windows(epoch, lane, split.lengths, start_step):
+    for window in plan.windows(epoch, lane.lane, lane.lengths, start_step):
         first = int(window.bounds[0])
-        rows = split.read(window.rows[first:])
+        rows = lane.read(window.rows[first:])
+        if change is not None and rows.num_rows:
+            rows = change(rows, epoch)
         row_ids, lengths = rows[ROW_ID].to_numpy(), rows["length"].to_numpy()
         ends = (window.bounds - first).tolist()
         for step, (begin, end) in enumerate(pairwise(ends), max(start_step, window.first_step)):
-            part = rows.slice(begin, end - begin)
-            if begin == end:
-                part = split.read(np.array([min(plan.lane_range(lane)[0], plan.num_rows - 1)]))
-            inputs, labels = collate(part)
+            inputs, labels = collate(
+                rows.slice(begin, end - begin) if end > begin else lane.read_any()
+            )
             if begin == end:
                 # Every forward is a collective under ZeRO-3: lanes without rows take part as well.
                 labels = torch.full_like(labels, IGNORED)
             fed = next(iter(inputs.values())).shape  # (rows, tokens, ...)
             yield Microbatch(
-                lane=lane,
+                lane=lane.lane,
                 epoch=epoch,
                 step=step,
                 inputs=inputs,

@@ -8,6 +8,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from trainers import storage
+from trainers.data.augmentation import keep_texts
 from trainers.data.duplicates import COPIES, ID_HIGH, ID_LOW
 from trainers.data.plan import SET, Plan
 from trainers.data.scratch import kept, read_rows_of
@@ -73,7 +74,8 @@ def _encode(plan: Plan, encode: Encode, tasks: TaskModule | None) -> Encoded:
 
     def tokenised(rows: pa.Table) -> pa.Table:
         columns = rows.select(list(plan.columns))
-        return tasks.encode(plan.recipe.task, tokenizer, max_length, names, columns)
+        encoded = tasks.encode(plan.recipe.task, tokenizer, max_length, names, columns)
+        return keep_texts(plan.recipe.augmentation, plan.input_columns, rows, encoded)
 
     storage.make_folder(plan.shard_dir)
     shard_rows = plan.recipe.data.shard_rows

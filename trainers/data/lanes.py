@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trainers.data.random_order import mixed, order_key, permutation
+from trainers.data.token_budget import WINDOW_ROWS, WINDOW_STEPS, TokenBudget
+
 Rows = np.ndarray[tuple[int], np.dtype[np.int64]]
 Lengths = Callable[[int, int], np.ndarray[tuple[int], np.dtype[np.int32]]]
 """Gives the lengths in tokens of the rows from the first number up to the second."""
 
-WINDOW_ROWS = 4096
-WINDOW_STEPS = 64
 BLOCK_ROWS = 256
 BLOCKS_PER_LANE = 64
 ORDER, TIES, STEPS = range(3)
@@ -45,16 +46,22 @@ class LanePlan:
     seed: int
     shuffle: bool
     """Whether the order differs from epoch to epoch; evaluation goes through the rows in order."""
+    budget: TokenBudget | None = None
+    """Cuts microbatches by tokens; None cuts them by rows, microbatch_size at most."""
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps in which every lane has fed each of its rows once."""
         longest_lane = -(-self.num_rows // self.lanes)
+        if self.budget is not None:
+            return self.budget.steps(longest_lane)
         return -(-longest_lane // self.microbatch_size)
 
     @property
     def num_windows(self) -> int:
         """Windows of an epoch, the same number in every lane."""
+        if self.budget is not None:
+            return -(-self.steps_per_epoch // self.budget.window_steps)
         steps = max(1, min(WINDOW_STEPS, WINDOW_ROWS // self.microbatch_size))
         return -(-self.steps_per_epoch // steps)
 
@@ -97,11 +104,14 @@ class LanePlan:
         rows = np.concatenate([np.arange(*each, dtype=np.int64) for each in ranges])
         sizes = np.concatenate([lengths(*each) for each in ranges])
         ties = self._keys(TIES, epoch, lane)
-        rows = rows[np.lexsort((rows if ties is None else _mixed(ties, rows), sizes))]
+        sorted_by_length = np.lexsort((rows if ties is None else mixed(ties, rows), sizes))
+        rows = rows[sorted_by_length]
         bounds -= bounds[0]
+        if self.budget is not None:
+            bounds = self.budget.cut(sizes[sorted_by_length], stop - first)
         # Without the lane: every lane feeds the same length quantile at the same step, so that no
         # rank waits for another.
-        order = _order(self._keys(STEPS, epoch, number), stop - first)
+        order = permutation(self._keys(STEPS, epoch, number), stop - first)
         pieces = [rows[bounds[piece] : bounds[piece + 1]] for piece in order]
         ends = np.cumsum([0, *(len(piece) for piece in pieces)], dtype=np.int64)
         return Window(first, np.concatenate(pieces), ends)
@@ -110,10 +120,7 @@ class LanePlan:
         """Give the key of a random order; None stands for the order as it is."""
         if not self.shuffle:
             return None
-        key = np.zeros(1, np.uint64)
-        for part in (self.seed, purpose, epoch, place):
-            key = _mix(key + np.uint64(part) + np.uint64(1))
-        return np.uint64(key[0])
+        return order_key(self.seed, purpose, epoch, place)
 
 
 class _Blocks:
@@ -124,7 +131,7 @@ class _Blocks:
         size = max(1, min(BLOCK_ROWS, self.num_rows // BLOCKS_PER_LANE))
         count = 1 if key is None else -(-self.num_rows // size)
         bounds = first + np.arange(count + 1, dtype=np.int64) * self.num_rows // max(1, count)
-        order = _order(key, count)
+        order = permutation(key, count)
         self.starts = bounds[:-1][order]
         self.places = np.concatenate([[0], np.cumsum((bounds[1:] - bounds[:-1])[order])])
 
@@ -140,26 +147,3 @@ class _Blocks:
             found.append((row, row + end - start))
             start, block = end, block + 1
         return found
-
-
-def _order(key: np.uint64 | None, count: int) -> Rows:
-    """Give a permutation of `count` things, the identity without a key."""
-    places = np.arange(count, dtype=np.int64)
-    return places if key is None else np.argsort(_mixed(key, places), kind="stable")
-
-
-def _mixed(key: np.uint64, values: Rows) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    return _mix(_mix(values.astype(np.uint64) + np.uint64(1)) + key)
-
-
-def _mix(
-    values: np.ndarray[tuple[int], np.dtype[np.uint64]],
-) -> np.ndarray[tuple[int], np.dtype[np.uint64]]:
-    """Scramble 64 bits (the finaliser of SplitMix64, Steele et al. 2014).
-
-    Own arithmetic: numpy does not promise the same random streams from one version to the next.
-    """
-    values = values * np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))

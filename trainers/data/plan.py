@@ -143,6 +143,7 @@ def _fingerprint(recipe: Recipe, sources: Sequence[Source]) -> str:
         repr(sorted(data.items())),
         repr((recipe.data.validation, recipe.data.test)),
         f"max_length {recipe.batch.max_length}",
+        f"texts {recipe.augmentation.is_on}",
         tokenizer_key(recipe.model),
         *sorted(f"{source.split} {source.format} {source.hash}" for source in sources),
     ]

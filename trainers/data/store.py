@@ -4,13 +4,11 @@ Shards are Arrow IPC files (not streams: a stream cut at a batch reads fine with
 record batch each, read through memory maps. Their bytes are checked before they are used.
 """
 
-import os
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from configs.errors import DataError, NotFoundError
 from trainers import storage
+from trainers.data.shard_cache import DEFAULT_BYTES, Fetch, fetch_within, node_folder, touch
 
 MANIFEST = "manifest.json"
 ROW_ID = "row_id"
@@ -136,18 +135,20 @@ def open_split(
     *,
     verify: bool = True,
     cache_dir: Path | None = None,
-    fetch: Callable[[str, Path], None] = storage.download,
+    cache_bytes: int = DEFAULT_BYTES,
+    fetch: Fetch = storage.download,
 ) -> "Split":
     """Open a split without touching its shards; raises DataError when the set has no such split.
 
     A shard is checked when a row of it is first asked for: its size always, its hash with `verify`.
-    Shards that are not on a local path are fetched into `cache_dir` then.
+    Shards that are not on a local path are fetched below `cache_dir` then, which keeps at most
+    `cache_bytes`; by default all ranks of a node share one.
     """
     if name not in manifest.splits:
         known = ", ".join(manifest.splits)
         raise DataError(f"the data has no {name} split, only {known}. Set data.{name}")
-    cache = cache_dir or Path(tempfile.gettempdir(), f"thaw-{os.getuid()}", manifest.fingerprint)
-    return Split(manifest.splits[name], _Shards(data_dir, verify, cache, fetch))
+    cache = (cache_dir or node_folder()) / manifest.fingerprint
+    return Split(manifest.splits[name], _Shards(data_dir, verify, cache, cache_bytes, fetch))
 
 
 class Split:
@@ -177,15 +178,19 @@ class Split:
 
     def lengths(self, start: int, stop: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
         """Give the lengths in tokens of the rows from `start` up to `stop`."""
+        return np.asarray(self.column("length", start, stop), np.int32)
+
+    def column(self, name: str, start: int, stop: int) -> np.ndarray[tuple[int], np.dtype[Any]]:
+        """Give one number a row from `start` up to `stop`, of a column of numbers."""
         parts = []
         while start < stop:
             number = int(np.searchsorted(self._ends, start, side="right"))
             first, end = self._first(number), min(stop, int(self._ends[number]))
-            column = self._batch(number).column("length")
+            column = self._batch(number).column(name)
             parts.append(column.slice(start - first, end - start).to_numpy())
             start = end
         if len(parts) == 1:
-            return np.asarray(parts[0], np.int32)
+            return np.asarray(parts[0])
         return np.concatenate(parts or [np.zeros(0, np.int32)])
 
     def _first(self, number: int) -> int:
@@ -199,9 +204,10 @@ class _Shards:
     """The shards of a folder that were used last; checked, and fetched where they are remote."""
 
     def __init__(
-        self, data_dir: str, verify: bool, cache: Path, fetch: Callable[[str, Path], None]
+        self, data_dir: str, verify: bool, cache: Path, cache_bytes: int, fetch: Fetch
     ) -> None:
-        self._data_dir, self._verify, self._cache, self._fetch = data_dir, verify, cache, fetch
+        self._data_dir, self._verify, self._cache = data_dir, verify, cache
+        self._cache_bytes, self._fetch = cache_bytes, fetch
         self._open: OrderedDict[str, pa.RecordBatch] = OrderedDict()
         self._good: set[str] = set()
         self._lock = threading.Lock()
@@ -248,10 +254,12 @@ class _Shards:
         if folder is not None:
             return folder / shard.file
         path = self._cache / shard.file
-        if self._problem(path, shard) is not None:
+        if self._problem(path, shard) is None:
+            touch(path)
+        else:
             address = storage.join(self._data_dir, shard.file)
             try:
-                self._fetch(address, path)
+                fetch_within(self._cache.parent, path, address, self._cache_bytes, self._fetch)
             except NotFoundError as error:
                 raise DataError(f"{address} is missing. Prepare the data again") from error
         return path

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from configs.data_sections import Task
 from configs.model_sections import Model
+from configs.schema import Recipe
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from trainers.data.store import Manifest
     from trainers.metrics import Sample, Scores
+    from trainers.step import SummedLoss
 
 
 class TaskModule(Protocol):
@@ -38,6 +40,15 @@ class TaskModule(Protocol):
     ) -> "pa.Table":
         """Turn raw columns into the columns of a shard."""
 
+    def encode_inputs(
+        self,
+        task: Task,
+        tokenizer: "PreTrainedTokenizerBase",
+        max_length: int,
+        columns: "pa.Table",
+    ) -> "pa.Table":
+        """Turn raw input columns, without a target, into those of a shard."""
+
     def collate(
         self, manifest: "Manifest", pad_to_multiple_of: int
     ) -> "Callable[[pa.Table], tuple[dict[str, Tensor], Tensor]]":
@@ -50,6 +61,9 @@ class TaskModule(Protocol):
 
     def summed_loss(self, outputs: Any, labels: "Tensor") -> "Tensor":
         """Sum the loss over the targets."""
+
+    def training_loss(self, recipe: Recipe, manifest: "Manifest") -> "SummedLoss":
+        """Give the loss that training minimises, summed over the targets."""
 
     def build_scores(self, label_names: tuple[str, ...], device: "torch.device | str") -> "Scores":
         """Make the state from which the metrics of a split are computed."""

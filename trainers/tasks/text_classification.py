@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from configs.data_sections import Task
 from configs.errors import DataError
 from configs.model_sections import Model
+from configs.schema import Recipe
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from trainers.data.store import Manifest
     from trainers.metrics import Sample, Scores
+    from trainers.step import SummedLoss
 
 IGNORED = -100
 
@@ -146,6 +148,16 @@ def summed_loss(outputs: Any, labels: "Tensor") -> "Tensor":
     return functional.cross_entropy(
         outputs.logits.float(), labels, reduction="sum", ignore_index=IGNORED
     )
+
+
+def training_loss(recipe: Recipe, manifest: "Manifest") -> "SummedLoss":
+    """Give the loss that training minimises, summed over the rows whose label is not -100."""
+    if recipe.balance.method == "none" and recipe.loss.label_smoothing == 0:
+        return summed_loss
+    from trainers.losses import build_class_loss
+
+    counts = manifest.splits["train"].class_counts
+    return build_class_loss(recipe.balance, recipe.loss, manifest.label_names, counts)
 
 
 def build_scores(label_names: tuple[str, ...], device: "torch.device | str") -> "Scores":

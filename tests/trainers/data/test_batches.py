@@ -14,6 +14,7 @@ from configs.errors import DataError
 from tests.trainers.data import words
 from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
 from trainers.data.batches import Microbatch, StepReader, read_steps
+from trainers.data.lane_rows import open_lanes
 from trainers.data.lanes import LanePlan
 from trainers.data.preparation import prepare
 from trainers.data.store import Split, open_split
@@ -32,15 +33,8 @@ def read(
     """All steps, lanes in order, put together from the ranks of a world."""
     ranks = []
     for rank in range(world_size):
-        with read_steps(
-            split,
-            plan,
-            words.collate,
-            rank=rank,
-            world_size=world_size,
-            epoch=1,
-            start_step=start_step,
-        ) as steps:
+        lanes = open_lanes(split, plan, rank, world_size)
+        with read_steps(lanes, plan, words.collate, epoch=1, start_step=start_step) as steps:
             ranks.append(list(steps))
     joined = [[each for rank in step for each in rank] for step in zip(*ranks, strict=True)]
     return [sorted(step, key=lambda each: each.lane) for step in joined]
@@ -101,10 +95,9 @@ def test_a_lane_without_rows_feeds_a_dummy_that_counts_nothing(tmp_path: Path) -
 def test_an_error_in_the_thread_reaches_the_reader_at_its_step(tmp_path: Path) -> None:
     split = make_split(tmp_path, 90)
     (tmp_path / ".prepared").rename(tmp_path / "moved")
+    plan = LanePlan(90, 1, 8, 0, True)
     with (
-        read_steps(
-            split, LanePlan(90, 1, 8, 0, True), words.collate, rank=0, world_size=1, epoch=0
-        ) as steps,
+        read_steps(open_lanes(split, plan, 0, 1), plan, words.collate, epoch=0) as steps,
         pytest.raises(DataError, match=r"train-0000.\.arrow is missing"),
     ):
         next(steps)
@@ -113,7 +106,8 @@ def test_an_error_in_the_thread_reaches_the_reader_at_its_step(tmp_path: Path) -
 def test_closing_early_ends_the_thread(tmp_path: Path) -> None:
     split, before = make_split(tmp_path, 90), threading.active_count()
     plan = LanePlan(90, 1, 1, seed=0, shuffle=True)
-    steps = read_steps(split, plan, words.collate, rank=0, world_size=1, epoch=0, prefetch=3)
+    lanes = open_lanes(split, plan, 0, 1)
+    steps = read_steps(lanes, plan, words.collate, epoch=0, prefetch=3)
     next(steps)
     assert threading.active_count() == before + 1
     steps.close()
@@ -166,7 +160,7 @@ def test_rows_are_handed_to_collate_in_slices(tmp_path: Path) -> None:
 
     split = make_split(tmp_path, 90)
     plan = LanePlan(90, 1, 8, seed=0, shuffle=True)
-    with read_steps(split, plan, collate, rank=0, world_size=1, epoch=0) as steps:
+    with read_steps(open_lanes(split, plan, 0, 1), plan, collate, epoch=0) as steps:
         assert len(list(steps)) == 12
     assert all(rows["row_id"].num_chunks == 1 for rows in seen)
     buffers = {rows["row_id"].chunk(0).buffers()[1].address for rows in seen}

@@ -15,6 +15,7 @@ from trainers.data.store import (
     MAX_OPEN_SHARDS,
     CleaningReport,
     Manifest,
+    Split,
     SplitInfo,
     hex_sum,
     load_manifest,
@@ -161,9 +162,29 @@ def test_remote_shards_are_fetched_when_needed_and_once(tmp_path: Path) -> None:
     ]
     assert opened() == [9, 1]
     assert len(fetched) == 2
-    flip(tmp_path / "near" / "train-00000.arrow")
+    flip(tmp_path / "near" / manifest.fingerprint / "train-00000.arrow")
     assert opened() == [9, 1]
     assert len(fetched) == 3
+
+
+def test_remote_shards_are_kept_within_a_limit_and_fetched_again(tmp_path: Path) -> None:
+    manifest = make_set(tmp_path / "far", [4, 4, 4])
+    fetched = []
+
+    def fetch(address: str, local: Path) -> None:
+        fetched.append(address)
+        storage.download(str(tmp_path / "far" / address.rpartition("/")[2]), local)
+
+    def opened() -> Split:
+        near = tmp_path / "near"
+        return open_split(
+            "s3://bucket/set", manifest, "train", cache_dir=near, cache_bytes=1, fetch=fetch
+        )
+
+    assert opened().read(np.array([9, 1, 5]))["row_id"].to_pylist() == [9, 1, 5]
+    assert len(list((tmp_path / "near").rglob("*.arrow"))) == 1
+    assert opened().read(np.array([9, 1, 5]))["row_id"].to_pylist() == [9, 1, 5]
+    assert len(fetched) == 6
 
 
 def test_a_damaged_remote_shard_is_a_data_error(tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""Put changed rows in the place of shard rows; how texts are changed stands in augmentation.py."""
+
+import numpy as np
+import pyarrow as pa
+
+from configs.errors import RecipeError
+from configs.schema import Recipe
+from trainers.data.augmentation import RAW, augment_texts, chosen_rows
+from trainers.data.batches import Change
+from trainers.data.store import ROW_ID
+from trainers.tasks import TaskModule, task_module
+
+
+def build_change(recipe: Recipe, max_length: int, tasks: TaskModule | None = None) -> Change | None:
+    """Give the function that changes training rows; None where the recipe changes none.
+
+    Raises RecipeError for a tokenizer without mask token where words are to be masked.
+    """
+    options = recipe.augmentation
+    if not options.is_on:
+        return None
+    tasks = tasks or task_module(recipe.task)
+    tokenizer = tasks.load_tokenizer(recipe.model)
+    columns = tasks.input_columns(recipe.task)
+    if options.mask and tokenizer.mask_token is None:
+        raise RecipeError(
+            f"augmentation.mask needs a mask token and the tokenizer of {recipe.model.path} has "
+            "none. Use delete, swap or typos"
+        )
+
+    def change(rows: pa.Table, epoch: int) -> pa.Table:
+        row_ids = rows[ROW_ID].to_numpy()
+        chosen = chosen_rows(options, recipe.seed, epoch, row_ids)
+        if not chosen.any():
+            return rows
+        old = rows.filter(pa.array(chosen))
+        texts = zip(*(old[RAW + name].to_pylist() for name in columns), strict=True)
+        ids = row_ids[chosen].tolist()
+        new = [
+            augment_texts(row, options, tokenizer.mask_token, (recipe.seed, epoch, row_id))
+            for row, row_id in zip(texts, ids, strict=True)
+        ]
+        cells = [pa.array(column, pa.string()) for column in zip(*new, strict=True)]
+        table = pa.table(cells, names=list(columns))
+        encoded = tasks.encode_inputs(recipe.task, tokenizer, max_length, table)
+        for name in encoded.column_names:
+            old = old.set_column(old.column_names.index(name), name, encoded[name])
+        places = np.argsort(np.argsort(chosen, kind="stable"))
+        joined = pa.concat_tables([rows.filter(pa.array(~chosen)), old.cast(rows.schema)])
+        return joined.combine_chunks().take(pa.array(places))
+
+    return change
