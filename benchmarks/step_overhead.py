@@ -154,11 +154,12 @@ def measure_rank(rank: int, case: Case, data_dir: str) -> None:
 
 def cases(options: argparse.Namespace, folder: str) -> Iterator[Case]:
     """Yield the lines of the table, with model and rows in place."""
-    for size, shape in SIZES.items():
+    for size in options.sizes:
+        shape = SIZES[size]
         home = f"{folder}/{size}"
         make_model_folder(Path(home, "model"), **shape)
         make_csv(Path(home, "train.csv"), options.steps * LANES * MICROBATCH_SIZE)
-        for num_ranks in (1, 2):
+        for num_ranks in options.ranks:
             yield Case(size, num_ranks, options.stage, options.steps, options.runs, home)
 
 
@@ -170,6 +171,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5, help="counted turns")
     parser.add_argument("--steps", type=int, default=60, help="optimizer steps per turn")
     parser.add_argument("--stage", type=int, default=0, help="ZeRO stage")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--ranks", nargs="+", type=int, default=[1, 2])
     options = parser.parse_args()
     print(f"{'model':<8}{'ranks':>6}{'ZeRO':>6}{'bare ms':>12}{'run ms':>12}{'ratio':>8}")
     with tempfile.TemporaryDirectory(prefix="thaw-step-") as folder:
