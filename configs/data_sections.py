@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from configs.cleaning_sections import Cleaning, SplitRule
 from configs.model_sections import SECTION
+from configs.source_sections import Format, SourceEntry, source_entries
 
 
 class TextClassification(BaseModel):
@@ -47,8 +48,23 @@ def _share(value: Any) -> Any:
     return value
 
 
-Share = Annotated[float, Field(gt=0, lt=1)]
-Split = Annotated[Share | str | tuple[str, ...] | None, BeforeValidator(_share)]
+def _form(value: Any) -> str:
+    """Tell a path from a section, a list and a share, so that only one of them is complained of."""
+    if isinstance(value, dict | SourceEntry):
+        return "section"
+    if isinstance(value, list | tuple):
+        return "list"
+    return "share" if isinstance(value, float) else "path"
+
+
+Path = Annotated[str, Tag("path")]
+Section = Annotated[SourceEntry, Tag("section")]
+Entry = Annotated[Path | Section, Discriminator(_form)]
+Entries = Annotated[tuple[Entry, ...], Tag("list")]
+Share = Annotated[float, Field(gt=0, lt=1), Tag("share")]
+Files = Annotated[Path | Section | Entries, Discriminator(_form)]
+Given = Annotated[Path | Section | Entries | Share, Discriminator(_form)]
+Split = Annotated[Given | None, BeforeValidator(_share)]
 
 
 class Data(BaseModel):
@@ -56,13 +72,13 @@ class Data(BaseModel):
 
     model_config = SECTION
 
-    train: str | tuple[str, ...]
-    """File, glob or list of them with the training rows; local, s3:// or gs://."""
+    train: Files
+    """File, glob or list of them with the training rows, or a source; local, s3://, gs://, hf://."""
     validation: Split = None
     """Files, or a share of the training rows such as `10%`, for evaluation while training."""
     test: Split = None
     """Files, or a share of the training rows, evaluated once at the end."""
-    format: Literal["auto", "csv", "tsv", "json", "jsonl", "parquet"] = "auto"
+    format: Format = "auto"
     """Format of the files; auto goes by the file name."""
     shard_rows: int = Field(default=65_536, ge=1)
     """Most rows of one prepared shard."""
@@ -81,6 +97,14 @@ class Data(BaseModel):
                 f"split.by is {self.split.by}, but no share is taken. Set validation or test to a "
                 "share such as 10%, or leave split out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_given_once(self) -> Self:
+        for split in (self.train, self.validation, self.test):
+            names = [entry.name for entry in source_entries(split) if entry.name is not None]
+            for name in {name for name in names if names.count(name) > 1}:
+                raise ValueError(f"two sources of one split are called {name}. Name each its own")
         return self
 
 

@@ -8,7 +8,11 @@ from typing import Any
 from configs.errors import NotFoundError, RecipeError
 from configs.problems import describe_problems
 from configs.schema import Recipe
+from configs.source_sections import SourceEntry
 from configs.yaml_text import MAX_BYTES, YamlError, read_yaml, write_yaml
+
+FILES_OF_DATABASES = ("sqlite:///", "duckdb:///")
+"""Connection URLs that go on with a path, which is relative unless it begins with a slash."""
 
 Origins = dict[tuple[str | int, ...], str]
 
@@ -105,6 +109,9 @@ def _with_paths(recipe: Recipe, origins: Origins, folder: Path) -> Recipe:
     def resolved(value: Any, start: Path) -> Any:
         if isinstance(value, tuple):
             return tuple(resolved(item, start) for item in value)
+        if isinstance(value, SourceEntry):
+            places = {"path": resolved(value.path, start), "pair": resolved(value.pair, start)}
+            return value.model_copy(update=places)
         return _absolute(value, start) if isinstance(value, str) else value
 
     splits = {
@@ -125,6 +132,9 @@ def _with_paths(recipe: Recipe, origins: Origins, folder: Path) -> Recipe:
 
 def _absolute(address: str, start: Path) -> str:
     """Resolve a local path against a folder; leave addresses such as s3:// alone."""
+    for scheme in FILES_OF_DATABASES:
+        if address.startswith(scheme) and not address.startswith(f"{scheme}/"):
+            return scheme + _absolute(address.removeprefix(scheme), start)
     if "://" in address:
         return address
     return os.path.normpath(start / Path(address).expanduser())

@@ -100,9 +100,11 @@ def _yaml_path(detail: ErrorDetails, value: Any) -> tuple[Path, bool]:
         is_index = isinstance(value, list | tuple) and part in range(len(value))
         if is_index or (isinstance(value, Mapping) and part in value):
             value = value[part]
-        elif isinstance(value, Mapping) and isinstance(part, str):
-            if index < len(loc) - 1:
+        elif isinstance(value, Mapping | list | tuple) and isinstance(part, str):
+            if index < len(loc) - 1 or detail["type"] == "value_error":
                 continue  # the tag of a discriminated union
+            if not isinstance(value, Mapping):
+                return tuple(path), True
         else:
             return tuple(path), True  # a member of a union, or an item that is missing
         path.append(part)
@@ -242,7 +244,9 @@ def _sections_at(path: Path) -> list[type[BaseModel]]:
     """Give the sections that stand at a path."""
     sections: list[type[BaseModel]] = [Recipe]
     for part in path:
-        fields = [section.model_fields.get(str(part)) for section in sections]
+        if isinstance(part, int):
+            continue  # an item of a list of sections
+        fields = [section.model_fields.get(part) for section in sections]
         sections = [s for field in fields if field for s in _sections(field.annotation)]
     return sections
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.errors import ClusterError, DataError
+from configs.source_sections import source_entries
 from launcher.amounts import plural, size
 from launcher.messages import Line
 
@@ -49,7 +50,9 @@ def files_line(recipe: "Recipe") -> Line:
         if isinstance(given, float):
             parts.append(f"{name}: {100 * given:g} % of the training rows")
             continue
-        addresses = (given,) if isinstance(given, str) else given or ()
+        entries = source_entries(given)
+        paths = [path for entry in entries for path in (*entry.paths, entry.pair)]
+        addresses = [path for path in paths if path is not None]
         local = [address for address in addresses if "://" not in address]
         found = [Path(path) for address in local for path in sorted(glob.glob(address))]
         missing += [f"data.{name} ({address})" for address in local if not glob.glob(address)]

@@ -1,4 +1,4 @@
-"""What tests of several rooms share: one Ray cluster of two nodes on this machine."""
+"""What tests of several rooms share: a Ray cluster of two nodes and an S3 server, both here."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cluster.local import LocalCluster, start_local_cluster, stop_local_cluster
+from tests.object_store import ObjectStore, started_object_store
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +19,10 @@ def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster
             patch.delenv(name, raising=False)
         yield start_local_cluster(2, 4)
         stop_local_cluster()
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """Start an S3 server on this machine, once for all tests."""
+    with started_object_store() as store:
+        yield store

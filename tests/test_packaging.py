@@ -23,7 +23,7 @@ def names(requirements: list[str]) -> set[str]:
 
 
 def test_every_library_is_a_declared_dependency() -> None:
-    declared = names(PROJECT["dependencies"] + EXTRAS["demo"])
+    declared = names(PROJECT["dependencies"] + EXTRAS["demo"] + EXTRAS["sql"])
     owners = packages_distributions()
     problems = []
     for source in sources(*ROOMS):

@@ -41,7 +41,7 @@ def exists(address: str) -> bool:
         return path.exists()
     from pyarrow.fs import FileType
 
-    filesystem, inner = _remote(address)
+    filesystem, inner = open_remote(address)
     return bool(filesystem.get_file_info(inner).type != FileType.NotFound)
 
 
@@ -52,7 +52,7 @@ def list_names(address: str) -> list[str]:
         return sorted(child.name for child in path.iterdir()) if path.is_dir() else []
     from pyarrow.fs import FileSelector
 
-    filesystem, inner = _remote(address)
+    filesystem, inner = open_remote(address)
     infos = filesystem.get_file_info(FileSelector(inner, allow_not_found=True))
     return sorted(info.base_name for info in infos)
 
@@ -63,7 +63,7 @@ def read_bytes(address: str) -> bytes:
     try:
         if path is not None:
             return path.read_bytes()
-        filesystem, inner = _remote(address)
+        filesystem, inner = open_remote(address)
         with filesystem.open_input_stream(inner) as stream:
             data: bytes = stream.read()
             return data
@@ -84,7 +84,7 @@ def open_input(address: str) -> "NativeFile":
     try:
         if path is not None:
             return pa.memory_map(str(path))
-        filesystem, inner = _remote(address)
+        filesystem, inner = open_remote(address)
         return filesystem.open_input_file(inner)
     except FileNotFoundError as error:
         raise NotFoundError(f"{address} does not exist. Check the address") from error
@@ -97,7 +97,7 @@ def write_atomically(address: str, data: bytes) -> None:
     path = local_path(address)
     try:
         if path is None:
-            filesystem, inner = _remote(address)
+            filesystem, inner = open_remote(address)
             with filesystem.open_output_stream(inner) as stream:
                 stream.write(data)
             return
@@ -166,7 +166,7 @@ def make_folder(address: str) -> None:
         if path is not None:
             path.mkdir(parents=True, exist_ok=True)
         else:
-            filesystem, inner = _remote(address)
+            filesystem, inner = open_remote(address)
             filesystem.create_dir(inner, recursive=True)
     except OSError as error:
         raise StorageError(f"{address} could not be made: {error}") from error
@@ -179,7 +179,7 @@ def delete(address: str) -> None:
         if path is None:
             from pyarrow.fs import FileType
 
-            filesystem, inner = _remote(address)
+            filesystem, inner = open_remote(address)
             kind = filesystem.get_file_info(inner).type
             if kind == FileType.Directory:
                 filesystem.delete_dir(inner)
@@ -202,7 +202,7 @@ def upload(local: Path, address: str) -> None:
         if path is None:
             from pyarrow.fs import LocalFileSystem, copy_files
 
-            filesystem, inner = _remote(address)
+            filesystem, inner = open_remote(address)
             copy_files(
                 str(local),
                 inner,
@@ -232,7 +232,7 @@ def download(address: str, local: Path) -> None:
     local.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_name(local)
     try:
-        filesystem, inner = _remote(address)
+        filesystem, inner = open_remote(address)
         with filesystem.open_input_stream(inner) as source, temporary.open("wb") as target:
             shutil.copyfileobj(source, target, CHUNK_BYTES)
         os.replace(temporary, local)
@@ -284,7 +284,8 @@ def _temporary_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
 
 
-def _remote(address: str) -> "tuple[FileSystem, str]":
+def open_remote(address: str) -> "tuple[FileSystem, str]":
+    """Give the filesystem of a remote address and the path in it."""
     from pyarrow.fs import FileSystem
 
     try:

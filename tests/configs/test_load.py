@@ -130,7 +130,7 @@ def test_what_is_missing_is_named_with_what_to_give(tmp_path):
         "recipe.yaml: model is missing. Give it: The pre-trained model.",
         "recipe.yaml: task is missing. Give it: What the model learns to do.",
         "recipe.yaml, line 2: data.train is missing. Give it: File, glob or list of them with the "
-        "training rows; local, s3:// or gs://.",
+        "training rows, or a source; local, s3://, gs://, hf://.",
     ]
 
 

@@ -3,18 +3,26 @@
 Text stays as it is; integer labels become their decimal strings. Anything else raises DataError.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Sequence
 from difflib import get_close_matches
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from configs.errors import DataError
 
 LABEL_ADVICE = "Write labels as strings or integers"
 
 
-def check_columns(address: str, asked: Iterable[str], found: Collection[str]) -> None:
-    """Raise DataError naming the columns that a file lacks, and the nearest ones it has."""
+def check_columns(address: str, asked: Sequence[str], found: Sequence[str]) -> None:
+    """Raise DataError naming columns that a file lacks, with the nearest, or that it has twice."""
+    for column in asked:
+        places = [str(place) for place, name in enumerate(found, 1) if name == column]
+        if len(places) > 1:
+            raise DataError(
+                f"{address} has the column {column} more than once (columns {', '.join(places)}). "
+                "Give each its own name"
+            )
     missing = [column for column in asked if column not in found]
     if not missing:
         return
@@ -23,7 +31,7 @@ def check_columns(address: str, asked: Iterable[str], found: Collection[str]) ->
     kind = "Nearest" if near else "It has"
     raise DataError(
         f"{address} has no column {', '.join(missing)}. {kind}: {', '.join(kept) or 'no columns'}. "
-        "Name the columns under task"
+        "Name the columns under task, or in the source's columns"
     )
 
 
@@ -46,7 +54,7 @@ def label_value(value: object, place: str, column: str) -> str | None:
 def text_array(values: pa.Array, address: str, column: str) -> pa.Array:
     """Take a column of strings; raises DataError for another type."""
     if _is_text(values.type):
-        return values.cast(pa.string())
+        return _cast(values, address, column)
     raise DataError(
         f"{address}: column {column} holds {values.type} values, not text. Write them as strings"
     )
@@ -57,8 +65,34 @@ def label_array(values: pa.Array, address: str, column: str) -> pa.Array:
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     if _is_text(kind) or pa.types.is_integer(kind):
         plain = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
-        return plain.cast(pa.string())
+        return _cast(plain, address, column)
     raise DataError(f"{address}: label column {column} holds {kind} values. {LABEL_ADVICE}")
+
+
+def named_labels(values: pa.Array, names: Sequence[str], address: str, column: str) -> pa.Array:
+    """Turn class numbers into names, those below zero into nothing; raises DataError for others."""
+    if not pa.types.is_integer(values.type):
+        return label_array(values, address, column)
+    top = pc.max(values).as_py()
+    if top is not None and top >= len(names):
+        raise DataError(
+            f"{address}: column {column} has class {top} where dataset_info.json names "
+            f"{len(names)}. Save the data set again"
+        )
+    known = pc.if_else(pc.less(values, 0), None, values)
+    return pa.array(names, pa.string()).take(known)
+
+
+def _cast(values: pa.Array, address: str, column: str) -> pa.Array:
+    """Cast to text; bytes that are no UTF-8 are complained of here, not in the middle of a task."""
+    try:
+        plain = values.cast(pa.string())
+        plain.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"{address}: column {column} holds what is no text ({error}). Write the file again"
+        ) from error
+    return plain
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 import numpy as np
 import pyarrow as pa
@@ -10,12 +11,14 @@ from pydantic import BaseModel
 from trainers import storage
 from trainers.data.augmentation import keep_texts
 from trainers.data.duplicates import COPIES, ID_HIGH, ID_LOW
+from trainers.data.mixing import source_places
 from trainers.data.plan import SET, Plan
 from trainers.data.scratch import kept, read_rows_of
 from trainers.data.store import (
     FROZEN,
     INPUT_ID,
     ROW_ID,
+    SOURCE,
     SplitInfo,
     SplitName,
     hex_sum,
@@ -82,6 +85,7 @@ def _encode(plan: Plan, encode: Encode, tasks: TaskModule | None) -> Encoded:
     splits: dict[SplitName, SplitInfo] = {}
     for split, first in encode.first_shards.items():
         rows = read_rows_of(plan.work_dir, "dealt", f"{encode.bucket}-{split}")
+        rows = rows.append_column(SOURCE, source_places(plan, rows))
         ends = np.cumsum(rows[COPIES].to_numpy())
         count = int(ends[-1]) if len(ends) else 0
         infos = []
@@ -114,12 +118,14 @@ def join_splits(infos: Sequence[SplitInfo], num_labels: int) -> SplitInfo:
     counts = np.zeros(num_labels, np.int64)
     for info in infos:
         counts[: len(info.class_counts)] += info.class_counts
+    of_sources = zip_longest(*(info.source_counts for info in infos), fillvalue=0)
     return SplitInfo(
         rows=sum(info.rows for info in infos),
         id_sum=hex_sum(np.array([int(info.id_sum, 16) for info in infos], np.uint64)),
         shards=tuple(shard for info in infos for shard in info.shards),
         lengths=dict(sorted(lengths.items())),
         class_counts=tuple(counts.tolist()),
+        source_counts=tuple(map(sum, of_sources)),
     )
 
 
@@ -130,6 +136,7 @@ def _write_part(
     starts = range(0, len(rows), ENCODE_ROWS)
     table = pa.concat_tables([tokenised(rows.slice(start, ENCODE_ROWS)) for start in starts])
     table = table.append_column(ROW_ID, rows[ID_LOW]).append_column(INPUT_ID, rows[ID_HIGH])
+    table = table.append_column(SOURCE, rows[SOURCE])
     shard = write_shard(folder, file, table)
     lengths, counts = np.unique(table["length"].to_numpy(), return_counts=True)
     return SplitInfo(
@@ -138,4 +145,5 @@ def _write_part(
         shards=(shard,),
         lengths=dict(zip(lengths.tolist(), counts.tolist(), strict=True)),
         class_counts=tuple(np.bincount(table["label"].to_numpy()).tolist()),
+        source_counts=tuple(np.bincount(table[SOURCE].to_numpy()).tolist()),
     )

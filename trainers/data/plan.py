@@ -25,6 +25,9 @@ EXTRA = "thaw.extra"
 """Column with the hash of a row's group or its time in microseconds, if rows are split by that."""
 SET = "set"
 
+Quotas = dict[SplitName, dict[str, tuple[int, ...]]]
+"""Rows to take of a source of a split from each bucket; a source that is not there gives all."""
+
 
 class Plan(BaseModel):
     """Everything that the stages of one preparation must know."""
@@ -43,6 +46,8 @@ class Plan(BaseModel):
     """Address of the folder for rows on their way, of this preparation alone."""
     shard_dir: str
     """Address where shards are written; renamed to data_dir in the end where it differs."""
+    quotas: Quotas = {}
+    """Rows to take of mixed sources, known once all sources are scattered."""
 
     @property
     def num_bytes(self) -> int:
@@ -68,8 +73,18 @@ class Plan(BaseModel):
     @property
     def view(self) -> View:
         """How rows are shown to a person."""
-        names = tuple(source.address.rpartition("/")[2] for source in self.sources)
+        names = tuple(source.shown.rpartition("/")[2] for source in self.sources)
         return View(self.columns, names)
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        """Names of the sources, sorted; several files may be one source."""
+        return tuple(sorted({source.name for source in self.sources}))
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether rows of some source may be left out."""
+        return any(source.takes_part for source in self.sources)
 
     @property
     def has_groups(self) -> bool:
@@ -113,6 +128,9 @@ def plan_preparation(
     """
     if sources is None:
         sources = [hash_source(source) for source in list_sources(recipe.data)]
+    # Of equal rows the first stays, and a preparation may go on where another was killed: so the
+    # order is one of names and contents, not that in which somebody listed them.
+    sources = sorted(sources, key=lambda source: (source.name, source.content))
     tasks = tasks or task_module(recipe.task)
     fingerprint = _fingerprint(recipe, sources)
     root = storage.join(storage_root, FOLDER)
@@ -137,15 +155,17 @@ def plan_preparation(
 def _fingerprint(recipe: Recipe, sources: Sequence[Source]) -> str:
     """Hash what the prepared rows depend on; where the files lie and how they are called is not."""
     data = recipe.data.model_dump(mode="json", exclude={"train", "validation", "test", "format"})
+    splits = (recipe.data.validation, recipe.data.test)
+    shares = [given if isinstance(given, float) else None for given in splits]
     parts = [
         f"format {FORMAT_VERSION}",
         recipe.task.model_dump_json(),
         repr(sorted(data.items())),
-        repr((recipe.data.validation, recipe.data.test)),
+        repr(shares),
         f"max_length {recipe.batch.max_length}",
         f"texts {recipe.augmentation.is_on}",
         tokenizer_key(recipe.model),
-        *sorted(f"{source.split} {source.format} {source.hash}" for source in sources),
+        *sorted(source.content for source in sources),
     ]
     return storage.bytes_hash("\n".join(parts).encode())
 
@@ -153,7 +173,6 @@ def _fingerprint(recipe: Recipe, sources: Sequence[Source]) -> str:
 def _num_buckets(sources: Sequence[Source]) -> int:
     num_bytes = 0
     for source in sources:
-        compressed = source.format == "parquet" or source.address.endswith(".gz")
-        num_bytes += source.num_bytes * (COMPRESSED if compressed else 1)
+        num_bytes += source.num_bytes * (COMPRESSED if source.is_compressed else 1)
     wanted = -(-num_bytes // BUCKET_BYTES)
     return min(MAX_BUCKETS, 1 << max(0, wanted - 1).bit_length())

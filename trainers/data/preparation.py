@@ -18,6 +18,7 @@ from trainers import storage
 from trainers.data.dealing import Dealt, Measured, deal_bucket, measure_bucket, plan_deals
 from trainers.data.encoding import Encode, Encoded, encode_bucket, write_labels
 from trainers.data.labels import choose_label_names
+from trainers.data.mixing import Counted, choose_quotas, count_bucket
 from trainers.data.near_stages import (
     Compared,
     compare_bucket,
@@ -150,7 +151,11 @@ class _Work:
         """Run all stages; gives the manifest of the set that is there then."""
         plan, buckets = self._plan, range(self._plan.num_buckets)
         scattered: list[Scattered] = self._all("reading", scatter_source, range(len(plan.sources)))
-        cleaned: list[Cleaned] = self._all("cleaning", clean_bucket, buckets)
+        if plan.is_mixed:
+            counted: list[Counted] = self._all("cleaning", count_bucket, buckets, 2)
+            quotas = choose_quotas(plan.sources, counted)
+            plan = self._plan = plan.model_copy(update={"quotas": quotas})
+        cleaned: list[Cleaned] = self._all("cleaning", clean_bucket, buckets, 1 + plan.is_mixed)
         compared: list[Compared] = []
         for stage in (sketch_bucket, pair_bucket, lend_bucket, compare_bucket):
             if self._near:

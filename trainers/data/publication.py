@@ -54,6 +54,7 @@ def publish(
         fingerprint=plan.fingerprint,
         task_kind=plan.recipe.task.kind,
         label_names=label_names,
+        sources=plan.source_names,
         splits={split: join_splits(infos, len(label_names)) for split, infos in parts.items()},
         report=_report(scattered, tally, label_notes(label_names)),
         max_length=encoded[0].max_length,

@@ -1,7 +1,5 @@
-"""Which files a recipe's data are; what stands in them is read elsewhere."""
+"""Which files, folders and queries a recipe's data are; what stands in them is read elsewhere."""
 
-import fnmatch
-import glob
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +11,13 @@ from pydantic import BaseModel
 from configs.data_sections import Data
 from configs.errors import DataError, NotFoundError
 from configs.model_sections import Model
-from trainers import storage
+from configs.source_sections import SourceEntry, is_database, source_entries
+from trainers import listing, storage
+from trainers.data.databases import hash_rows, shown_url
+from trainers.data.hub_folders import find_hub_files, find_saved_files, is_saved_folder
+from trainers.data.image_folders import find_classes, hash_images
 from trainers.data.store import FROZEN, SPLITS, SplitName
+from trainers.data.text_streams import COMPRESSED, without_compression
 
 FORMATS = {
     ".csv": "csv",
@@ -24,7 +27,12 @@ FORMATS = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
     ".pq": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+    ".arrows": "arrow",
 }
+UNNAMED = "unnamed"
 TOKENIZER_FILES = (
     "tokenizer*",
     "vocab*",
@@ -38,42 +46,76 @@ TOKENIZER_FILES = (
 
 
 class Source(BaseModel):
-    """One file with labelled rows."""
+    """One file, folder of one class or query with labelled rows."""
 
     model_config = FROZEN
     split: SplitName
     address: str
     format: str
     hash: str = ""
-    """Hash of the file's bytes; empty before `hash_source`."""
+    """Hash of the bytes, of a query's rows for a database; empty before `hash_source`."""
     num_bytes: int = 0
+    name: str = UNNAMED
+    """What the rows' source is called; several files may be one source."""
+    weight: float | None = None
+    max_rows: int | None = None
+    columns: dict[str, str] = {}
+    encoding: str = "utf-8"
+    pair: str | None = None
+    field: str | None = None
+    query: str | None = None
+    classes: dict[str, tuple[str, ...]] = {}
+    """Names of the classes of columns that hold class numbers."""
+
+    @property
+    def shown(self) -> str:
+        """Address without a password."""
+        return shown_url(self.address) if self.format == "sql" else self.address
+
+    @property
+    def content(self) -> str:
+        """All that the rows depend on; where they lie and how files are called is not."""
+        return self.model_dump_json(exclude={"address", "num_bytes", "pair", "query"})
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether rows of it may be left out for the sake of a mix."""
+        return self.weight is not None or self.max_rows is not None
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether the rows are larger than the bytes they are read from."""
+        return self.format == "parquet" or listing.file_name(self.address).endswith(COMPRESSED)
 
 
 def list_sources(data: Data) -> tuple[Source, ...]:
     """Find the files of the data; raises DataError for a path or glob that finds nothing."""
-    found = []
+    found: list[Source] = []
+    given = {"train": data.train, "validation": data.validation, "test": data.test}
     for split in SPLITS:
-        asked = {"train": data.train, "validation": data.validation, "test": data.test}[split]
-        if asked is None or isinstance(asked, float):
-            continue
-        patterns = (asked,) if isinstance(asked, str) else asked
-        if not patterns:
+        entries = source_entries(given[split])
+        if given[split] == ():
             raise DataError(f"data.{split} is an empty list. Name at least one file")
-        addresses = [each for pattern in patterns for each in _expand(f"data.{split}", pattern)]
-        found += [
-            Source(split=split, address=address, format=_format(data, address))
-            for address in dict.fromkeys(addresses)
-        ]
+        for number, entry in enumerate(entries, 1):
+            sources = (each for path in entry.paths for each in _expand(data, split, entry, path))
+            name = entry.name or (UNNAMED if _takes_all(entry) else f"source-{number}")
+            once = {each.address: each.model_copy(update={"name": name}) for each in sources}
+            known = {(each.split, each.name, each.address) for each in found}
+            found += [s for s in once.values() if (s.split, s.name, s.address) not in known]
     return tuple(found)
 
 
 def hash_source(source: Source) -> Source:
     """Read a file once and give the source with its hash and size filled in."""
-    with local_copy(source.address) as path:
-        try:
-            digest, num_bytes = storage.file_hash(path), path.stat().st_size
-        except OSError as error:
-            raise DataError(f"{source.address} cannot be read: {error.strerror}") from error
+    if source.format == "sql":
+        digest, num_bytes = hash_rows(source.address, source.query or "")
+    elif source.format == "images":
+        digest, num_bytes = hash_images(source.address)
+    else:
+        digest, num_bytes = _file(source.address)
+        if source.pair is not None:
+            other, more = _file(source.pair)
+            digest, num_bytes = f"{digest} {other}", num_bytes + more
     return source.model_copy(update={"hash": digest, "num_bytes": num_bytes})
 
 
@@ -95,7 +137,7 @@ def local_copy(address: str) -> Iterator[Path]:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="thaw-") as folder:
-        copy = Path(folder, PurePosixPath(address).name)
+        copy = Path(folder, listing.file_name(address))
         try:
             storage.download(address, copy)
         except NotFoundError as error:
@@ -103,31 +145,59 @@ def local_copy(address: str) -> Iterator[Path]:
         yield copy
 
 
-def _expand(key: str, pattern: str) -> list[str]:
-    """Give the files that a path, an address or a glob names, sorted."""
-    path = storage.local_path(pattern)
-    if path is None:
-        folder, _, last = pattern.rpartition("/")
-        names = fnmatch.filter(storage.list_names(folder), last) if _is_glob(last) else [last]
-        found = [storage.join(folder, name) for name in names]
-        if found and storage.exists(found[0]):
-            return found
-    elif path.is_file():
-        return [str(path)]
-    elif path.is_dir():
-        raise DataError(f"{key} names a folder ({pattern}). Name files, such as {pattern}/*.csv")
-    else:
-        found = sorted(
-            name for name in glob.glob(str(path), recursive=True) if Path(name).is_file()
-        )
-        if found:
-            return found
-    kind = "matches no file" if _is_glob(pattern) else "does not exist"
-    raise DataError(f"{key}: {pattern} {kind}. {_advice(pattern)}")
+def _expand(data: Data, split: SplitName, entry: SourceEntry, path: str) -> list[Source]:
+    """Give the sources that one path, address or glob of an entry names."""
+    kind = entry.format if entry.format != "auto" else data.format
+    if is_database(path) or kind == "sql":
+        return [_source(split, entry, path, "sql")]
+    files = listing.find_files(path)
+    if entry.pair is not None:
+        if len(files) != 1 or len(listing.find_files(entry.pair)) != 1:
+            missing = path if len(files) != 1 else entry.pair
+            raise DataError(f"data.{split}: {missing} is not one file. Pairs are two files")
+        return [_source(split, entry, files[0], "text")]
+    if files:
+        return [_source(split, entry, file, _format(kind, file)) for file in files]
+    if not listing.is_glob(path) and listing.is_folder(path):
+        return _expand_folder(split, entry, path.rstrip("/"), kind)
+    problem = "matches no file" if listing.is_glob(path) else "does not exist"
+    raise DataError(f"data.{split}: {path} {problem}. {_advice(path)}")
 
 
-def _is_glob(pattern: str) -> bool:
-    return any(mark in pattern for mark in "*?[")
+def _expand_folder(split: SplitName, entry: SourceEntry, folder: str, kind: str) -> list[Source]:
+    wanted = entry.split or split
+    if kind in ("auto", "hf") and is_saved_folder(folder):
+        files, classes = find_saved_files(folder, wanted)
+        sources = [_source(split, entry, file, "arrow") for file in files]
+        return [source.model_copy(update={"classes": classes}) for source in sources]
+    if folder.startswith("hf://"):
+        files = find_hub_files(folder, wanted)
+        return [_source(split, entry, file, _format("auto", file)) for file in files]
+    classes_of_images = find_classes(folder) if kind in ("auto", "images") else []
+    if classes_of_images:
+        return [_source(split, entry, each, "images") for each in classes_of_images]
+    raise DataError(
+        f"data.{split} names a folder ({folder}) that has neither images in one folder a class nor "
+        f"what save_to_disk writes. Name files, such as {folder}/*.csv"
+    )
+
+
+def _source(split: SplitName, entry: SourceEntry, address: str, kind: str) -> Source:
+    same = {"weight", "max_rows", "columns", "encoding", "pair", "field", "query"}
+    options = entry.model_dump(include=same)
+    return Source(split=split, address=address, format=kind, **options)
+
+
+def _takes_all(entry: SourceEntry) -> bool:
+    return entry.weight is None and entry.max_rows is None
+
+
+def _file(address: str) -> tuple[str, int]:
+    with local_copy(address) as path:
+        try:
+            return storage.file_hash(path), path.stat().st_size
+        except OSError as error:
+            raise DataError(f"{address} cannot be read: {error.strerror}") from error
 
 
 def _advice(pattern: str) -> str:
@@ -138,13 +208,15 @@ def _advice(pattern: str) -> str:
     return "Check the path, as the machines that prepare the data see it"
 
 
-def _format(data: Data, address: str) -> str:
-    if data.format != "auto":
-        return data.format
-    suffixes = PurePosixPath(address.lower().removesuffix(".gz")).suffixes
+def _format(kind: str, address: str) -> str:
+    if kind == "hf":
+        raise DataError(f"{address} is a file. Format hf is for folders of save_to_disk")
+    if kind != "auto":
+        return kind
+    suffixes = PurePosixPath(without_compression(listing.file_name(address).lower())).suffixes
     if suffixes and suffixes[-1] in FORMATS:
         return FORMATS[suffixes[-1]]
     raise DataError(
-        f"{address}: its name does not tell its format. Set data.format to csv, tsv, json, jsonl "
-        "or parquet"
+        f"{address}: its name does not tell its format. Set data.format to csv, tsv, json, jsonl, "
+        "parquet or arrow"
     )

@@ -34,6 +34,7 @@ from trainers.data.duplicates import (
     ids,
 )
 from trainers.data.labels import Distinct
+from trainers.data.mixing import take_quotas
 from trainers.data.plan import EXTRA, Plan
 from trainers.data.report import PLACE, Counts, Tally, add_tallies, places
 from trainers.data.row_ids import Hashes, buckets, hash_values, row_ids
@@ -111,8 +112,9 @@ def _clean(plan: Plan, bucket: int) -> Cleaned:
         if found is not None:
             parts[source.split].append(found)
     rows: Rows = {split: pa.concat_tables(tables) for split, tables in parts.items()}
-    cleaned = clean_rows(rows, plan.view, plan.recipe.data.cleaning.conflicts)
     counts = Counts()
+    rows = take_quotas(plan, bucket, rows, counts)
+    cleaned = clean_rows(rows, plan.view, plan.recipe.data.cleaning.conflicts)
     rows = _apart(plan, cleaned.rows, counts) if plan.has_groups else cleaned.rows
     for split, table in rows.items():
         write_rows(plan.work_dir, "clean", f"{bucket}-{split}", table)

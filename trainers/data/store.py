@@ -22,6 +22,8 @@ MANIFEST = "manifest.json"
 ROW_ID = "row_id"
 INPUT_ID = "input_id"
 """Column with the high half of a row's id, by which rows are sorted: the hash of its inputs."""
+SOURCE = "source"
+"""Column with the place of a row's source among the manifest's."""
 MAX_OPEN_SHARDS = 64
 FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,6 +53,8 @@ class SplitInfo(BaseModel):
     """Rows by length in tokens."""
     class_counts: tuple[int, ...]
     """Rows of each label, in the order of the label names."""
+    source_counts: tuple[int, ...] = ()
+    """Rows of each source, in the order of the sources."""
 
 
 class CleaningReport(BaseModel):
@@ -85,6 +89,8 @@ class Manifest(BaseModel):
     """Hash of everything the prepared rows depend on."""
     task_kind: str
     label_names: tuple[str, ...]
+    sources: tuple[str, ...] = ()
+    """Names of the sources, sorted."""
     splits: dict[SplitName, SplitInfo]
     report: CleaningReport
     max_length: int

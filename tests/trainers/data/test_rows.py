@@ -2,12 +2,14 @@
 
 import gzip
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from configs.errors import DataError
 from trainers.data.rows import BLOCK_ROWS, read_rows
@@ -97,7 +99,7 @@ def test_absent_values_are_null(tmp_path: Path) -> None:
         ("csv", 'text,label\n"a\nb",c\nx\n', r"rows.csv line 4 \(row 2\) has 1 cells"),
         ("csv", 'text,label\n"a" b,c\n', r"rows.csv line 2: ',' expected after '\"'. Quote"),
         ("csv", 'text,label\n"a,b\n', r"rows.csv line 2: unexpected end of data"),
-        ("csv", "text,label\nna\xefve,b\n", r"rows.csv after line . is not UTF-8"),
+        ("csv", "text,label\nna\xefve,b\n", r"rows.csv line 2 is not UTF-8"),
         (
             "jsonl",
             '{"text": "a", "label": 1}\n{"text": "a" "label"}\n',
@@ -108,7 +110,7 @@ def test_absent_values_are_null(tmp_path: Path) -> None:
         ("jsonl", '{"text": 5, "label": 1}\n', r"line 1: column text is an integer"),
         ("jsonl", '{"texts": "a", "label": 1}\n', r"rows.jsonl has no column text. Nearest: texts"),
         ("jsonl", "\n\n", r"rows.jsonl has no rows"),
-        ("jsonl", '{"text": "na\xefve"}\n', r"rows.jsonl line 1 is not JSON: 'utf-8' codec"),
+        ("jsonl", '{"text": "na\xefve"}\n', r"rows.jsonl line 1 is not UTF-8"),
         ("json", '[{"text": "a", "label": 1}, 5]', r"rows.json row 2 is no JSON object"),
         ("json", '[{"text": "a"', r"rows.json is not JSON"),
         ("json", "[]", r"rows.json has no rows"),
@@ -128,15 +130,48 @@ def test_cut_or_wrong_gzip_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"rows.csv.gz cannot be read as csv"):
         read(path, "csv")
     path.write_text("text,label\na,b\n")
-    with pytest.raises(DataError, match=r"rows.csv.gz cannot be read as csv: Not a gzipped file"):
+    with pytest.raises(DataError, match=r"rows.csv.gz cannot be read as csv after row 0: Not a gz"):
         read(path, "csv")
 
 
 def test_parquet_types_are_checked(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table({"text": ["a"], "label": [0.5]}), path)
-    with pytest.raises(DataError, match=r"rows.parquet: label column label holds double values"):
+    with pytest.raises(DataError, match=r"rows.parquet from row 1 on: label column label holds"):
         read(path, "parquet")
     pq.write_table(pa.table({"text": ["a"], "labels": [1]}), path)
     with pytest.raises(DataError, match=r"rows.parquet has no column label. Nearest: labels"):
         read(path, "parquet")
+
+
+def test_every_source_goes_to_its_reader_and_columns_may_have_other_names(tmp_path: Path) -> None:
+    def rows(kind: str, name: str, **options: Any) -> list[dict[str, Any]]:
+        given = Source(split="train", address=name, format=kind, **options)
+        return pa.concat_tables(read_rows(given, ["text"], "label")).to_pylist()
+
+    expected = [{"text": "a", "label": "1"}, {"text": "b", "label": "2"}]
+    (tmp_path / "a.txt").write_text("a\nb\n")
+    (tmp_path / "b.txt").write_text("1\n2\n")
+    assert rows("text", f"{tmp_path}/a.txt", pair=f"{tmp_path}/b.txt") == expected
+    table = pa.table({"question": ["a", "b"], "class": [0, 1]})
+    with pa.OSFile(f"{tmp_path}/c.arrow", "wb") as sink, pa.ipc.new_stream(sink, table.schema) as w:
+        w.write_table(table)
+    names = {"text": "question", "label": "class"}
+    classes = {"class": ("1", "2")}
+    assert rows("arrow", f"{tmp_path}/c.arrow", columns=names, classes=classes) == expected
+    (tmp_path / "d.json").write_text('{"x": [["a", 1], ["b", 2]]}')
+    assert rows("json", f"{tmp_path}/d.json", field="x") == expected
+    (tmp_path / "e.csv").write_bytes("question,class\na,1\nb,2\n".encode("utf-16"))
+    assert rows("csv", f"{tmp_path}/e.csv", columns=names, encoding="utf-16") == expected
+    with sqlite3.connect(tmp_path / "f.db") as connection:
+        connection.execute("CREATE TABLE x AS SELECT 'a' AS text, 1 AS label UNION SELECT 'b', 2")
+    connection.close()
+    url = f"sqlite:///{tmp_path}/f.db"
+    assert rows("sql", url, query="SELECT * FROM x ORDER BY label") == expected
+    with pytest.raises(DataError, match=r"f.db has no rows. Fill it"):
+        rows("sql", url, query="SELECT * FROM x WHERE label = 3")
+    Image.new("RGB", (4, 4)).save(tmp_path / "g.png")
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "g.png").rename(tmp_path / "cat" / "g.png")
+    found = rows("images", f"{tmp_path}/cat", columns={"text": "image"})
+    assert found == [{"text": f"{tmp_path}/cat/g.png", "label": "cat"}]

@@ -1,0 +1,93 @@
+"""Rows of parquet and Arrow IPC files; which of them there are stands elsewhere."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from configs.errors import DataError
+from trainers.data.columns import check_columns, label_array, named_labels, text_array
+
+MAX_ROWS = 16_384
+FILE_MAGIC = b"ARROW1"
+CONTINUATION = b"\xff\xff\xff\xff"
+"""What each part of a stream begins with; none did before Arrow 0.15."""
+STREAM_END = CONTINUATION + b"\0\0\0\0"
+
+Classes = Mapping[str, tuple[str, ...]]
+"""Names of the classes of columns that hold class numbers."""
+
+
+def read_parquet(path: Path, address: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield the columns asked for of a parquet file as text, a block at a time.
+
+    Raises DataError for a damaged file, a missing column or one of another type.
+    """
+    rows = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            check_columns(address, columns, file.schema_arrow.names)
+            for batch in file.iter_batches(batch_size=MAX_ROWS, columns=list(columns)):
+                yield _text(batch, f"{address} from row {rows + 1} on", columns, {})
+                rows += batch.num_rows
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(address, "parquet", rows, error) from error
+
+
+def read_arrow(
+    path: Path, address: str, columns: Sequence[str], classes: Classes
+) -> Iterator[pa.Table]:
+    """Yield the columns asked for of an Arrow IPC file or stream as text, a block at a time.
+
+    A stream must have been closed: one that was cut between two batches would read as whole.
+    """
+    rows = 0
+    try:
+        with ExitStack() as opened:
+            source = opened.enter_context(pa.memory_map(str(path)))
+            schema, batches = _batches(source, address, opened)
+            check_columns(address, columns, schema.names)
+            for batch in batches:
+                chosen = batch.select(list(columns))
+                for start in range(0, batch.num_rows, MAX_ROWS):
+                    place = f"{address} from row {rows + start + 1} on"
+                    yield _text(chosen.slice(start, MAX_ROWS), place, columns, classes)
+                rows += batch.num_rows
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(address, "Arrow", rows, error) from error
+
+
+def _batches(
+    source: pa.MemoryMappedFile, address: str, opened: ExitStack
+) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    if source.read(len(FILE_MAGIC)) == FILE_MAGIC:
+        source.seek(0)
+        file = opened.enter_context(pa.ipc.open_file(source))
+        return file.schema, (file.get_batch(n) for n in range(file.num_record_batches))
+    source.seek(0)
+    is_marked = source.read(len(CONTINUATION)) == CONTINUATION
+    source.seek(max(0, source.size() - len(STREAM_END)))
+    if is_marked and source.read() != STREAM_END:
+        raise DataError(f"{address} is an Arrow stream without its end: cut short. Copy it again")
+    source.seek(0)
+    stream = opened.enter_context(pa.ipc.open_stream(source))
+    return stream.schema, iter(stream)
+
+
+def _text(batch: pa.RecordBatch, place: str, columns: Sequence[str], classes: Classes) -> pa.Table:
+    *inputs, target = columns
+    arrays = [text_array(batch[name], place, name) for name in inputs]
+    if target in classes:
+        arrays.append(named_labels(batch[target], classes[target], place, target))
+    else:
+        arrays.append(label_array(batch[target], place, target))
+    return pa.table(arrays, names=list(columns))
+
+
+def _damaged(address: str, kind: str, rows: int, error: Exception) -> DataError:
+    problem = " ".join(str(error).split()).rstrip(".")
+    where = f"{address} cannot be read as {kind}"
+    after = f" after row {rows}" if rows else ""
+    return DataError(f"{where}{after}: {problem}. It may be cut short or damaged: copy it again")

@@ -1,0 +1,188 @@
+"""Rows of csv and tsv files; what they mean stands elsewhere.
+
+Pieces in which every quote stands where RFC 4180 wants it are read by Arrow, which then gives just
+what Python's strict reader gives, all columns as text. From the first other piece on, and for every
+complaint, Python's reader takes over: it knows bare quotes and names the line.
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from configs.errors import DataError
+from trainers.data.columns import check_columns
+from trainers.data.text_streams import READ_BYTES, Read, check_utf8, count_lines, open_utf8
+
+MAX_CELL_CHARACTERS = 2**31 - 1
+MAX_ROWS = 16_384
+QUOTE = ord('"')
+
+
+def read_delimited(
+    path: Path, address: str, delimiter: str, columns: Sequence[str], encoding: str = "utf-8"
+) -> Iterator[pa.Table]:
+    """Yield the columns asked for of a csv or tsv file with a header, a block of rows at a time.
+
+    Raises DataError for a ragged row, a missing column or one that stands twice, wrong quotes and
+    bytes that are not in the encoding.
+    """
+    csv.field_size_limit(MAX_CELL_CHARACTERS)
+    with open_utf8(path, address, encoding) as read:
+        rows = _Rows(address, delimiter, columns)
+        held, last = _more(b"", read)
+        held = rows.take_header(held)
+        while held or not last:
+            end = _end_of_rows(held, delimiter, last)
+            if end is None:
+                yield from rows.read_exactly(_lines(held, read))
+                return
+            yield from rows.read(held[:end])
+            held = held[end:]
+            if not last:
+                held, last = _more(held, read)
+
+
+class _Rows:
+    """Knows the header of a file, and how many lines and rows of it are read."""
+
+    def __init__(self, address: str, delimiter: str, columns: Sequence[str]) -> None:
+        self._address, self._delimiter, self._columns = address, delimiter, list(columns)
+        self._header: list[str] = []
+        self._places: list[int] = []
+        self._num_lines = self._num_rows = 0
+
+    def take_header(self, held: bytes) -> bytes:
+        """Read the first row; gives the bytes behind it."""
+        used = 0
+
+        def lines() -> Iterator[bytes]:
+            nonlocal used
+            for line in _lines(held, _nothing):
+                used += len(line)
+                yield line
+
+        self._header = next(self._cells(lines()), [])
+        check_columns(self._address, self._columns, self._header)
+        self._places = [self._header.index(column) for column in self._columns]
+        return held[used:]
+
+    def read(self, piece: bytes) -> Iterator[pa.Table]:
+        """Read whole rows whose quotes are all in their places."""
+        if not piece.strip(b"\r\n"):
+            self._num_lines += count_lines(piece)
+            return
+        check_utf8(piece, self._address, self._num_lines)
+        try:
+            table = self._parse(piece)
+        except pa.ArrowInvalid:
+            yield from self.read_exactly(_lines(piece, _nothing))
+            return
+        self._num_rows += table.num_rows
+        self._num_lines += count_lines(piece)
+        for start in range(0, table.num_rows, MAX_ROWS):
+            yield table.slice(start, MAX_ROWS).combine_chunks()
+
+    def read_exactly(self, lines: Iterator[bytes]) -> Iterator[pa.Table]:
+        """Read rows one by one; raises DataError naming line and row."""
+        rows = self._full_rows(lines)
+        while block := list(islice(rows, MAX_ROWS)):
+            cells = list(zip(*block, strict=True))
+            arrays = [pa.array(cells[place], pa.string()) for place in self._places]
+            yield pa.table(arrays, names=self._columns)
+
+    def _parse(self, piece: bytes) -> pa.Table:
+        names = [str(place) for place in range(len(self._header))]
+        wanted = [names[place] for place in self._places]
+        table = pacsv.read_csv(
+            pa.BufferReader(piece),
+            read_options=pacsv.ReadOptions(
+                use_threads=False, block_size=max(READ_BYTES, len(piece)), column_names=names
+            ),
+            parse_options=pacsv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
+            convert_options=pacsv.ConvertOptions(
+                include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string())
+            ),
+        )
+        return table.rename_columns(self._columns)
+
+    def _full_rows(self, lines: Iterator[bytes]) -> Iterator[list[str]]:
+        width = len(self._header)
+        for row in self._cells(lines):
+            self._num_rows += 1
+            if len(row) != width:
+                raise DataError(
+                    f"{self._address} line {self._num_lines} (row {self._num_rows}) has {len(row)} "
+                    f"cells where the header has {width}. Quote cells that hold the delimiter"
+                )
+            yield row
+
+    def _cells(self, lines: Iterator[bytes]) -> Iterator[list[str]]:
+        """Read rows that are not blank, as Python does."""
+        reader = csv.reader(self._texts(lines), delimiter=self._delimiter, strict=True)
+        try:
+            yield from filter(None, reader)
+        except csv.Error as error:
+            raise DataError(
+                f"{self._address} line {self._num_lines}: {error}. Quote cells that hold quotes, "
+                "and double the quotes in them"
+            ) from error
+
+    def _texts(self, lines: Iterator[bytes]) -> Iterator[str]:
+        for line in lines:
+            check_utf8(line, self._address, self._num_lines)
+            self._num_lines += 1
+            yield line.decode()
+
+
+def _end_of_rows(held: bytes, delimiter: str, last: bool) -> int | None:
+    """Give where the last whole row ends; None where a quote stands where Arrow takes it otherwise.
+
+    Quotes are in their places when they open a cell, close it, or stand twice inside it. Then
+    every other one opens, and a line ends where as many are closed as were opened.
+    """
+    end_of_line = b"\n" if b"\n" in held else b"\r"
+    if QUOTE not in held:
+        return len(held) if last else held.rfind(end_of_line) + 1
+    padded = np.frombuffer(b"\n" + held + b"\n", np.uint8)
+    quotes = np.flatnonzero(padded == QUOTE)
+    beside = np.zeros(256, bool)
+    beside[[ord(delimiter), ord("\n"), ord("\r"), QUOTE]] = True
+    in_place = beside[padded[quotes[::2] - 1]].all() and beside[padded[quotes[1::2] + 1]].all()
+    if not in_place or (last and len(quotes) % 2):
+        return None
+    if last:
+        return len(held)
+    end = held.rfind(end_of_line) + 1
+    while end > 0 and (before := int(np.searchsorted(quotes, end))) % 2:
+        # Inside a cell: the next line end to try is before the quote that opens it.
+        end = held.rfind(end_of_line, 0, int(quotes[before - 1]) - 1) + 1
+    return end
+
+
+def _lines(held: bytes, read: Read) -> Iterator[bytes]:
+    """Yield the lines of bytes at hand and of a stream, ended as Python takes lines to end."""
+    while more := read(READ_BYTES):
+        *lines, held = (held + more).splitlines(keepends=True)
+        yield from lines
+    yield from held.splitlines(keepends=True)
+
+
+def _more(held: bytes, read: Read) -> tuple[bytes, bool]:
+    """Read at least as much again; also say whether that was the end."""
+    parts, wanted = [held], max(READ_BYTES, len(held))
+    while wanted > 0:
+        data = read(wanted)
+        if not data:
+            return b"".join(parts), True
+        parts.append(data)
+        wanted -= len(data)
+    return b"".join(parts), False
+
+
+def _nothing(_: int) -> bytes:
+    return b""
