@@ -43,7 +43,10 @@ def read(path: Path, delimiter: str = ",", **options: str) -> list[tuple[str, ..
 def test_what_python_writes_is_read_back(
     rows: list[tuple[str, str]], delimiter: str, all_quoted: bool, end: str
 ) -> None:
-    rows = [row for row in rows if "\0" not in "".join(row)]
+    # Without quotes around all cells, Python's writer leaves a lone return unquoted, and then its
+    # own reader takes it for the end of the row.
+    unwritable = "\0" if all_quoted else "\0\r"
+    rows = [row for row in rows if not set(unwritable) & set("".join(row))]
     quoting = csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL
     with TemporaryDirectory() as folder:
         path = Path(folder, "rows")
