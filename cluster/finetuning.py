@@ -92,7 +92,7 @@ def _drive(run: Run) -> Ended:
         check_fits(run.recipe.cluster, machines.list_nodes())
     run.change(state="preparing")
     if not is_small(run.recipe):
-        _take_data(run, prepare_on_all_nodes(run.recipe), write=True)
+        _take_data(run, prepare_on_all_nodes(run.recipe, run.book.write), write=True)
     failures = 0
     reason = "submitted" if run.state.attempts == 0 else "resumed"
     while True:

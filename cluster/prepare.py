@@ -4,9 +4,10 @@ Small inputs are prepared by one process; spread.py prepares big ones on all nod
 """
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from configs.records import DataReady
+from configs.records import DataReady, Preparing
 from configs.schema import Recipe
 from trainers import storage as files
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from trainers.data.preparation import Prepared
 
 SMALL_BYTES = 64 * 2**20
+SAY_S = 1.0
+
+Say = Callable[[Preparing], object]
 
 
 def is_small(recipe: Recipe) -> bool:
@@ -28,18 +32,35 @@ def is_small(recipe: Recipe) -> bool:
     return len(local) == len(paths) and sum(path.stat().st_size for path in local) <= SMALL_BYTES
 
 
-def prepare_here(recipe: Recipe) -> DataReady:
-    """Prepare the data in this process; raises DataError for data that cannot be used."""
+def prepare_here(recipe: Recipe, say: Say | None = None) -> DataReady:
+    """Prepare the data in this process; raises DataError for data that cannot be used.
+
+    `say` is told now and then how far the work is.
+    """
     from trainers.data.preparation import prepare
 
-    return _ready(prepare(recipe, recipe.storage))
+    return _ready(prepare(recipe, recipe.storage, progress=now_and_then(say)))
 
 
-def prepare_on_all_nodes(recipe: Recipe) -> DataReady:
+def prepare_on_all_nodes(recipe: Recipe, say: Say | None = None) -> DataReady:
     """Prepare the data on all nodes at once, with the same result; needs a connected driver."""
     from cluster.spread import prepare_spread
 
-    return _ready(prepare_spread(recipe))
+    return _ready(prepare_spread(recipe, now_and_then(say)))
+
+
+def now_and_then(say: Say | None, pause_s: float = SAY_S) -> Callable[[str, float], None]:
+    """Give what takes progress and says it, but not more often than every `pause_s` seconds."""
+    said = 0.0
+
+    def tell(doing: str, share: float) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if say is not None and now - said >= pause_s:
+            said = now
+            say(Preparing(time=time.time(), doing=doing, share=share))
+
+    return tell
 
 
 def _ready(prepared: "Prepared") -> DataReady:
@@ -54,4 +75,7 @@ def _ready(prepared: "Prepared") -> DataReady:
         dropped=manifest.report.dropped,
         splits={name: split.rows for name, split in manifest.splits.items()},
         num_labels=len(manifest.label_names),
+        conflicts=manifest.report.conflicts,
+        contamination=manifest.report.contamination,
+        notes=manifest.report.notes,
     )

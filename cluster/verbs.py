@@ -3,13 +3,14 @@
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from cluster import runs
 from cluster.book import Book
 from cluster.orders import Orders
 from configs.errors import NotFoundError
-from configs.records import DataReady, Ended
+from configs.records import DataReady, Ended, Preparing
 from configs.schema import Recipe
 from trainers import storage as files
 from trainers.imports import uncollected
@@ -17,7 +18,7 @@ from trainers.imports import uncollected
 if TYPE_CHECKING:
     from cluster.driver import JobOrder
 
-Said = TypeVar("Said", DataReady, Ended)
+Said = TypeVar("Said", DataReady, Ended, Preparing)
 Verb = Callable[["JobOrder", TextIO], Ended]
 
 
@@ -124,11 +125,11 @@ def _prepare(recipe: Recipe, log: TextIO) -> DataReady:
     from cluster.prepare import is_small, prepare_here, prepare_on_all_nodes
 
     if is_small(recipe):
-        return _say(log, prepare_here(recipe))
+        return _say(log, prepare_here(recipe, partial(_say, log)))
     from cluster import machines
 
     machines.join_cluster()
-    return _say(log, prepare_on_all_nodes(recipe))
+    return _say(log, prepare_on_all_nodes(recipe, partial(_say, log)))
 
 
 def _read_run(order: "JobOrder") -> tuple[Recipe, runs.RunState]:

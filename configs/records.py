@@ -29,6 +29,25 @@ class DataReady(BaseModel):
     splits: dict[str, int]
     """Rows per split."""
     num_labels: int
+    conflicts: int = 0
+    """Training rows whose input also has another label."""
+    contamination: dict[str, int] = {}
+    """Rows of the files given for one split that were found in those given for another."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of the data, a sentence each."""
+
+
+class Preparing(BaseModel):
+    """The data are being prepared."""
+
+    model_config = RECORD
+    v: Literal[1] = 1
+    kind: Literal["preparing"] = "preparing"
+    time: float
+    doing: str
+    """What is done now, such as `tokenising`."""
+    share: float
+    """Share of all work that is done."""
 
 
 class Attempt(BaseModel):
@@ -188,7 +207,17 @@ class Ended(BaseModel):
 
 
 Record = Annotated[
-    DataReady | Attempt | Phase | Step | Evaluated | Committed | Ledger | Note | Exported | Ended,
+    DataReady
+    | Preparing
+    | Attempt
+    | Phase
+    | Step
+    | Evaluated
+    | Committed
+    | Ledger
+    | Note
+    | Exported
+    | Ended,
     Field(discriminator="kind"),
 ]
 

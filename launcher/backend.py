@@ -1,4 +1,4 @@
-"""What the client needs of the cluster, as four interfaces; tests hand in their own.
+"""What the client needs of the cluster, as five interfaces; tests hand in their own.
 
 The real ones are modules of the room next door, imported when a command first needs them.
 """
@@ -12,6 +12,7 @@ from configs.records import Record
 from configs.schema import Recipe
 
 if TYPE_CHECKING:
+    from cluster.data_sets import SetFacts
     from cluster.jobs import Job, Verb
     from cluster.local import LocalCluster
     from cluster.preflight import Node
@@ -78,6 +79,22 @@ class Runs(Protocol):
         """Give all runs that were submitted from here, by name."""
 
 
+class DataSets(Protocol):
+    """Prepared sets (cluster.data_sets)."""
+
+    def find_set(self, address: str) -> str:
+        """Find the one prepared set at or below an address."""
+
+    def inspect_set(self, data_dir: str, num_rows: int) -> "SetFacts":
+        """Say what is in a prepared set, with some of its rows."""
+
+    def find_problems(self, data_dir: str, deep: bool) -> list[str]:
+        """Say all that is wrong with a prepared set."""
+
+    def report_page(self, data_dir: str) -> str:
+        """Give the report of a prepared set as HTML."""
+
+
 class Machines(Protocol):
     """The cluster on this machine (cluster.local)."""
 
@@ -104,6 +121,7 @@ class Backend:
     inventory: Inventory
     runs: Runs
     machines: Machines
+    data_sets: DataSets
 
 
 def real_backend() -> Backend:
@@ -113,4 +131,5 @@ def real_backend() -> Backend:
         inventory=cast(Inventory, importlib.import_module("cluster.inventory")),
         runs=cast(Runs, importlib.import_module("cluster.runs")),
         machines=cast(Machines, importlib.import_module("cluster.local")),
+        data_sets=cast(DataSets, importlib.import_module("cluster.data_sets")),
     )

@@ -33,6 +33,7 @@ COMMANDS = {
     "evaluate": "launcher.models",
     "predict": "launcher.models",
     "export": "launcher.models",
+    "data": "launcher.data_sets",
     "tensorboard": "launcher.boards",
     "cluster": "launcher.machines",
     "schema": "launcher.recipes",

@@ -6,6 +6,7 @@ for record in thaw.follow(submitted.run):
     ...
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -209,6 +210,15 @@ class Thaw:
             lambda start: read_log(address, start),
             lambda: follow and self.status(run).state in LIVE,
         )
+
+    def find_set(self, place: str) -> str:
+        """Find a prepared set: a folder or address that is one or holds one, or a run's name."""
+        if "://" in place or os.path.isdir(place):
+            return self.backend.data_sets.find_set(absolute(place))
+        state = self.status(place)
+        if state.data_dir is None:
+            raise NotFoundError(f"Run {place} has no prepared data yet, it is {state.state}")
+        return self.backend.data_sets.find_set(state.data_dir)
 
     def cluster_up(self, num_nodes: int = 2, cpus_per_node: int | None = None) -> "LocalCluster":
         """Start a cluster on this machine; raises LockedError when one runs."""

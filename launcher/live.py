@@ -96,17 +96,27 @@ def panel(terminal: Terminal, progress: Progress, *, now: float, since: float) -
     step = progress.step
     if progress.ended is not None:
         return Text("")
+    if step is None and progress.preparing is not None and progress.data is None:
+        preparing = progress.preparing
+        return Group(
+            _bar(progress.name, preparing.share),
+            terminal.rendered(Line("data", (preparing.doing, duration(now - since)))),
+        )
     if step is None:
         return Spinner("dots", f" {waiting_for(progress)} {DOT.strip()} {duration(now - since)}")
-    share = step.step / max(1, step.total_steps)
+    bar = _bar(progress.name, step.step / max(1, step.total_steps))
+    lines = progress_lines(progress, now=now)
+    return Group(bar, *(terminal.rendered(line) for line in lines))
+
+
+def _bar(name: str, share: float) -> Table:
     bar = Table.grid(padding=(0, 1, 0, 0))
     bar.add_row(
-        f"{progress.name:<{LABEL_WIDTH - 1}}",
+        f"{name:<{LABEL_WIDTH - 1}}",
         ProgressBar(total=1.0, completed=share, width=BAR_WIDTH),
         percent(share),
     )
-    lines = progress_lines(progress, now=now)
-    return Group(bar, *(terminal.rendered(line) for line in lines))
+    return bar
 
 
 def waiting_for(progress: Progress) -> str:

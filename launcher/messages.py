@@ -119,6 +119,32 @@ def data_line(record: DataReady) -> Line:
     return Line("data", (came, splits, plural(record.num_labels, "label"), *cached))
 
 
+def data_warnings(record: DataReady) -> list[Line]:
+    """Say what a person should know of the data."""
+    lines = []
+    if record.conflicts:
+        same = "have the same input and another label"
+        lines.append(Line("note", (f"{plural(record.conflicts, 'training row')} {same}",)))
+    shared = [f"{count:,} {what}" for what, count in record.contamination.items()]
+    if shared:
+        left_out = "left out of the split named first"
+        lines.append(Line("warning", (", ".join(shared), left_out), "warning"))
+    return [*lines, *(Line("note", (note,)) for note in record.notes)]
+
+
+def data_table(record: DataReady) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Give what became of the rows as a table."""
+    fates = [("rows in", record.rows_in)]
+    fates += [(f"kept in {name}", rows) for name, rows in record.splits.items()]
+    fates += [("dropped: duplicates", record.duplicates)] if record.duplicates else []
+    fates += [(f"dropped: {reason}", count) for reason, count in record.dropped.items()]
+    fates += [("conflicting labels", record.conflicts)] if record.conflicts else []
+    fates += [(f"contamination: {what}", count) for what, count in record.contamination.items()]
+    total = max(1, record.rows_in)
+    rows = [[name, f"{count:,}", percent(count / total)] for name, count in fates]
+    return ("WHAT", "ROWS", "SHARE"), rows
+
+
 def step_line(record: Step) -> Line:
     """Say where training is, how well and how fast."""
     parts = (
@@ -153,7 +179,7 @@ class Story:
         before = self.progress.attempt
         self.progress.add(record)
         if isinstance(record, DataReady):
-            return [data_line(record)]
+            return [data_line(record), *data_warnings(record)]
         if isinstance(record, Attempt):
             return [_attempt_line(record, before)]
         if isinstance(record, Phase):

@@ -12,6 +12,7 @@ from configs.records import (
     Exported,
     Ledger,
     Phase,
+    Preparing,
     Record,
     Step,
 )
@@ -25,6 +26,7 @@ class Progress:
 
     name: str
     started: float | None = None
+    preparing: Preparing | None = None
     data: DataReady | None = None
     attempt: Attempt | None = None
     phase: Phase | None = None
@@ -40,7 +42,9 @@ class Progress:
         """Take one more record in."""
         if self.started is None or self.ended is not None:
             self.started, self.ended = record.time, None  # the first word, or the run goes on
-        if isinstance(record, DataReady):
+        if isinstance(record, Preparing):
+            self.preparing = record
+        elif isinstance(record, DataReady):
             self.data = record
         elif isinstance(record, Attempt):
             self.attempt, self.exported = record, None

@@ -66,12 +66,19 @@ def prepare(
 
     A second time finds it done.
     """
-    from launcher.lifecycle import show_job
+    from launcher.lifecycle import shown
+    from launcher.messages import Story, data_table
     from launcher.terminal import Terminal
 
     client = open_client(ctx, address, storage)
+    terminal = Terminal(as_json=output == "json")
     submitted = client.prepare(client.load(recipe, overrides))
-    return show_job(client, Terminal(as_json=output == "json"), submitted)
+    story = Story(submitted.run)
+    entries = client.backend.jobs.follow(submitted.address, submitted.job_id)
+    code = shown(terminal, story, entries)
+    if story.progress.data is not None and not terminal.as_json:
+        terminal.table(*data_table(story.progress.data))
+    return code
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from cluster import data_sets
 from cluster.jobs import Job, Verb
 from cluster.local import LocalCluster
 from cluster.preflight import Node
@@ -50,7 +51,9 @@ class FakeCluster:
 
     def client(self, address: str | None = ADDRESS, storage: str | None = None) -> Thaw:
         return Thaw(
-            address, storage, backend=Backend(jobs=self, inventory=self, runs=self, machines=self)
+            address,
+            storage,
+            backend=Backend(jobs=self, inventory=self, runs=self, machines=self, data_sets=self),
         )
 
     def add_run(
@@ -169,6 +172,18 @@ class FakeCluster:
             cpus_per_node=cpus_per_node or 1,
         )
         return self.local
+
+    def find_set(self, address: str) -> str:
+        return data_sets.find_set(address)
+
+    def inspect_set(self, data_dir: str, num_rows: int) -> data_sets.SetFacts:
+        return data_sets.inspect_set(data_dir, num_rows)
+
+    def find_problems(self, data_dir: str, deep: bool) -> list[str]:
+        return data_sets.find_problems(data_dir, deep)
+
+    def report_page(self, data_dir: str) -> str:
+        return data_sets.report_page(data_dir)
 
     def stop_local_cluster(self) -> bool:
         was, self.local = self.local is not None, None

@@ -4,10 +4,16 @@ import inspect
 
 import pytest
 
-from launcher.backend import Inventory, Jobs, Machines, Runs, real_backend
+from launcher.backend import DataSets, Inventory, Jobs, Machines, Runs, real_backend
 from tests.launcher.fake_cluster import FakeCluster
 
-INTERFACES = {"jobs": Jobs, "inventory": Inventory, "runs": Runs, "machines": Machines}
+INTERFACES = {
+    "jobs": Jobs,
+    "inventory": Inventory,
+    "runs": Runs,
+    "machines": Machines,
+    "data_sets": DataSets,
+}
 
 
 @pytest.mark.parametrize("name", sorted(INTERFACES))

@@ -26,6 +26,7 @@ ISSUE = [
     "evaluate",
     "predict",
     "export",
+    "data",
     "tensorboard",
     "cluster",
     "schema",

@@ -12,6 +12,7 @@ from trainers.data.encoding import Encoded, join_splits
 from trainers.data.labels import label_notes
 from trainers.data.plan import Plan
 from trainers.data.report import Tally
+from trainers.data.report_page import REPORT, render_report
 from trainers.data.stages import Scattered
 from trainers.data.store import (
     MANIFEST,
@@ -49,6 +50,7 @@ def publish(
     tally: Tally,
 ) -> Manifest:
     """Write manifest and report and make the set exist; a set that was faster is used."""
+    model = plan.recipe.model
     parts = {split: [each.splits[split] for each in encoded] for split in plan.splits}
     manifest = Manifest(
         fingerprint=plan.fingerprint,
@@ -59,10 +61,13 @@ def publish(
         report=_report(scattered, tally, label_notes(label_names)),
         max_length=encoded[0].max_length,
         pad_token_id=encoded[0].pad_token_id,
+        tokenizer=f"{model.path}@{model.revision}" if model.revision else model.path,
     )
     report = manifest.report
     kept = sum(info.rows for info in manifest.splits.values())
     assert report.rows_in == kept + report.duplicates + sum(report.dropped.values())
+    page = render_report(manifest).encode()
+    storage.write_atomically(storage.join(plan.shard_dir, REPORT), page)
     data = manifest.model_dump_json(indent=1).encode()
     storage.write_atomically(storage.join(plan.shard_dir, MANIFEST), data)
     if plan.shard_dir != plan.data_dir:

@@ -96,6 +96,8 @@ class Manifest(BaseModel):
     max_length: int
     """Most tokens of a row."""
     pad_token_id: int
+    tokenizer: str = ""
+    """Folder or hub id of the model whose tokenizer was used, with its revision behind an @."""
 
 
 def hex_sum(row_ids: np.ndarray[tuple[int], np.dtype[np.uint64]], start: str = "0") -> str:

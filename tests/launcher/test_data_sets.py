@@ -1,0 +1,60 @@
+"""data inspect, data report, data validate."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from launcher.cli import run
+from tests.trainers.data.prepared_sets import prepare_example
+
+
+@pytest.fixture
+def prepared(cluster, tmp_path):
+    made = prepare_example(tmp_path)
+    cluster.add_run(str(tmp_path / "runs"), data_dir=made.data_dir)
+    cluster.add_run(str(tmp_path / "runs"), "early")
+    return made
+
+
+def test_inspect_by_folder_storage_or_run(cluster, prepared, tmp_path, capsys):
+    for place in (prepared.data_dir, str(tmp_path / "store"), "small"):
+        assert run(["data", "inspect", place], cluster.client()) == 0
+        out = capsys.readouterr().out
+        for part in ("7 duplicates", "1 missing text", "5 train rows also in test", "label-2"):
+            assert part in out, (place, part)
+    assert run(["data", "inspect", "small", "--rows", "0", "-o", "json"], cluster.client()) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["splits"]["test"]["rows"] == 6
+
+
+def test_report_writes_one_page(cluster, prepared, capsys):
+    assert run(["data", "report", "small", "-o", "page.html"], cluster.client()) == 0
+    assert "page.html" in capsys.readouterr().out
+    assert Path("page.html").read_text().startswith("<!doctype html>")
+    assert run(["data", "report", "small"], cluster.client()) == 0
+    assert Path(f"report-{prepared.manifest.fingerprint[:8]}.html").exists()
+
+
+def test_validate_says_what_is_wrong_and_exits_with_the_code_of_data(cluster, prepared, capsys):
+    for words in (["data", "validate", "small"], ["data", "validate", "small", "--deep"]):
+        assert run(words, cluster.client()) == 0
+        assert capsys.readouterr().out.startswith("whole")
+    path = Path(prepared.data_dir, "train-00000.arrow")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert run(["data", "validate", "small"], cluster.client()) == 0
+    assert run(["data", "validate", "small", "--deep"], cluster.client()) == 3
+    assert "train-00000.arrow is damaged" in capsys.readouterr().err
+    path.unlink()
+    assert run(["data", "validate", "small", "-o", "json"], cluster.client()) == 3
+    out = capsys.readouterr().out
+    assert "is missing" in json.loads(out.splitlines()[-1])["problems"][0]
+
+
+def test_what_holds_no_set(cluster, prepared, tmp_path, capsys):
+    assert run(["data", "inspect", "absent"], cluster.client()) == 8
+    assert run(["data", "inspect", str(tmp_path / "runs")], cluster.client()) == 8
+    assert run(["data", "inspect", "early"], cluster.client()) == 8
+    assert "Run early has no prepared data yet" in capsys.readouterr().err

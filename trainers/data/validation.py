@@ -1,0 +1,96 @@
+"""Check a prepared set that lies somewhere: names, sizes, counts; deep also every byte and id."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pyarrow as pa
+
+from configs.errors import NotFoundError
+from trainers import storage
+from trainers.data.proof import find_shared, read_ids
+from trainers.data.store import Manifest, Shard, SplitInfo, SplitName, hex_sum, load_manifest
+
+
+def find_problems(data_dir: str, *, deep: bool = False) -> Iterator[str]:
+    """Give a sentence for everything that is wrong; raises DataError for a manifest that is bad.
+
+    Not deep: that the manifest is consistent and all shards are there with their sizes. Deep: also
+    hashes and rows of all shards, sums of row ids, and that no input is in two splits.
+    """
+    manifest = load_manifest(data_dir)
+    yield from _inconsistencies(manifest)
+    damaged = False
+    for info in manifest.splits.values():
+        for shard in info.shards:
+            problem = _shard_problem(data_dir, shard, deep=deep)
+            if problem is not None:
+                damaged = True
+                address = storage.join(data_dir, shard.file)
+                yield f"{address} {problem}. Delete {data_dir} and prepare the data again"
+    if deep and not damaged:
+        for name, info in manifest.splits.items():
+            yield from _wrong_sums(data_dir, name, info)
+        shards = {name: info.shards for name, info in manifest.splits.items()}
+        yield from find_shared(data_dir, shards)
+
+
+def _inconsistencies(manifest: Manifest) -> Iterator[str]:
+    report, total = manifest.report, 0
+    for name, info in manifest.splits.items():
+        total += info.rows
+        counts = {
+            "its shards": sum(shard.rows for shard in info.shards),
+            "its lengths": sum(info.lengths.values()),
+            "its labels": sum(info.class_counts),
+        }
+        for what, rows in counts.items():
+            if rows != info.rows:
+                yield f"the manifest has {info.rows} rows in {name} and {rows} in {what}"
+        if len(info.class_counts) != len(manifest.label_names):
+            yield f"the manifest counts {len(info.class_counts)} labels in {name}"
+    gone = report.duplicates + sum(report.dropped.values())
+    if report.rows_in != total + gone:
+        yield f"the manifest has {report.rows_in} rows in, {total} kept and {gone} dropped"
+
+
+def _shard_problem(data_dir: str, shard: Shard, *, deep: bool) -> str | None:
+    address = storage.join(data_dir, shard.file)
+    if not storage.exists(address):
+        return "is missing"
+    num_bytes = _size(address)
+    if num_bytes != shard.num_bytes:
+        return f"is damaged: {num_bytes} bytes where the manifest says {shard.num_bytes}"
+    if not deep:
+        return None
+    with TemporaryDirectory(prefix="thaw-") as folder:
+        path = storage.local_path(address) or Path(folder, shard.file)
+        if storage.local_path(address) is None:
+            storage.download(address, path)
+        if storage.file_hash(path) != shard.hash:
+            return "is damaged: its bytes are not those that were prepared"
+    return None
+
+
+def _size(address: str) -> int:
+    path = storage.local_path(address)
+    if path is not None:
+        return path.stat().st_size
+    with storage.open_input(address) as file:
+        return int(file.size())
+
+
+def _wrong_sums(data_dir: str, name: SplitName, info: SplitInfo) -> Iterator[str]:
+    total = hex_sum(np.zeros(0, np.uint64))
+    for shard in info.shards:
+        try:
+            _, row_ids = read_ids(data_dir, shard)
+        except (ValueError, pa.ArrowInvalid, NotFoundError) as error:
+            yield f"{shard.file} has no ids that can be read ({error})"
+            return
+        total = hex_sum(row_ids, total)
+        if len(row_ids) != shard.rows:
+            yield f"{shard.file} has {len(row_ids)} rows where the manifest says {shard.rows}"
+    if total != info.id_sum:
+        yield f"the row ids of {name} add up to {total} where the manifest says {info.id_sum}"
