@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster.prepare import SMALL_BYTES, is_small, prepare_here
+from cluster.prepare import SMALL_BYTES, is_small, now_and_then, prepare_here
 from configs.errors import DataError
+from configs.records import Preparing
 from configs.schema import Recipe
 from tests.recipes import tiny_recipe
 
@@ -45,3 +46,16 @@ def test_record_tells_what_was_prepared(tmp_path: Path) -> None:
     assert (Path(ready.path) / "manifest.json").exists()
     again = prepare_here(asked)
     assert (again.cached, again.fingerprint) == (True, ready.fingerprint)
+
+
+def test_progress_is_said_now_and_then() -> None:
+    said: list[Preparing] = []
+    tell = now_and_then(said.append, pause_s=3600)
+    for share in (0.0, 0.5, 1.0):
+        tell("reading", share)
+    assert [(record.doing, record.share) for record in said] == [("reading", 0.0)]
+    often = now_and_then(said.append, pause_s=0)
+    for share in (0.2, 0.4):
+        often("tokenising", share)
+    assert [record.share for record in said] == [0.0, 0.2, 0.4]
+    now_and_then(None)("reading", 0.5)

@@ -3,8 +3,9 @@
 import io
 import json
 
-from rich.console import Console
+from rich.console import Console, Group
 
+from configs.records import Preparing
 from launcher.live import panel, progress_lines, show, waiting_for
 from launcher.messages import Story
 from launcher.progress import progress_of
@@ -28,6 +29,18 @@ def on_a_terminal(width=100):
         file=io.StringIO(), force_terminal=True, width=width, highlight=False, markup=False
     )
     return terminal
+
+
+def test_a_bar_while_the_data_are_prepared():
+    preparing = Preparing(time=START, doing="tokenising", share=0.25)
+    progress = progress_of("small", [preparing])
+    terminal = on_a_terminal()
+    terminal.out.print(panel(terminal, progress, now=START + 9, since=START))
+    text = terminal.out.file.getvalue()
+    assert "25.0 %" in text and "tokenising" in text and "9 s" in text
+    # The spinner is back once the data are there.
+    progress.add(DATA)
+    assert not isinstance(panel(terminal, progress, now=START, since=START), Group)
 
 
 def test_plain_lines_come_once_and_the_last_word_is_given(capsys):

@@ -3,7 +3,7 @@
 import pytest
 
 from configs.load import recipe_from
-from launcher.messages import Line, Story, recipe_lines
+from launcher.messages import Line, Story, data_table, data_warnings, recipe_lines
 from tests.launcher.made_up_run import ATTEMPT, DATA, LEDGERS, PHASE, STORY, ended, step_record
 
 
@@ -107,3 +107,27 @@ def test_a_recipe_says_what_learns(freezing, words):
     first, second = recipe_lines(recipe)
     assert first.parts == ("small", "text_classification", "org/model", words)
     assert second.parts[:2] == ("3 epochs", "64 rows per step")
+
+
+def test_what_a_person_should_know_of_the_data_is_said():
+    record = DATA.model_copy(
+        update={
+            "conflicts": 2,
+            "contamination": {"train rows also in test": 1_234},
+            "notes": ("labels have gaps",),
+        }
+    )
+    said = Story("small").tell(record)[1:]
+    assert [line.tone for line in said] == ["plain", "warning", "plain"]
+    assert "2 training rows have the same input" in said[0].parts[0]
+    assert "1,234 train rows also in test" in said[1].parts[0]
+    assert said[2].parts == ("labels have gaps",)
+    assert data_warnings(DATA) == []
+
+
+def test_the_table_of_a_preparation_adds_up():
+    header, rows = data_table(DATA)
+    assert header == ("WHAT", "ROWS", "SHARE")
+    counts = {name: int(count.replace(",", "")) for name, count, _ in rows}
+    assert counts.pop("rows in") == sum(counts.values())
+    assert counts["dropped: duplicates"] == 38
