@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 from configs.errors import RecipeError, TrainingError
 from configs.records import Evaluated
-from trainers.data.batches import Microbatch, read_steps
+from trainers.data.batches import IGNORED, Microbatch, read_steps
 from trainers.data.epoch_plan import plan_epochs
 from trainers.data.lane_rows import open_lanes
 from trainers.data.lanes import LanePlan
@@ -19,7 +19,11 @@ from trainers.data.store import SplitInfo, SplitName
 from trainers.session import Session
 
 if TYPE_CHECKING:
-    from trainers.metrics import Sample, Scored
+    from trainers.metrics import Sample, Scored, Scores
+
+
+EVERY = -1
+"""Stands for the rows of all sources."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class Evaluation:
     rows: int
     scored: "Scored"
     metrics: dict[str, float]
-    """The task's metrics and `loss`, the mean over targets."""
+    """The task's metrics and `loss`, the mean over targets; `metric/source` where there are several
+    sources."""
     samples: "list[Sample]"
 
 
@@ -60,18 +65,41 @@ def evaluate_split(session: Session, split: SplitName) -> Evaluation:
         session.task.collate(manifest, session.recipe.pad_to_multiple_of),
         epoch=0,
     )
-    scores = session.task.build_scores(manifest.label_names, session.engine.handle.device)
+    scores = _build_scores(session, info)
     sums = _Sums()
     session.engine.handle.eval()
     with closing(stream), torch.no_grad():
         for microbatches in stream:
             for microbatch in microbatches:
                 outputs, labels = _feed(session, microbatch, sums)
-                scores.update(outputs, labels)
+                for source, counted in scores.items():
+                    counted.update(outputs, _of_source(labels, microbatch, source))
     session.engine.handle.train()
     loss = _reduce(sums, split, info)
-    scored = scores.compute()
-    return Evaluation(info.rows, scored, {"loss": loss, **scored.metrics}, sums.samples)
+    # Every rank goes through the same sources in the same order.
+    found = {source: counted.compute() for source, counted in scores.items()}
+    metrics = {"loss": loss, **found[EVERY].metrics}
+    for source, scored in found.items():
+        if source != EVERY:
+            name = manifest.sources[source]
+            metrics |= {f"{key}/{name}": value for key, value in scored.metrics.items()}
+    return Evaluation(info.rows, found[EVERY], metrics, sums.samples)
+
+
+def _build_scores(session: Session, info: SplitInfo) -> "dict[int, Scores]":
+    """Make the state for all rows and, where a split has rows of several sources, for each."""
+    names, device = session.manifest.label_names, session.engine.handle.device
+    there = [place for place, rows in enumerate(info.source_counts) if rows]
+    places = [EVERY, *(there if len(there) > 1 else ())]
+    return {place: session.task.build_scores(names, device) for place in places}
+
+
+def _of_source(labels: torch.Tensor, microbatch: Microbatch, source: int) -> torch.Tensor:
+    """Leave out the labels of rows of other sources."""
+    if source == EVERY or not microbatch.num_rows:
+        return labels
+    mine = torch.from_numpy(microbatch.sources == source).to(labels.device)
+    return labels.masked_fill(~mine, IGNORED)
 
 
 def evaluate_and_report(session: Session, split: SplitName) -> Evaluation:

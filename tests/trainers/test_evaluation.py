@@ -11,6 +11,7 @@ from configs.errors import RecipeError, TrainingError
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
+from tests.tiny import make_csv
 from trainers.data.preparation import prepare
 from trainers.data.store import open_split
 from trainers.evaluation import evaluate_split, metric_value
@@ -70,6 +71,42 @@ def test_metrics_are_those_of_plain_torch_at_any_number_of_ranks(tmp_path: Path)
                 assert {k: metrics[k] for k in expected} == pytest.approx(expected, rel=1e-5)
                 # Rank 0 shows up to 8 of its rows; on 4 ranks it has the 4 of lane 0.
                 assert samples == (min(8, 16 // world_size) if rank == 0 else 0)
+
+
+def _hits_by_source(rank: int, world_size: int, recipe: Recipe, data_dir: str) -> dict[str, float]:
+    """Give the accuracy of each source, feeding one row after another to the bare model."""
+    session = _open(rank, world_size, recipe, data_dir)
+    split = open_split(data_dir, session.manifest, "test")
+    collate = session.task.collate(session.manifest, 1)
+    hits: dict[str, list[bool]] = {}
+    session.model.eval()
+    for row in range(split.info.rows):
+        read = split.read(np.array([row]))
+        inputs, labels = collate(read)
+        with torch.no_grad():
+            said = int(session.model(**inputs).logits.argmax())
+        name = session.manifest.sources[read["source"][0].as_py()]
+        hits.setdefault(f"accuracy/{name}", []).append(said == int(labels))
+    return {name: float(np.mean(found)) for name, found in hits.items()}
+
+
+def test_each_source_of_a_mix_has_metrics_of_its_own(tmp_path: Path) -> None:
+    tiny_recipe(tmp_path)
+    mix = [
+        {"path": str(tmp_path / "test.csv"), "name": "forum"},
+        {"path": str(make_csv(tmp_path / "mail.csv", rows=9, seed=5)), "name": "mail"},
+    ]
+    recipe = tiny_recipe(tmp_path, data={"test": mix})
+    data_dir = prepare(recipe, recipe.storage).data_dir
+    expected = on_ranks(1, _hits_by_source, recipe, data_dir)[0]
+    assert set(expected) == {"accuracy/forum", "accuracy/mail"}
+    for _, metrics, _ in on_ranks(2, _evaluate, [recipe], data_dir)[1]:
+        assert {k: metrics[k] for k in expected} == pytest.approx(expected, rel=1e-6)
+        assert "macro_f1/mail" in metrics
+    plain = tiny_recipe(tmp_path)
+    made = prepare(plain, plain.storage).data_dir
+    for _, metrics, _ in on_ranks(2, _evaluate, [plain], made)[0]:
+        assert not any("/" in name for name in metrics)
 
 
 def _evaluate_the_wrong_set(rank: int, world_size: int, recipe: Recipe, data_dir: str) -> str:

@@ -18,7 +18,7 @@ import torch
 
 from trainers.data.lane_rows import LaneRows
 from trainers.data.lanes import LanePlan
-from trainers.data.store import ROW_ID
+from trainers.data.store import ROW_ID, SOURCE
 
 IGNORED = -100
 
@@ -40,6 +40,8 @@ class Microbatch:
     labels: torch.Tensor
     row_ids: np.ndarray[tuple[int], np.dtype[np.uint64]]
     """Low halves of the row ids."""
+    sources: np.ndarray[tuple[int], np.dtype[np.int16]]
+    """Place of each row's source among the manifest's."""
     num_rows: int
     num_targets: int
     """Labels that count in the loss."""
@@ -132,6 +134,7 @@ def _read_lane(
         if change is not None and rows.num_rows:
             rows = change(rows, epoch)
         row_ids, lengths = rows[ROW_ID].to_numpy(), rows["length"].to_numpy()
+        sources = _sources(rows)
         ends = (window.bounds - first).tolist()
         for step, (begin, end) in enumerate(pairwise(ends), max(start_step, window.first_step)):
             inputs, labels = collate(
@@ -148,8 +151,15 @@ def _read_lane(
                 inputs=inputs,
                 labels=labels,
                 row_ids=row_ids[begin:end],
+                sources=sources[begin:end],
                 num_rows=end - begin,
                 num_targets=int(np.count_nonzero(labels.numpy() != IGNORED)),
                 num_tokens=int(lengths[begin:end].sum()),
                 num_fed_tokens=fed[0] * fed[1],
             )
+
+
+def _sources(rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+    if SOURCE not in rows.column_names:
+        return np.zeros(rows.num_rows, np.int16)
+    return np.asarray(rows[SOURCE].to_numpy(), np.int16)
