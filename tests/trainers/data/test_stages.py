@@ -122,6 +122,24 @@ def test_what_was_done_before_a_kill_is_not_done_again(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_rows_of_one_bucket_that_are_all_the_same_take_no_room(tmp_path: Path) -> None:
+    rows = [{"text": "the same", "label": "label-1"}] * 50_000
+    path = write_lines(tmp_path / "a.jsonl", [*rows, *numbered_rows(9)])
+    plan = plan_preparation(make_recipe(path), str(tmp_path / "store"), tasks=words)
+    bytes_on_the_way = []
+
+    def run(stage: Stage, plan: Plan, items: Sequence[Any], tick: Tick) -> list[Any]:
+        made = runner(0)(stage, plan, items, tick)
+        found = Path(plan.work_dir, "scattered").glob("*.arrow")
+        bytes_on_the_way.append(sum(path.stat().st_size for path in found))
+        return made
+
+    manifest = prepare_plan(plan, run).manifest
+    assert manifest.report.duplicates == 49_999
+    assert manifest.splits["train"].rows == 10
+    assert bytes_on_the_way[0] < 5_000
+
+
 def test_shards_are_cut_numbered_and_described(tmp_path: Path) -> None:
     plan = make_plan(tmp_path, "store", 2, shard_rows=100)
     manifest = prepare_plan(plan, runner(3)).manifest
