@@ -33,7 +33,7 @@ from trainers.data.report import Tally, add_tallies
 from trainers.data.scratch import read_rows_of
 from trainers.data.stages import Cleaned, Scattered, Tick, clean_bucket, scatter_source
 from trainers.data.store import Manifest, SplitName
-from trainers.data.work_folder import clear, exclusive
+from trainers.data.work_folder import clear, exclusive, goes_on
 from trainers.tasks import TaskModule
 
 WEIGHTS = {
@@ -93,8 +93,9 @@ def prepare_plan(plan: Plan, run: Runner, progress: Progress | None = None) -> P
             cached = manifest is not None
             try:
                 manifest = manifest or _Work(plan, run, progress).make()
-            except (DataError, RecipeError):
-                clear(plan)  # other data or another recipe will come, with another folder
+            except BaseException as error:
+                if isinstance(error, DataError | RecipeError) or not goes_on(plan):
+                    clear(plan)  # nobody will ask for these data again, or find the folder
                 raise
             clear(plan)
     check_fits(plan.recipe, manifest)

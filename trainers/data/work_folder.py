@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from configs.errors import StorageError
 from trainers import storage
 from trainers.data.plan import Plan
 
@@ -34,6 +35,11 @@ def exclusive(plan: Plan) -> Iterator[None]:
         os.close(descriptor)
 
 
+def goes_on(plan: Plan) -> bool:
+    """Say whether a later preparation of the same data finds this work folder."""
+    return storage.local_path(plan.work_dir) is not None
+
+
 def clear(plan: Plan) -> None:
     """Delete the work folder."""
     storage.delete(plan.work_dir)
@@ -49,6 +55,11 @@ def _lock(path: Path) -> int:
             os.close(descriptor)
             time.sleep(POLL_S)
             continue
+        except OSError as error:
+            os.close(descriptor)
+            raise StorageError(
+                f"{path} cannot be locked ({error.strerror}). Mount the storage with locks (flock)"
+            ) from error
         if _is_at(descriptor, path):
             return descriptor
         os.close(descriptor)

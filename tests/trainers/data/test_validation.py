@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from configs.errors import DataError
+from tests.object_store import ObjectStore
 from tests.trainers.data.prepared_sets import prepare_example
 from trainers import storage
 from trainers.data.store import MANIFEST, load_manifest
@@ -54,6 +55,21 @@ def test_damage_to_a_shard_is_named(
             assert re.search(problem, sentence)
             assert sentence.startswith(f"{folder}/{SHARD} ")
             assert sentence.endswith(f"Delete {folder} and prepare the data again")
+
+
+def test_a_set_in_a_bucket_is_checked_like_one_on_a_disk(
+    object_store: ObjectStore, tmp_path: Path
+) -> None:
+    root = object_store.make_bucket("validated")
+    made = prepare_example(tmp_path)
+    for path in Path(made.data_dir).iterdir():
+        storage.upload(path, f"{root}/set/{path.name}")
+    assert list(find_problems(f"{root}/set", deep=True)) == []
+    flip(Path(made.data_dir, SHARD))
+    storage.upload(Path(made.data_dir, SHARD), f"{root}/set/{SHARD}")
+    assert list(find_problems(f"{root}/set")) == []
+    [problem] = find_problems(f"{root}/set", deep=True)
+    assert problem.startswith(f"{root}/set/{SHARD} is damaged: its bytes")
 
 
 def change(folder: str, edit: Callable[[Any], None]) -> None:

@@ -4,12 +4,21 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from tests.object_store import ObjectStore
 from tests.trainers.data import words
 from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
+from trainers import storage
 from trainers.data.plan import Plan, plan_preparation
-from trainers.data.work_folder import clear, exclusive
+from trainers.data.preparation import Stage, prepare, prepare_plan, run_here
+from trainers.data.proof import prove_bucket
+from trainers.data.stages import Tick
+from trainers.data.work_folder import clear, exclusive, goes_on
 
 HOLD = """
 import fcntl, os, sys, time
@@ -76,3 +85,26 @@ def test_a_work_folder_goes_as_a_whole(tmp_path: Path) -> None:
     Path(plan.work_dir, "clean").mkdir(parents=True)
     clear(plan)
     assert not Path(plan.work_dir).exists()
+
+
+def test_nothing_is_left_in_a_bucket_where_nobody_would_find_it(
+    object_store: ObjectStore, tmp_path: Path
+) -> None:
+    root = object_store.make_bucket("left")
+    path = write_lines(tmp_path / "a.jsonl", numbered_rows(50))
+    rules = {"near_duplicates": {"threshold": 0.9}}
+    recipe = make_recipe(path, data={"validation": "20%", "cleaning": rules})
+    plan = plan_preparation(recipe, root, tasks=words)
+    assert not goes_on(plan)
+
+    def run(stage: Stage, plan: Plan, items: Sequence[Any], tick: Tick) -> list[Any]:
+        if stage is prove_bucket:
+            raise KeyboardInterrupt
+        return run_here(words)(stage, plan, items, tick)
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare_plan(plan, run)
+    assert not any(name.endswith(".work") for name in storage.list_names(f"{root}/.prepared"))
+    made = prepare(recipe, root, words)
+    assert made.manifest == prepare(recipe, str(tmp_path / "store"), words).manifest
+    assert storage.list_names(f"{root}/.prepared") == [plan.fingerprint]
