@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from configs.schema import Recipe
+from trainers.data.plan import Plan, plan_preparation
+from trainers.data.preparation import Runner, prepare_plan, run_here
 
 BLOCK_ROWS = 100_000
 WORDS = 2_000
@@ -101,12 +103,14 @@ def _memory(key: str) -> float:
 
 
 def _prepare(recipe: Recipe, store: str) -> Cost:
-    from trainers.data.plan import plan_preparation
-    from trainers.data.preparation import prepare_plan, run_here
     from trainers.tasks import task_module
 
     task_module(recipe.task).load_tokenizer(recipe.model)
-    plan = plan_preparation(recipe, store)
+    return cost_of(plan_preparation(recipe, store), run_here())
+
+
+def cost_of(plan: Plan, run: Runner) -> Cost:
+    """Carry a plan out in this process and give what it cost."""
     before = peak = _memory("RssAnon")
     ended, began = threading.Event(), time.perf_counter()
     marks: list[tuple[str, float]] = []
@@ -118,7 +122,7 @@ def _prepare(recipe: Recipe, store: str) -> Cost:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    made = prepare_plan(plan, run_here(), lambda name, _: marks.append((name, time.perf_counter())))
+    made = prepare_plan(plan, run, lambda name, _: marks.append((name, time.perf_counter())))
     marks.append(("", time.perf_counter()))
     ended.set()
     watcher.join()
