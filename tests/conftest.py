@@ -9,6 +9,14 @@ from cluster.local import LocalCluster, start_local_cluster, stop_local_cluster
 from tests.object_store import ObjectStore, started_object_store
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file, and all tests of the cluster, in one of the processes of `-n`."""
+    of_cluster = {item.path for item in items if "two_nodes" in vars(item).get("fixturenames", ())}
+    for item in items:
+        group = "cluster" if item.path in of_cluster else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """Start two nodes of four CPUs each, once for all tests, as the cluster of this THAW_HOME."""
