@@ -50,8 +50,8 @@ def prepare_on_all_nodes(recipe: Recipe, say: Say | None = None) -> DataReady:
 
 
 def now_and_then(say: Say | None, pause_s: float = SAY_S) -> Callable[[str, float], None]:
-    """Give what takes progress and says it, but not more often than every `pause_s` seconds."""
-    said = 0.0
+    """Give what takes progress and says it every `pause_s` seconds, first when these are over."""
+    said = time.monotonic()
 
     def tell(doing: str, share: float) -> None:
         nonlocal said
