@@ -33,7 +33,7 @@ CSV = 'text,n\n1,007\n"a, b",\n'
     [
         ("in.csv", CSV.encode(), ROWS),
         ("in.tsv", b"text\tn\n1\t007\na, b\t\n", ROWS),
-        ("in.csv.gz", gzip.compress(CSV.encode()), ROWS),
+        ("in.csv.gz", gzip.compress(CSV.encode(), mtime=0), ROWS),
         ("in.json", json.dumps(ROWS).encode(), ROWS),
         (
             "in.jsonl",
