@@ -10,10 +10,11 @@ from tests.object_store import ObjectStore, started_object_store
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file, and all tests of the cluster, in one of the processes of `-n`."""
-    of_cluster = {item.path for item in items if "two_nodes" in vars(item).get("fixturenames", ())}
+    """Keep the tests of a file, and all tests on clusters, in one of the processes of `-n`."""
     for item in items:
-        group = "cluster" if item.path in of_cluster else str(item.path)
+        parts = item.path.relative_to(item.config.rootpath).parts
+        on_cluster = {"cluster", "end_to_end"} & set(parts)
+        group = "cluster" if on_cluster else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
 
 
