@@ -14,10 +14,10 @@ demo: $(VENV)/.demo
 	$(BIN)/thaw demo
 
 test: lint
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations=25
+	$(BIN)/python -m pytest -q --durations=25
 
 proof: lint
-	THAW_TESTS=full $(BIN)/python -m pytest -q -n 2 --dist loadgroup
+	THAW_TESTS=full $(BIN)/python -m pytest -q
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -9,15 +9,6 @@ from cluster.local import LocalCluster, start_local_cluster, stop_local_cluster
 from tests.object_store import ObjectStore, started_object_store
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file, and all tests on clusters, in one of the processes of `-n`."""
-    for item in items:
-        parts = item.path.relative_to(item.config.rootpath).parts
-        on_cluster = {"cluster", "end_to_end"} & set(parts)
-        group = "cluster" if on_cluster else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """Start two nodes of four CPUs each, once for all tests, as the cluster of this THAW_HOME."""
