@@ -131,7 +131,7 @@ def test_later_rows_are_held_out(times: list[int], buckets: int) -> None:
             folder,
             {"train": train},
             buckets,
-            test=1.5 / len(times),
+            test=2 / len(times),
             split={"by": "time", "column": "when"},
         )
     finally:
