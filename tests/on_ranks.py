@@ -14,7 +14,19 @@ from typing import Any
 
 # Ranks are forked from a server that has the slow imports behind it and has run no torch operation.
 FORKSERVER = multiprocessing.get_context("forkserver")
-PRELOADED = ["torch", "deepspeed", "transformers", "trainers.finetune"]
+# What a whole run imports late is most of the time that a small one takes.
+PRELOADED = [
+    "deepspeed.runtime.zero.muon.muon_optimizer",
+    "sklearn.metrics",
+    "torchmetrics",
+    "trainers.finetune",
+    "trainers.finish",
+    "trainers.tasks.classifier",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.models.bert.modeling_bert",
+    "transformers.models.bert.tokenization_bert",
+]
 
 
 def on_ranks(

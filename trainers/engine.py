@@ -5,6 +5,7 @@ DeepSpeed owns gradient accumulation: accumulating by hand gives wrong weights o
 plain torch on every stage.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ def start_distributed(device: str) -> None:
     compile that was killed leaves a lock behind that hangs the next one. It is switched off.
     """
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    # deepspeed 0.19.8 calls what torch 2.13 has given other names.
+    warnings.filterwarnings("ignore", r"`torch\.distributed\.\w+` is deprecated", FutureWarning)
     backend = "nccl" if device.startswith("cuda") else "gloo"
     deepspeed.init_distributed(dist_backend=backend, dist_init_required=False, verbose=False)
 

@@ -133,22 +133,3 @@ def test_too_many_workers_are_refused_at_once(two_nodes: LocalCluster, folder: P
     assert "cluster.num_workers (12)" in ended.message
     assert "Use at most 8 workers" in ended.message
     assert runs.read_run(recipe.storage, "many").state == "failed"
-
-
-def test_stopped_run_is_resumed_on_other_machines(two_nodes: LocalCluster, folder: Path) -> None:
-    recipe = recipe_for(folder, "stopped", step_s=0.3, num_workers=2)
-
-    def stop_once(record: Record) -> None:
-        if isinstance(record, Step) and record.step == 2:
-            runs.request_stop(recipe.storage, "stopped")
-
-    ended = last(run(two_nodes, recipe, on_record=stop_once))
-    assert (ended.state, ended.exit_code) == ("stopped", 143)
-    assert runs.read_run(recipe.storage, "stopped").state == "stopped"
-    wider = recipe_for(folder, "stopped", num_workers=4)
-    entries = run(two_nodes, wider, resume="yes")
-    [attempt] = [entry for entry in entries if isinstance(entry, Attempt)]
-    assert (attempt.attempt, attempt.num_workers, attempt.reason) == (2, 4, "resumed")
-    assert attempt.resumed_from_step == ended.step
-    assert last(entries).state == "succeeded"
-    assert runs.read_run(recipe.storage, "stopped").job_ids == ("stopped.01", "stopped.02")

@@ -73,20 +73,15 @@ def test_rows_come_out_as_they_went_in(two_nodes: LocalCluster, tmp_path: Path) 
     runs.create_run(recipe.storage, recipe, "seer.01")
     make_export(tmp_path).rename(Path(recipe.storage) / "seer" / "export")
     texts = [f"the topic{n % 3}a of {n}" for n in range(BATCH_ROWS + 100)]
-    source = tmp_path / "in.jsonl"
-    source.write_text("".join(json.dumps({"text": t, "label": "x"}) + "\n" for t in texts))
     pq.write_table(pa.table({"text": texts, "label": ["x"] * len(texts)}), tmp_path / "in.parquet")
     made = Predictor(str(Path(recipe.storage) / "seer" / "export"))({"text": texts})
-    for given, output in (("in.jsonl", "out.parquet"), ("in.parquet", "out.jsonl")):
-        arguments = {"input": str(tmp_path / given), "output": str(tmp_path / output)}
-        job_id = jobs.submit(two_nodes.address, "predict", recipe, arguments)
-        [*_, ended] = jobs.follow(two_nodes.address, job_id)
-        assert isinstance(ended, Ended)
-        assert (ended.exit_code, ended.rows) == (0, len(texts)), ended.message
-    rows = pq.read_table(tmp_path / "out.parquet").to_pylist()
-    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    for found in (rows, lines):
-        assert [row["text"] for row in found] == texts
-        assert [row["predicted_label"] for row in found] == made["label"]
-        assert [row["probability"] for row in found] == pytest.approx(made["probability"], abs=1e-5)
-        assert {row["label"] for row in found} == {"x"}
+    arguments = {"input": str(tmp_path / "in.parquet"), "output": str(tmp_path / "out.parquet")}
+    job_id = jobs.submit(two_nodes.address, "predict", recipe, arguments)
+    [*_, ended] = jobs.follow(two_nodes.address, job_id)
+    assert isinstance(ended, Ended)
+    assert (ended.exit_code, ended.rows) == (0, len(texts)), ended.message
+    found = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [row["text"] for row in found] == texts
+    assert [row["predicted_label"] for row in found] == made["label"]
+    assert [row["probability"] for row in found] == pytest.approx(made["probability"], abs=1e-5)
+    assert {row["label"] for row in found} == {"x"}

@@ -28,11 +28,12 @@ def _afterwards(
 
 
 def test_the_best_weights_are_evaluated_and_exported_again(tmp_path: Path) -> None:
-    # A learning rate that soon ruins the model: the best evaluation is not the last.
+    # A learning rate that ruins the model for good: the best evaluation is not the last.
     recipe = tiny_recipe(
         tmp_path,
         zero={"stage": 3},
-        optimizer={"learning_rate": 0.05},
+        optimizer={"learning_rate": 0.5},
+        schedule={"name": "constant"},
         evaluation={"best_metric": "loss", "every_steps": 2},
         epochs=2,
     )

@@ -33,7 +33,9 @@ def _decoder(tokenizer: str) -> Decode:
 
     path, _, revision = tokenizer.partition("@")
     try:
-        loaded = load_tokenizer(Model(path=path or "unknown", revision=revision or None))
+        # A look at the rows does not wait for a hub that may not answer.
+        model = Model(path=path or "unknown", revision=revision or None)
+        loaded = load_tokenizer(model, local_only=True)
     except THAW_ERRORS:
         return lambda ids: " ".join(map(str, ids))
     return lambda ids: str(loaded.decode(list(ids), skip_special_tokens=True))

@@ -25,13 +25,17 @@ LATE_POSITIONS = (
 """Families whose first position is pad_token_id + 1."""
 
 
-def load_tokenizer(model: Model) -> "PreTrainedTokenizerBase":
-    """Load the model's tokenizer; its model_max_length is what both it and the model can take."""
+def load_tokenizer(model: Model, *, local_only: bool = False) -> "PreTrainedTokenizerBase":
+    """Load the model's tokenizer; its model_max_length is what both it and the model can take.
+
+    With `local_only` the hub is not asked: what is neither a folder nor in its cache is missing.
+    """
     from transformers import AutoTokenizer
 
-    config = load_config(model)
+    config = load_config(model, local_only=local_only)
+    source = _source(model) | {"local_files_only": local_only}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model.path, **_source(model))
+        tokenizer = AutoTokenizer.from_pretrained(model.path, **source)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         raise RecipeError(
             f"model.path ({model.path}) has no tokenizer that can be loaded: {_first_line(error)}. "
@@ -52,12 +56,13 @@ def load_tokenizer(model: Model) -> "PreTrainedTokenizerBase":
     return tokenizer
 
 
-def load_config(model: Model) -> "PreTrainedConfig":
+def load_config(model: Model, *, local_only: bool = False) -> "PreTrainedConfig":
     """Load the model's config; raises RecipeError when there is none."""
     from transformers import AutoConfig
 
+    source = _source(model) | {"local_files_only": local_only}
     try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(model.path, **_source(model))
+        config: PreTrainedConfig = AutoConfig.from_pretrained(model.path, **source)
     except (OSError, ValueError, KeyError) as error:
         raise RecipeError(
             f"model.path ({model.path}) is no model that can be loaded: {_first_line(error)}. "

@@ -114,7 +114,7 @@ def collate_to(
         width = min(
             -(-longest // pad_to_multiple_of) * pad_to_multiple_of, max(longest, max_length)
         )
-        mask = np.arange(width) < lengths[:, None]  # (rows, tokens)
+        mask = np.arange(width, dtype=lengths.dtype) < lengths[:, None]  # (rows, tokens)
         inputs = {"input_ids": _padded(rows["input_ids"], mask, pad_token_id)}
         if "token_type_ids" in rows.column_names:
             inputs["token_type_ids"] = _padded(rows["token_type_ids"], mask, 0)
@@ -215,5 +215,7 @@ def _label_numbers(
 def _padded(column: pa.ChunkedArray, mask: np.ndarray, fill: int) -> np.ndarray:
     """Lay the rows' values under the mask (rows, tokens); row after row, in order."""
     padded = np.full(mask.shape, fill, dtype=np.int64)
-    padded[mask] = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    # Joining chunks costs more than all else here, also where there is but one.
+    joined = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    padded[mask] = joined.flatten().to_numpy(zero_copy_only=False)
     return padded
