@@ -6,6 +6,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -q --durations=15
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .PHONY: demo test proof lint clean
@@ -13,8 +14,12 @@ PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 demo: $(VENV)/.demo
 	$(BIN)/thaw demo
 
+# Tests on a cluster wait for processes most of the time, so the others run beside them.
 test: lint
-	$(BIN)/python -m pytest -q --durations=25
+	@log=$$(mktemp); $(PYTEST) -m "not cluster" >$$log 2>&1 & others=$$!; \
+	trap 'kill $$others 2>/dev/null; rm -f $$log' EXIT; \
+	$(PYTEST) -m cluster; cluster=$$?; \
+	wait $$others; rest=$$?; cat $$log; exit $$((cluster || rest))
 
 proof: lint
 	THAW_TESTS=full $(BIN)/python -m pytest -q

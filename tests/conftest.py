@@ -8,6 +8,16 @@ import pytest
 from cluster.local import LocalCluster, start_local_cluster, stop_local_cluster
 from tests.object_store import ObjectStore, started_object_store
 
+TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts Ray nodes, which must all be in one process."""
+    for item in items:
+        room = item.path.relative_to(TESTS).parts[0]
+        if room in ("cluster", "end_to_end") or "two_nodes" in getattr(item, "fixturenames", ()):
+            item.add_marker("cluster")
+
 
 @pytest.fixture(scope="session")
 def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:

@@ -1,7 +1,5 @@
 """Whole runs on the two-node cluster, with a train function that only counts."""
 
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -12,9 +10,8 @@ import pytest
 
 from cluster import jobs, runs
 from cluster.local import LocalCluster
-from configs.records import Attempt, DataReady, Ended, Note, Record, Step
+from configs.records import Attempt, DataReady, Ended, Record, Step
 from configs.schema import Recipe
-from tests.cluster.fake_training import pid_of
 from tests.recipes import tiny_recipe
 
 ROOT = Path(__file__).parent.parent.parent
@@ -82,27 +79,6 @@ def test_four_workers_on_two_nodes_say_what_they_do(two_nodes: LocalCluster, fol
     logs = runs.log_files(recipe.storage, "four")
     assert [*logs] == [f"a01/rank-{rank}" for rank in range(4)]
     assert "rank 3 ended" in Path(logs["a01/rank-3"]).read_text()
-
-
-def test_killed_worker_is_replaced_from_the_last_commit(
-    two_nodes: LocalCluster, folder: Path
-) -> None:
-    recipe = recipe_for(folder, "killed", step_s=0.3, num_workers=2)
-    run_dir = Path(recipe.storage) / "killed"
-
-    def kill_once(record: Record) -> None:
-        if isinstance(record, Step) and record.step == 3 and record.attempt == 1:
-            os.kill(pid_of(run_dir, rank=1), signal.SIGKILL)
-
-    entries = run(two_nodes, recipe, on_record=kill_once)
-    assert last(entries).state == "succeeded"
-    first, second = (entry for entry in entries if isinstance(entry, Attempt))
-    assert first.resumed_from_step is None
-    assert (second.attempt, second.reason) == (2, f"worker 1 on {first.nodes[1]} died")
-    steps = [entry.step for entry in entries if isinstance(entry, Step)]
-    assert second.resumed_from_step in steps
-    assert steps == [*range(1, 21)]
-    assert [entry.level for entry in entries if isinstance(entry, Note)] == ["warning"]
 
 
 def test_bad_data_is_not_tried_again(two_nodes: LocalCluster, folder: Path) -> None:

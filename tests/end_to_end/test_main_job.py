@@ -187,10 +187,11 @@ def test_a_killed_worker_changes_nothing(person: Person, undisturbed: str) -> No
     os.kill(rank["pid"], signal.SIGKILL)
     out, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, (out, err)
-    attempts = person.records("killed", "attempt")
-    assert [each["attempt"] for each in attempts] == [1, 2]
-    assert attempts[1]["resumed_from_step"] >= 40
-    assert "died" in attempts[1]["reason"]
+    first, second = person.records("killed", "attempt")
+    assert (first["attempt"], first["resumed_from_step"]) == (1, None)
+    assert (second["attempt"], second["reason"]) == (2, f"worker 1 on {first['nodes'][1]} died")
+    assert second["resumed_from_step"] >= 40
+    assert [each["level"] for each in person.records("killed", "note")] == ["warning"]
     assert same_bits(person.weights("killed"), person.weights(undisturbed))
     steps = [(each["step"], each["loss"]) for each in person.records("killed", "step")]
     assert steps == [(r["step"], r["loss"]) for r in person.records(undisturbed, "step")]
