@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +25,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("finetuning")
 
 
-def recipe_for(folder: Path, name: str, *, step_s: float = 0, **cluster: Any) -> Recipe:
-    env = {"PYTHONPATH": str(ROOT), "FAKE_STEP_S": str(step_s)}
-    steps = 20 if step_s else 3
-    return tiny_recipe(folder, name=name, max_steps=steps, cluster={"env": env, **cluster})
+def recipe_for(folder: Path, name: str, **cluster: Any) -> Recipe:
+    env = {"PYTHONPATH": str(ROOT)}
+    return tiny_recipe(folder, name=name, max_steps=3, cluster={"env": env, **cluster})
 
 
 def run(
     cluster: LocalCluster,
     recipe: Recipe,
     function: str = "finetune",
-    on_record: Callable[[Record], None] = lambda record: None,
     **arguments: str,
 ) -> list[Record | str]:
     """Submit and follow, bounded; what is in the log besides records fails the test."""
@@ -49,7 +46,6 @@ def run(
         for entry in jobs.follow(cluster.address, job_id):
             entries.append(entry)
             assert not isinstance(entry, str), jobs.job_log(cluster.address, job_id)
-            on_record(entry)
     finally:
         killer.cancel()
     return entries
@@ -89,14 +85,6 @@ def test_bad_data_is_not_tried_again(two_nodes: LocalCluster, folder: Path) -> N
     assert ended.message == "row 3 has no label. Give it one"
     assert len([entry for entry in entries if isinstance(entry, Attempt)]) == 1
     assert time.monotonic() - started < LIMIT_S
-
-
-def test_name_of_a_run_is_taken_once(two_nodes: LocalCluster, folder: Path) -> None:
-    recipe = recipe_for(folder, "twice", num_workers=1)
-    assert last(run(two_nodes, recipe)).state == "succeeded"
-    ended = last(run(two_nodes, recipe))
-    assert (ended.error, ended.exit_code) == ("LockedError", 9)
-    assert ended.message.startswith("The name twice is taken")
 
 
 def test_too_many_workers_are_refused_at_once(two_nodes: LocalCluster, folder: Path) -> None:
