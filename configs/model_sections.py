@@ -1,4 +1,4 @@
-"""Recipe sections about the model and what of it learns; data and machines stand elsewhere."""
+"""Recipe sections about the model and how it is trained; what of it learns stands elsewhere."""
 
 import re
 from typing import Any, Literal, Self
@@ -49,54 +49,6 @@ class Model(BaseModel):
         return self
 
 
-class Freezing(BaseModel):
-    """Which parameters learn; the others keep the bits of the base model."""
-
-    model_config = SECTION
-
-    mode: Literal["head", "partial", "full"] = "full"
-    """`head`: only what is new; `partial`: the head and what is named below; `full`: everything."""
-    last: int | None = Field(default=None, ge=1)
-    """With `partial`: how many blocks learn, counted from the output."""
-    train: tuple[str, ...] = ()
-    """With `partial`: regular expressions; a parameter whose name one of them finds learns."""
-    embeddings: bool | None = None
-    """Whether the input embeddings learn; None means only with `full`."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_forms(cls, value: Any) -> Any:
-        """Read `head`, `full` and `{last: 2}` as the whole section they stand for."""
-        if isinstance(value, str):
-            return {"mode": value}
-        if isinstance(value, dict) and "mode" not in value and {"last", "train"} & set(value):
-            return {"mode": "partial", **value}
-        return value
-
-    @field_validator("train")
-    @classmethod
-    def _patterns_compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        for pattern in patterns:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
-        return patterns
-
-    @model_validator(mode="after")
-    def _names_something(self) -> Self:
-        named = self.last is not None or bool(self.train) or bool(self.embeddings)
-        if self.mode == "partial" and not named:
-            raise ValueError(
-                "mode partial names nothing that learns. Give last, train or embeddings"
-            )
-        if self.mode != "partial" and (self.last is not None or self.train):
-            raise ValueError(f"last and train need mode partial, found {self.mode}")
-        if self.mode == "head" and self.embeddings:
-            raise ValueError("mode head trains only what is new. Use mode partial with embeddings")
-        return self
-
-
 class Optimizer(BaseModel):
     """How gradients become weights."""
 
@@ -130,19 +82,36 @@ class Schedule(BaseModel):
 
     model_config = SECTION
 
-    name: Literal["constant", "linear", "cosine"] = "linear"
-    """Course after warmup: stays, falls in a line, or falls along half a cosine."""
+    name: Literal["constant", "linear", "cosine", "cosine_restarts", "slanted_triangular"] = (
+        "linear"
+    )
+    """Course after warmup: stays, falls in a line or along half a cosine, once or again and again;
+    slanted_triangular (ULMFiT) rises quickly and falls slowly."""
+    per: Literal["run", "phase"] = "run"
+    """Whether the course goes once over the run or begins anew with each phase."""
     warmup_steps: int | None = Field(default=None, ge=0)
     """Optimizer steps over which the rate rises from 0 to its peak."""
     warmup_ratio: float | None = Field(default=None, ge=0, lt=1)
     """The same as a share of all optimizer steps."""
     final_ratio: float = Field(default=0.0, ge=0, le=1)
     """Share of the peak rate that is left at the last step."""
+    cycles: int = Field(default=4, ge=1)
+    """With cosine_restarts: how often the rate falls."""
+    cut_fraction: float = Field(default=0.1, gt=0, lt=1)
+    """With slanted_triangular: share of the steps over which the rate rises."""
+    ratio: float = Field(default=32.0, ge=1)
+    """With slanted_triangular: how many times smaller the lowest rate is than the peak."""
 
     @model_validator(mode="after")
-    def _one_warmup(self) -> Self:
+    def _one_course(self) -> Self:
         if self.warmup_steps is not None and self.warmup_ratio is not None:
             raise ValueError("warmup_steps and warmup_ratio are both given. Keep one")
+        warmup = self.warmup_steps or self.warmup_ratio or self.final_ratio
+        if self.name == "slanted_triangular" and warmup:
+            raise ValueError(
+                "slanted_triangular has a rise and an end of its own. Use cut_fraction and ratio, "
+                "not warmup and final_ratio"
+            )
         return self
 
 

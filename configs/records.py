@@ -79,6 +79,31 @@ class Phase(BaseModel):
     trainable_parameters: int
     total_parameters: int
     total_steps: int
+    """Optimizer steps of the run."""
+    first_step: int = 0
+    """Steps done when the phase begins."""
+    last_step: int | None = None
+    """Steps done when it ends at the latest; None in records of old runs."""
+
+
+class Proof(BaseModel):
+    """After the first step of a phase: what was to learn moved, what is frozen did not."""
+
+    model_config = RECORD
+    v: Literal[1] = 1
+    kind: Literal["proof"] = "proof"
+    time: float
+    step: int
+    phase: int
+    num_phases: int
+    trainable_parameters: int
+    frozen_parameters: int
+    new_tensors: int
+    """Tensors that began to learn with this phase."""
+    moved_tensors: int
+    """How many of them differ since."""
+    frozen_unchanged: bool
+    """Whether every frozen tensor has the bits that it had when the phase began."""
 
 
 class Step(BaseModel):
@@ -108,6 +133,8 @@ class Step(BaseModel):
     """Share of fed tokens that were padding since the last record."""
     seconds: float
     """Mean seconds per step since the last record."""
+    phase: int = 1
+    """Number of the phase, from 1."""
 
 
 class Evaluated(BaseModel):
@@ -211,6 +238,7 @@ Record = Annotated[
     | Preparing
     | Attempt
     | Phase
+    | Proof
     | Step
     | Evaluated
     | Committed

@@ -1,14 +1,15 @@
 """The recipe: everything a person may ask of a run; how it is read from YAML stands in load.py."""
 
 import re
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from configs.augmentation_sections import Augmentation
 from configs.balance_sections import Balance, Loss
 from configs.data_sections import Batch, Data, Task
-from configs.model_sections import SECTION, Freezing, Model, Optimizer, Schedule, Zero
+from configs.freezing_sections import Freezing, lay_out_presets
+from configs.model_sections import SECTION, Model, Optimizer, Schedule, Zero
 from configs.run_sections import Checkpoint, Cluster, EarlyStopping, Evaluation, Tracking
 
 NAME_PATTERN = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
@@ -66,6 +67,11 @@ class Recipe(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of everything random: head, order of rows, dropout."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _presets_reach_other_sections(cls, value: Any) -> Any:
+        return lay_out_presets(value)
+
     @field_validator("name")
     @classmethod
     def _name_is_a_folder_name(cls, name: str) -> str:
@@ -97,6 +103,8 @@ class Recipe(BaseModel):
                 if value is not None
             ]
             problems += [f"{key} needs data.validation, such as 10%" for key in asked]
+        has_validation = self.data.validation is not None
+        problems += self.freezing.disagreements(self.epochs, has_validation=has_validation)
         if self.precision == "fp16" and self.cluster.gpus_per_worker == 0:
             problems.append("precision fp16 needs GPUs. Use bf16 or fp32, or set gpus_per_worker")
         if self.precision == "fp32" and self.model.attention == "flash_attention_2":

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from configs.model_sections import Freezing
+from configs.freezing_sections import Freezing
 from configs.records import (
     Attempt,
     Committed,

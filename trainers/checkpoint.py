@@ -58,6 +58,12 @@ class Cursor(BaseModel):
     """Commit that holds the best weights."""
     stopped_early: bool = False
     """Whether early stopping ended training."""
+    phase: int = 0
+    """Phases done."""
+    phase_starts: tuple[int, ...] = (0,)
+    """Optimizer steps done when each phase so far began."""
+    phase_best: Best = Best()
+    """The evaluations of this phase."""
 
 
 class Manifest(BaseModel):
@@ -70,7 +76,7 @@ class Manifest(BaseModel):
     arithmetic: dict[str, Any]
     """The recipe's values that fix order and numbers; a resume must agree with them."""
     parameters: dict[str, int]
-    """Saved parameters and their number of elements."""
+    """Saved parameters and their number of elements: what learns, and what learned before."""
     frozen: str | None
     """Name of the folder with the frozen weights; None when nothing is frozen."""
     files: tuple[SavedFile, ...]

@@ -92,13 +92,18 @@ def clipping_norm(optimizer: Optimizer) -> float:
     return optimizer.max_grad_norm or 1e30
 
 
-def build_engine(model: nn.Module, recipe: Recipe, place: Place) -> Engine:
+def build_engine(
+    model: nn.Module, recipe: Recipe, place: Place, groups: list[dict[str, Any]] | None = None
+) -> Engine:
     """Wrap the trainable parameters of a model into an engine. Collective: every rank calls this.
 
-    The parameters that learn must be marked before (`mark_trainable`).
+    The parameters that learn must be marked before (`mark_trainable`), since what is switched on
+    under a live engine gets no gradient. `groups` are their `parameter_groups`; None makes plain
+    ones.
     """
     trainable = sum(count_elements(p) for p in model.parameters() if p.requires_grad)
-    optimizer = build_optimizer(parameter_groups(model, recipe.optimizer), recipe.optimizer)
+    groups = parameter_groups(model, recipe.optimizer) if groups is None else groups
+    optimizer = build_optimizer(groups, recipe.optimizer)
     config = deepspeed_config(recipe, place.world_size, trainable)
     handle, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
     wrapped = handle.optimizer
@@ -122,9 +127,9 @@ def build_optimizer(groups: list[dict[str, Any]], asked: Optimizer) -> torch.opt
 
 
 def set_learning_rate(engine: Engine, rate: float) -> None:
-    """Give every parameter group this learning rate."""
+    """Give every parameter group its share of this learning rate."""
     for group in engine.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["scale"]
 
 
 @contextmanager

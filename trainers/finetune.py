@@ -15,11 +15,13 @@ from trainers.data.epoch_plan import EpochPlan, plan_epochs
 from trainers.data.lane_rows import LaneRows
 from trainers.early_stopping import should_stop, update_best
 from trainers.engine import set_learning_rate
+from trainers.phase_change import MotionProof, begin_next_phase, phase_is_over
 from trainers.place import Place
 from trainers.session import Session
 from trainers.step import SummedLoss, count_batch, sum_ids, take_step
 from trainers.strategy.freezing import count_elements
 from trainers.strategy.learning_rates import learning_rate_factor
+from trainers.strategy.phases import Bounds, cut_bounds, place_phases
 from trainers.throughput import Throughput
 
 
@@ -33,6 +35,15 @@ class _Loop:
     total_steps: int
     stop_requested: Callable[[], bool]
     last_commit: float
+    proof: MotionProof
+
+    def bounds(self, session: Session) -> tuple[Bounds, ...]:
+        """Place the phases, given when those so far began."""
+        steps_per_epoch = self.epochs.lanes.steps_per_epoch
+        whole = session.recipe.epochs * steps_per_epoch
+        begun = session.cursor.phase_starts
+        placed = place_phases(session.phases, steps_per_epoch, whole, begun)
+        return cut_bounds(placed, self.total_steps)
 
 
 def finetune(
@@ -84,14 +95,15 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
     throughput = Throughput()
     with closing(stream):
         for microbatches in stream:
+            if phase_is_over(session, loop.bounds(session)):
+                _change_phase(session, loop)
             counts = count_batch(
                 microbatches,
                 stop=session.leads and loop.stop_requested(),
                 commit=session.leads and _minutes_are_over(session, loop),
             )
             cursor = session.cursor
-            factor = learning_rate_factor(recipe.schedule, cursor.step, loop.total_steps)
-            rate = recipe.optimizer.learning_rate * factor
+            rate = _learning_rate(session, loop)
             set_learning_rate(session.engine, rate)
             result = take_step(session.engine, microbatches, counts, loop.summed_loss, recipe.seed)
             throughput.add(counts)
@@ -101,6 +113,7 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
                 rows=cursor.rows + counts.rows,
                 id_sum=(cursor.id_sum + counts.id_sum) % 2**64,
             )
+            loop.proof.settle(session, rate, len(loop.bounds(session)))
             step = cursor.step + 1
             if step_is_logged(recipe.tracking.log_every_steps, step, loop.total_steps):
                 speed = throughput.take(stream.seconds_waited)
@@ -114,6 +127,7 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
                         loss=result.loss,
                         learning_rate=rate,
                         grad_norm=result.grad_norm,
+                        phase=cursor.phase + 1,
                         **asdict(speed),
                     )
                 )
@@ -133,6 +147,7 @@ def _evaluate_and_commit(session: Session, loop: _Loop, *, asked: bool) -> None:
     if evaluation_due(session.recipe.evaluation, session.cursor) or at_end:
         _validate(session)
     due = commit_due(session.recipe.checkpoint, session.cursor)
+    due = due or phase_is_over(session, loop.bounds(session))
     if asked or due or at_end or session.cursor.stopped_early:
         session.commit()
         loop.last_commit = time.monotonic()
@@ -153,6 +168,12 @@ def _validate(session: Session) -> None:
             session.cursor.best, value, step, recipe.best_metric, recipe.early_stopping
         )
         session.advance(best=best, stopped_early=should_stop(best, recipe.early_stopping))
+    stall = session.phases[session.cursor.phase].until_stall
+    if stall is not None:
+        value = metric_value(evaluation.metrics, stall.metric)
+        of_phase = session.cursor.phase_best
+        of_phase = update_best(of_phase, value, step, stall.metric, stall.stopping)
+        session.advance(phase_best=of_phase)
     is_best = session.cursor.best.is_at(step)
     report_evaluation(session, evaluation, "validation", is_best=is_best)
 
@@ -201,20 +222,40 @@ def _plan_loop(session: Session, stop_requested: Callable[[], bool]) -> _Loop:
         total = min(total, recipe.max_steps)
     loss = session.task.training_loss(recipe, manifest)
     change = build_change(recipe, manifest.max_length)
-    return _Loop(epochs, change, loss, total, stop_requested, last_commit=time.monotonic())
+    proof, now = MotionProof(session), time.monotonic()
+    return _Loop(epochs, change, loss, total, stop_requested, last_commit=now, proof=proof)
+
+
+def _learning_rate(session: Session, loop: _Loop) -> float:
+    """Give the peak group's rate for the next step."""
+    schedule, step, total = session.recipe.schedule, session.cursor.step, loop.total_steps
+    if schedule.per == "phase":
+        phase = loop.bounds(session)[session.cursor.phase]
+        step, total = step - phase.first, phase.last - phase.first
+    return session.recipe.optimizer.learning_rate * learning_rate_factor(schedule, step, total)
+
+
+def _change_phase(session: Session, loop: _Loop) -> None:
+    """Go on with the next phase. Collective: every rank calls this."""
+    begin_next_phase(session)
+    loop.proof = MotionProof(session)
+    _report_phase(session, loop)
 
 
 def _report_phase(session: Session, loop: _Loop) -> None:
     sizes = [(count_elements(p), p.requires_grad) for p in session.model.parameters()]
+    bounds, number = loop.bounds(session), session.cursor.phase
     session.report(
         Phase(
             time=time.time(),
-            phase=1,
-            num_phases=1,
-            name=session.recipe.freezing.mode,
+            phase=number + 1,
+            num_phases=len(bounds),
+            name=session.phases[number].name,
             trainable_parameters=sum(size for size, learns in sizes if learns),
             total_parameters=sum(size for size, _ in sizes),
             total_steps=loop.total_steps,
+            first_step=bounds[number].first,
+            last_step=bounds[number].last,
         )
     )
 

@@ -8,15 +8,16 @@ from torch import nn
 from configs.schema import Recipe
 from trainers.engine import deepspeed_config, gathered, running_stage
 from trainers.seeds import derive_seed
-from trainers.strategy.freezing import choose_trainable, mark_trainable
 from trainers.tasks import task_module
 
 
-def load_model(recipe: Recipe, label_names: tuple[str, ...], world_size: int) -> Any:
-    """Load the base model, draw its new parameters, mark what learns.
+def load_model(
+    recipe: Recipe, label_names: tuple[str, ...], world_size: int
+) -> tuple[Any, frozenset[str]]:
+    """Load the base model and draw its new parameters; also name the parameters of its head.
 
     Collective: every rank calls this. Under ZeRO-3 each rank keeps only its slice of the weights
-    while they load.
+    while they load. What learns is marked later, phase by phase.
     """
     stage = running_stage(recipe)
     # transformers asks whether ZeRO-3 is on through a weak reference to this object.
@@ -25,11 +26,10 @@ def load_model(recipe: Recipe, label_names: tuple[str, ...], world_size: int) ->
     model, head, new = task.build_model(recipe.model, recipe.task, label_names)
     del announcement
     draw_new_parameters(model, new, stage, recipe.seed)
-    mark_trainable(model, choose_trainable(model, recipe.freezing, head))
     if recipe.activation_checkpointing:
         # The re-entrant kind kills the gradients above a frozen prefix (transformers#21381).
         model.gradient_checkpointing_enable({"use_reentrant": False})
-    return model
+    return model, head
 
 
 def draw_new_parameters(model: nn.Module, new: frozenset[str], stage: int, seed: int) -> None:

@@ -4,7 +4,7 @@ A share is a flat stretch of a parameter: all of it on ZeRO-0, what the rank's p
 it on ZeRO-1 and -2, an even slice on ZeRO-3. How shares become files stands in checkpoint.py.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from deepspeed.utils import (
 from torch import nn
 
 from trainers.engine import Engine, gathered, set_learning_rate
+from trainers.storage import bytes_hash
 
 WEIGHT = "weight"
 
@@ -64,10 +65,12 @@ def local_pieces(engine: Engine, rank: int, world_size: int) -> Iterator[Piece]:
             yield Piece(name, what, offset, values.detach().float().cpu().clone())
 
 
-def frozen_pieces(engine: Engine, rank: int, world_size: int) -> Iterator[Piece]:
-    """Copy out this rank's share of the frozen weights, in the type they have."""
+def frozen_pieces(
+    engine: Engine, rank: int, world_size: int, names: Collection[str]
+) -> Iterator[Piece]:
+    """Copy out this rank's share of these frozen weights, in the type they have."""
     frozen: list[tuple[str, Any]] = [
-        (n, p) for n, p in engine.model.named_parameters() if not p.requires_grad
+        (n, p) for n, p in engine.model.named_parameters() if n in names and not p.requires_grad
     ]
     for index, (name, parameter) in enumerate(frozen):
         if engine.stage == 3:
@@ -80,34 +83,65 @@ def frozen_pieces(engine: Engine, rank: int, world_size: int) -> Iterator[Piece]
             yield Piece(name, WEIGHT, 0, parameter.detach().flatten().cpu().clone())
 
 
-def restore_state(engine: Engine, read: ReadStretch, rank: int, optimizer_steps: int) -> None:
-    """Put saved fp32 weights and moments into a primed engine; each rank reads only its share."""
+def restore_state(
+    engine: Engine, read: ReadStretch, rank: int, step: int, new: Collection[str] = ()
+) -> None:
+    """Put saved fp32 weights and moments into a primed engine; each rank reads only its share.
+
+    `step` counts the optimizer steps of the run so far. The `new` parameters begin to learn: they
+    keep the weights they have, and moments of 0.
+    """
     for name, parameter in engine.model.named_parameters():
-        stretch = _local_stretch(engine, parameter, rank) if parameter.requires_grad else None
+        learns = parameter.requires_grad and name not in new
+        stretch = _local_stretch(engine, parameter, rank) if learns else None
         if stretch is None:
             continue
         offset, count = stretch
         whats = moment_keys(engine) if engine.stage == 0 else (WEIGHT, *moment_keys(engine))
         for what in whats:
             _set_local_values(engine, parameter, what, read(name, what, offset, count))
-    for state in engine.optimizer.state.values():
+    for group, tensor in _optimized(engine):
+        state = engine.optimizer.state.get(tensor, {})
         if "step" in state:
-            state["step"].fill_(float(optimizer_steps))
+            state["step"].fill_(float(step - group["born"]))
 
 
-def restore_weights(
-    engine: Engine, read: ReadStretch, rank: int, trainable: dict[str, int]
-) -> None:
+def _optimized(engine: Engine) -> Iterator[tuple[dict[str, Any], torch.Tensor]]:
+    """Pair what the optimizer moves with its group; ZeRO-3 takes it out of the groups."""
+    groups = engine.optimizer.param_groups
+    if engine.stage == 3:
+        wrapper = engine.handle.optimizer
+        for index, tensor in enumerate(wrapper.fp32_partitioned_groups_flat):
+            yield groups[wrapper.sub_group_to_group_id[index]], tensor
+        return
+    for group in groups:
+        for tensor in group["params"]:
+            yield group, tensor
+
+
+def restore_weights(engine: Engine, read: ReadStretch, rank: int, sizes: dict[str, int]) -> None:
     """Put saved weights, and nothing else, into a live engine. Collective: every rank calls this.
 
-    `trainable` gives the number of elements of each saved parameter.
+    `sizes` gives the number of elements of each saved parameter.
     """
-    write_model_weights(engine.model, read, engine.stage, rank, trainable)
+    write_model_weights(engine.model, read, engine.stage, rank, sizes)
     if engine.stage:
         for name, parameter in engine.model.named_parameters():
-            stretch = _local_stretch(engine, parameter, rank) if name in trainable else None
+            written = parameter.requires_grad and name in sizes
+            stretch = _local_stretch(engine, parameter, rank) if written else None
             if stretch is not None:
                 _set_local_values(engine, parameter, WEIGHT, read(name, WEIGHT, *stretch))
+
+
+def weight_hashes(engine: Engine, rank: int, names: Collection[str]) -> dict[str, str]:
+    """Hash this rank's share of trainable weights in full precision, by name."""
+    hashes = {}
+    for name, parameter in engine.model.named_parameters():
+        stretch = _local_stretch(engine, parameter, rank) if name in names else None
+        if stretch is not None:
+            values = _local_values(engine, parameter, WEIGHT).flatten()[: stretch[1]]
+            hashes[name] = bytes_hash(values.detach().float().cpu().numpy().tobytes())
+    return hashes
 
 
 def write_model_weights(

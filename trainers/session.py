@@ -5,22 +5,27 @@ The loop that moves it forward stands in finetune.py.
 
 import time
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
 import torch
 import torch.distributed as dist
 
-from configs.errors import CheckpointError, NotFoundError
+from configs.errors import CheckpointError, NotFoundError, TrainingError
 from configs.records import Committed, Note, Record
 from configs.schema import Recipe
 from trainers import checkpoint, partitions
-from trainers.checkpoint import Cursor, Reader
+from trainers.arithmetic import arithmetic, changed_arithmetic
+from trainers.checkpoint import Cursor
 from trainers.data.store import Split, SplitName, load_manifest, open_split
-from trainers.engine import build_engine, running_stage, start_distributed
+from trainers.engine import Engine, build_engine, running_stage, start_distributed
 from trainers.model import load_model
 from trainers.place import Place
-from trainers.strategy.freezing import count_elements, frozen_hashes
+from trainers.saved_state import SavedState
+from trainers.strategy.freezing import count_elements, frozen_hashes, mark_trainable
+from trainers.strategy.learning_rates import parameter_groups, rate_scales
+from trainers.strategy.phases import births, choose_phases, learned
 from trainers.tasks import task_module
 from trainers.tracking import Tracker
 
@@ -65,7 +70,6 @@ class Session:
         for problem in problems:
             self.note(f"{problem}. The commit before it is used", level="warning")
         self._open(saved, training=training)
-        self._base_hashes = frozen_hashes(self.model)
 
     @property
     def leads(self) -> bool:
@@ -105,11 +109,14 @@ class Session:
         name = checkpoint.checkpoint_name(self.cursor.step, place.attempt)
         if self.cursor.best.is_at(self.cursor.step):
             self.advance(best_checkpoint=name)
-        if self._frozen is None and any(not p.requires_grad for p in self.model.parameters()):
+        if self._frozen is None and self._never_learned():
             self._frozen = self._commit_frozen()
-        pieces = partitions.local_pieces(self.engine, place.rank, place.world_size)
+        pieces = chain(
+            partitions.local_pieces(self.engine, place.rank, place.world_size),
+            partitions.frozen_pieces(self.engine, place.rank, place.world_size, self._learned()),
+        )
         manifest = checkpoint.commit(
-            place.run_dir, name, pieces, self._manifest(learning=True), place.rank
+            place.run_dir, name, pieces, self._manifest(learned=True), place.rank
         )
         self.newest = name
         if self.leads:
@@ -138,14 +145,31 @@ class Session:
         name = self.cursor.best_checkpoint
         if name is None or self.cursor.best.is_at(self.cursor.step):
             return self.cursor.step
-        manifest = checkpoint.read_manifest(self.place.run_dir, name)
-        reader = Reader(self.place.run_dir, name, manifest)
-        partitions.restore_weights(self.engine, reader.read, self.place.rank, manifest.parameters)
-        return manifest.cursor.step
+        if not self.frozen_unchanged():
+            raise TrainingError(
+                "a frozen weight changed during training, which must never be. Report this as a "
+                "defect"
+            )
+        saved = SavedState(self.place.run_dir, name)
+        partitions.restore_weights(self.engine, saved.read, self.place.rank, saved.sizes)
+        # Those of an earlier phase: what is frozen now may have learned since.
+        self._frozen_hashes = frozen_hashes(self.model)
+        return saved.manifest.cursor.step
+
+    def rebuild(self) -> None:
+        """Build the engine of the cursor's phase, with the state of the newest commit.
+
+        Collective: every rank calls this. What learned before goes on, what is new begins with
+        moments of 0.
+        """
+        assert self.newest is not None
+        self.engine.handle.destroy()
+        self._build()
+        self._restore(SavedState(self.place.run_dir, self.newest))
 
     def frozen_unchanged(self) -> bool:
-        """Say whether every frozen tensor still has the bits it began with. Collective."""
-        same = frozen_hashes(self.model) == self._base_hashes
+        """Say whether every frozen tensor has the bits it was frozen with. Collective."""
+        same = frozen_hashes(self.model) == self._frozen_hashes
         flag = torch.tensor([int(same)], device="cuda" if dist.get_backend() == "nccl" else "cpu")
         dist.all_reduce(flag, op=dist.ReduceOp.MIN)
         return bool(flag.item())
@@ -158,37 +182,53 @@ class Session:
     def _open(self, saved: checkpoint.Manifest | None, *, training: bool) -> None:
         """Build model and engine, with the weights and moments of a commit where there is one."""
         recipe, place = self.recipe, self.place
-        self.model = load_model(recipe, self.manifest.label_names, place.world_size)
-        readers = {}
+        self.model, self._head = load_model(recipe, self.manifest.label_names, place.world_size)
+        self.phases = choose_phases(self.model, recipe.freezing, self._head, recipe.epochs)
+        state = None
         if saved is not None:
             assert self.newest is not None
-            for name in filter(None, (self.newest, saved.frozen)):
-                manifest = checkpoint.read_manifest(place.run_dir, name)
-                readers[name] = Reader(place.run_dir, name, manifest)
-                partitions.write_model_weights(
-                    self.model,
-                    readers[name].read,
-                    running_stage(recipe),
-                    place.rank,
-                    manifest.parameters,
-                )
-        self.engine = build_engine(self.model, recipe, place)
-        self.engine.handle.train()
-        if saved is not None and training:
-            assert self.newest is not None
-            partitions.prime(self.engine, self._feed_once)
-            read = readers[self.newest].read
-            partitions.restore_state(self.engine, read, place.rank, saved.cursor.step)
+            state = SavedState(place.run_dir, self.newest)
+            stage = running_stage(recipe)
+            partitions.write_model_weights(self.model, state.read, stage, place.rank, state.sizes)
+        self._build()
+        if state is not None and training:
+            self._restore(state)
         if self.engine.stage != recipe.zero.stage:
             self.note("half precision runs ZeRO stage 0 as stage 1: same numbers, less memory")
+
+    def _build(self) -> None:
+        """Mark what learns in the cursor's phase and build its engine. Collective."""
+        recipe, cursor = self.recipe, self.cursor
+        mark_trainable(self.model, self.phases[cursor.phase].trainable)
+        self._frozen_hashes = frozen_hashes(self.model)
+        rate = recipe.optimizer.learning_rate
+        scales = rate_scales(self.model, recipe.freezing, self._head, rate)
+        born = births(self.phases, cursor.phase, cursor.phase_starts)
+        groups = parameter_groups(self.model, recipe.optimizer, scales, born)
+        self.engine: Engine = build_engine(self.model, recipe, self.place, groups)
+        self.engine.handle.train()
+
+    def _restore(self, state: SavedState) -> None:
+        """Put the weights and moments of a commit into a fresh engine. Collective."""
+        cursor = self.cursor
+        partitions.prime(self.engine, self._feed_once)
+        trained = self.phases[state.manifest.cursor.phase].trainable
+        new = self.phases[cursor.phase].trainable - trained
+        partitions.restore_state(self.engine, state.read, self.place.rank, cursor.step, new)
+
+    def _learned(self) -> frozenset[str]:
+        """Name what learns, and what learned in an earlier phase."""
+        return learned(self.phases, self.cursor.phase)
+
+    def _never_learned(self) -> frozenset[str]:
+        return frozenset(n for n, _ in self.model.named_parameters()) - self._learned()
 
     def _read_newest(self) -> checkpoint.Manifest | None:
         """Read the commit to go on from; refuses one that this recipe would not continue."""
         if self.newest is None:
             return None
         saved = checkpoint.read_manifest(self.place.run_dir, self.newest)
-        now = _arithmetic(self.recipe)
-        changed = [key for key in now if saved.arithmetic.get(key) != now[key]]
+        changed = changed_arithmetic(saved.arithmetic, self.recipe)
         if saved.data_fingerprint != self.manifest.fingerprint:
             changed.append("data")
         if changed:
@@ -215,18 +255,19 @@ class Session:
         """Write the frozen weights, once for the whole run."""
         place = self.place
         name = f"frozen.a{place.attempt:02d}"
-        pieces = partitions.frozen_pieces(self.engine, place.rank, place.world_size)
-        checkpoint.commit(place.run_dir, name, pieces, self._manifest(learning=False), place.rank)
+        never = self._never_learned()
+        pieces = partitions.frozen_pieces(self.engine, place.rank, place.world_size, never)
+        checkpoint.commit(place.run_dir, name, pieces, self._manifest(learned=False), place.rank)
         return name
 
-    def _manifest(self, *, learning: bool) -> checkpoint.Manifest:
-        named = self.model.named_parameters()
+    def _manifest(self, *, learned: bool) -> checkpoint.Manifest:
+        named, names = self.model.named_parameters(), self._learned()
         return checkpoint.Manifest(
             cursor=self.cursor,
             data_fingerprint=self.manifest.fingerprint,
-            arithmetic=_arithmetic(self.recipe),
-            parameters={n: count_elements(p) for n, p in named if p.requires_grad == learning},
-            frozen=self._frozen if learning else None,
+            arithmetic=arithmetic(self.recipe),
+            parameters={n: count_elements(p) for n, p in named if (n in names) == learned},
+            frozen=self._frozen if learned else None,
             files=(),
         )
 
@@ -237,21 +278,3 @@ class Session:
         device = self.engine.handle.device
         outputs = self.engine.handle(**{name: t.to(device) for name, t in inputs.items()})
         return self.task.summed_loss(outputs, labels.to(device))
-
-
-def _arithmetic(recipe: Recipe) -> dict[str, Any]:
-    """Name what fixes the order of rows and the numbers; ranks, ZeRO stage and storage do not."""
-    return {
-        "seed": recipe.seed,
-        "batch.lanes": recipe.batch.lanes,
-        "batch.microbatch_size": recipe.batch.microbatch_size,
-        "batch.microbatch_tokens": recipe.batch.microbatch_tokens,
-        "balance": recipe.balance.model_dump(mode="json"),
-        "loss": recipe.loss.model_dump(mode="json"),
-        "augmentation": recipe.augmentation.model_dump(mode="json"),
-        "optimizer": recipe.optimizer.model_dump(mode="json"),
-        "schedule": recipe.schedule.model_dump(mode="json"),
-        "freezing": recipe.freezing.model_dump(mode="json"),
-        "precision": recipe.precision,
-        "model": recipe.model.model_dump(mode="json", include={"path", "revision", "dropout"}),
-    }

@@ -28,6 +28,7 @@ STEP_SCALARS = {
     "train/learning_rate": "learning_rate",
     "train/grad_norm": "grad_norm",
     "train/epoch": "epoch",
+    "train/phase": "phase",
     "perf/rows_per_s": "rows_per_s",
     "perf/tokens_per_s": "tokens_per_s",
     "perf/data_wait": "data_wait",
@@ -40,6 +41,7 @@ TAGS = {
     "train/learning_rate": "learning rate of the step",
     "train/grad_norm": "gradient norm before clipping",
     "train/epoch": "epochs done",
+    "train/phase": "number of the phase",
     "perf/rows_per_s": "rows per second, all ranks together",
     "perf/tokens_per_s": "tokens per second without padding, all ranks together",
     "perf/data_wait": "share of the time that rank 0 waited for data",
@@ -55,7 +57,7 @@ TAGS = {
 }
 """Every tag of the event files, and what it shows."""
 MAX_CURVES = 12
-OF_A_STEP = {"step", "evaluation", "commit", "ledger"}
+OF_A_STEP = {"step", "evaluation", "commit", "ledger", "proof"}
 """Kinds of records that are said again when their step is taken again."""
 
 

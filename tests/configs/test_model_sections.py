@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from configs.model_sections import Freezing, Model, Optimizer, Zero
+from configs.freezing_sections import Freezing
+from configs.model_sections import Model, Optimizer, Zero
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,8 @@ def _load(rank: int, world_size: int, recipes: list[Recipe]) -> list[dict[str, t
     answers = []
     for recipe in recipes:
         torch.manual_seed(rank)  # what the process drew before must not matter
-        model = load_model(recipe, LABELS, world_size)
+        model, head = load_model(recipe, LABELS, world_size)
+        assert head == {"classifier.weight", "classifier.bias"}
         weights = {}
         for name, parameter in model.named_parameters():
             with gathered(running_stage(recipe), parameter):

@@ -13,13 +13,14 @@ import torch
 from torch import nn
 
 from configs.errors import RecipeError
-from configs.model_sections import Freezing
+from configs.freezing_sections import Learning
 
 
-def find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
+def find_blocks(model: nn.Module, key: str = "freezing.last") -> tuple[str, nn.ModuleList]:
     """Find the model's block list: the list of like modules with the most parameters.
 
-    Returns its name in the model and the list. Raises RecipeError when the model has none.
+    Returns its name in the model and the list. Raises RecipeError when the model has none, about
+    the key of the recipe that asked.
     """
     best: tuple[int, str, nn.ModuleList] | None = None
     for name, module in model.named_modules():
@@ -33,7 +34,7 @@ def find_blocks(model: nn.Module) -> tuple[str, nn.ModuleList]:
                 best = (size, name, module)
     if best is None:
         raise RecipeError(
-            "freezing.last counts blocks, but this model has no list of like modules. "
+            f"{key} counts blocks, but this model has no list of like modules. "
             "Use freezing.train with regular expressions"
         )
     return best[1], best[2]
@@ -45,31 +46,44 @@ def count_elements(parameter: nn.Parameter) -> int:
 
 
 def choose_trainable(
-    model: nn.Module, freezing: Freezing, new_parameters: Iterable[str]
+    model: nn.Module, learning: Learning, head_parameters: Iterable[str]
 ) -> frozenset[str]:
     """Name the parameters that learn.
 
-    `new_parameters` is the head: what the base model did not have. With `last`, what stands between
+    `head_parameters` names the head, which always learns. With `last`, what stands between
     the last block and the head (a pooler, a final norm) learns too, since it is nearer to the
     output. Raises RecipeError for a pattern that matches nothing and for more blocks than there
     are.
     """
     names = [name for name, _ in model.named_parameters()]
-    head = set(new_parameters) & set(names)
-    chosen = set(names) if freezing.mode == "full" else set(head)
-    if freezing.last is not None:
-        chosen |= _last_blocks(model, freezing.last, names)
-    for pattern in freezing.train:
+    head = set(head_parameters) & set(names)
+    chosen = set(names) if learning.mode == "full" else set(head)
+    if learning.last is not None:
+        chosen |= _last_blocks(model, learning.last, names)
+    for pattern in learning.train:
         chosen |= _matching(pattern, names)
-    if freezing.embeddings is not None:
-        embeddings = _embeddings(model)
-        chosen = chosen | embeddings if freezing.embeddings else chosen - embeddings
+    if learning.embeddings is not None:
+        embeddings = embedding_names(model)
+        chosen = chosen | embeddings if learning.embeddings else chosen - embeddings
     if not chosen:
         raise RecipeError(
-            f"freezing.mode {freezing.mode} leaves no parameter that learns: the model has no new "
+            f"freezing.mode {learning.mode} leaves no parameter that learns: the model has no new "
             "head. Use full, or partial with last or train"
         )
     return frozenset(chosen)
+
+
+def bias_names(model: nn.Module) -> frozenset[str]:
+    """Name the biases."""
+    return frozenset(n for n, _ in model.named_parameters() if n.split(".")[-1] == "bias")
+
+
+def norm_names(model: nn.Module) -> frozenset[str]:
+    """Name the weights and biases of normalisation modules, known by their class."""
+    norms = [
+        name for name, module in model.named_modules() if "norm" in type(module).__name__.lower()
+    ]
+    return frozenset(n for n, _ in model.named_parameters() if n.rpartition(".")[0] in norms)
 
 
 def mark_trainable(model: nn.Module, trainable: frozenset[str]) -> None:
@@ -108,7 +122,7 @@ def _matching(pattern: str, names: list[str]) -> set[str]:
     return found
 
 
-def _embeddings(model: Any) -> set[str]:
+def embedding_names(model: Any) -> set[str]:
     """Name the parameters of the input embeddings: the module that holds the input embedding table.
 
     For BERT that is the embeddings module with its position table and norm; where the table stands

@@ -8,7 +8,7 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from configs.errors import RecipeError
-from configs.model_sections import Freezing
+from configs.freezing_sections import Learning
 from tests.tiny import make_model_folder
 from trainers.strategy.freezing import (
     choose_trainable,
@@ -45,7 +45,7 @@ def test_blocks_are_found_by_shape_not_by_name(kind: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("kind", sorted(BLOCKS))
 def test_the_last_block_and_what_is_behind_it_learn(kind: str, tmp_path: Path) -> None:
     model = _model(tmp_path, kind)
-    chosen = choose_trainable(model, Freezing(mode="partial", last=1), _head(model, kind))
+    chosen = choose_trainable(model, Learning(mode="partial", last=1), _head(model, kind))
     names = [name for name, _ in model.named_parameters()]
     first = next(i for i, name in enumerate(names) if name.startswith(f"{BLOCKS[kind]}.2."))
     # Everything from the last block on, in the order of the model, and nothing before it.
@@ -55,32 +55,32 @@ def test_the_last_block_and_what_is_behind_it_learn(kind: str, tmp_path: Path) -
 def test_head_is_only_what_is_new(tmp_path: Path) -> None:
     model = _model(tmp_path, "bert")
     head = _head(model, "bert")
-    assert choose_trainable(model, Freezing(mode="head"), head) == head
+    assert choose_trainable(model, Learning(mode="head"), head) == head
 
 
 def test_patterns_choose_parameters_and_embeddings_are_named(tmp_path: Path) -> None:
     model = _model(tmp_path, "bert")
     head = _head(model, "bert")
-    chosen = choose_trainable(model, Freezing(mode="partial", train=(r"\.bias$",)), head)
+    chosen = choose_trainable(model, Learning(mode="partial", train=(r"\.bias$",)), head)
     biases = {name for name, _ in model.named_parameters() if name.endswith(".bias")}
     assert chosen == biases | head
-    embeddings = choose_trainable(model, Freezing(mode="partial", embeddings=True), head)
+    embeddings = choose_trainable(model, Learning(mode="partial", embeddings=True), head)
     assert embeddings == head | {
         name for name, _ in model.named_parameters() if name.startswith("bert.embeddings.")
     }
-    without = choose_trainable(model, Freezing(mode="full", embeddings=False), head)
+    without = choose_trainable(model, Learning(mode="full", embeddings=False), head)
     assert {name for name, _ in model.named_parameters()} - without == embeddings - head
 
 
 def test_a_pattern_that_matches_nothing_names_the_nearest(tmp_path: Path) -> None:
     model = _model(tmp_path, "bert")
     with pytest.raises(RecipeError, match=r"matches no parameter.*classifier"):
-        choose_trainable(model, Freezing(mode="partial", train=("clasifier.weight",)), frozenset())
+        choose_trainable(model, Learning(mode="partial", train=("clasifier.weight",)), frozenset())
 
 
 def test_more_blocks_than_there_are(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"freezing.last is 99 but .* has 3 blocks"):
-        choose_trainable(_model(tmp_path, "bert"), Freezing(mode="partial", last=99), frozenset())
+        choose_trainable(_model(tmp_path, "bert"), Learning(mode="partial", last=99), frozenset())
 
 
 def test_a_model_without_blocks_and_one_without_a_head() -> None:
@@ -88,7 +88,7 @@ def test_a_model_without_blocks_and_one_without_a_head() -> None:
     with pytest.raises(RecipeError, match="no list of like modules"):
         find_blocks(model)
     with pytest.raises(RecipeError, match="no parameter that learns"):
-        choose_trainable(model, Freezing(mode="head"), frozenset())
+        choose_trainable(model, Learning(mode="head"), frozenset())
 
 
 def test_marking_and_hashing() -> None:

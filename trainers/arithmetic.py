@@ -1,0 +1,43 @@
+"""Name what fixes the numbers of a run, so that a resume continues just that run."""
+
+from typing import Any
+
+from configs.freezing_sections import Freezing
+from configs.model_sections import Schedule
+from configs.schema import Recipe
+
+GROWN = {
+    "freezing": Freezing().model_dump(mode="json"),
+    "schedule": Schedule().model_dump(mode="json"),
+}
+"""Sections that got further keys; a commit without them was made with their defaults."""
+
+
+def arithmetic(recipe: Recipe) -> dict[str, Any]:
+    """Name what fixes the order of rows and the numbers; ranks, ZeRO stage and storage do not."""
+    return {
+        "seed": recipe.seed,
+        "batch.lanes": recipe.batch.lanes,
+        "batch.microbatch_size": recipe.batch.microbatch_size,
+        "batch.microbatch_tokens": recipe.batch.microbatch_tokens,
+        "balance": recipe.balance.model_dump(mode="json"),
+        "loss": recipe.loss.model_dump(mode="json"),
+        "augmentation": recipe.augmentation.model_dump(mode="json"),
+        "optimizer": recipe.optimizer.model_dump(mode="json"),
+        "schedule": recipe.schedule.model_dump(mode="json"),
+        "freezing": recipe.freezing.model_dump(mode="json"),
+        "precision": recipe.precision,
+        "model": recipe.model.model_dump(mode="json", include={"path", "revision", "dropout"}),
+    }
+
+
+def changed_arithmetic(saved: dict[str, Any], recipe: Recipe) -> list[str]:
+    """Name the values in which a commit's arithmetic differs from a recipe's."""
+    changed = []
+    for key, now in arithmetic(recipe).items():
+        before = saved.get(key)
+        if key in GROWN and isinstance(before, dict):
+            before = {**GROWN[key], **before}
+        if before != now:
+            changed.append(key)
+    return changed

@@ -1,0 +1,33 @@
+"""Read the weights of a commit whole: its own, and the frozen ones it points to.
+
+A commit holds what learns and what learned before; what never learned lies once, in a folder that
+the first commit wrote. That folder is stale for whatever began to learn since, so the commit's own
+weights win.
+"""
+
+import torch
+
+from trainers import checkpoint
+from trainers.checkpoint import Reader
+
+
+class SavedState:
+    """Every parameter of a commit, wherever it lies."""
+
+    def __init__(self, run_dir: str, name: str) -> None:
+        """Open a verified commit, and the frozen folder that it names."""
+        self.manifest = checkpoint.read_manifest(run_dir, name)
+        self.sizes: dict[str, int] = {}
+        self._readers: dict[str, Reader] = {}
+        for folder in filter(None, (self.manifest.frozen, name)):
+            manifest = checkpoint.read_manifest(run_dir, folder)
+            self.sizes |= manifest.parameters
+            reader = Reader(run_dir, folder, manifest)
+            self._readers |= dict.fromkeys(manifest.parameters, reader)
+
+    def read(self, name: str, what: str, offset: int, count: int) -> torch.Tensor:
+        """Read elements [offset, offset + count) of a flattened parameter; shape (count,).
+
+        Raises CheckpointError when the commit does not hold all of them.
+        """
+        return self._readers[name].read(name, what, offset, count)
