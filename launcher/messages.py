@@ -19,6 +19,7 @@ from configs.records import (
     Ledger,
     Note,
     Phase,
+    Proof,
     Record,
     Step,
 )
@@ -99,6 +100,12 @@ def recipe_lines(recipe: Recipe) -> list[Line]:
 
 
 def _learns(freezing: Freezing) -> str:
+    if freezing.preset is not None:
+        return freezing.preset
+    if freezing.gradual:
+        return "one more block learns each epoch"
+    if freezing.schedule:
+        return plural(len(freezing.schedule), "phase")
     if freezing.mode == "full":
         return "every weight learns" if freezing.embeddings is not False else "all but embeddings"
     if freezing.mode == "head":
@@ -184,6 +191,8 @@ class Story:
             return [_attempt_line(record, before)]
         if isinstance(record, Phase):
             return [_phase_line(record)]
+        if isinstance(record, Proof):
+            return [_proof_line(record)] if record.num_phases > 1 else []
         if isinstance(record, Step):
             return [step_line(record)] if self._steps else []
         if isinstance(record, Evaluated):
@@ -236,8 +245,18 @@ def _phase_line(record: Phase) -> Line:
         else f"{short_count(record.trainable_parameters)} of "
         f"{short_count(record.total_parameters)} parameters learn"
     )
-    label = "phase" if record.num_phases == 1 else f"phase {record.phase}/{record.num_phases}"
-    return Line(label, (record.name, learn, plural(record.total_steps, "step")))
+    if record.num_phases == 1 or record.last_step is None:
+        return Line("phase", (record.name, learn, plural(record.total_steps, "step")))
+    steps = f"steps {record.first_step + 1:,} to {record.last_step:,}"
+    return Line(f"phase {record.phase}/{record.num_phases}", (record.name, learn, steps))
+
+
+def _proof_line(record: Proof) -> Line:
+    moved = f"{record.moved_tensors:,} of {plural(record.new_tensors, 'new tensor')} moved"
+    still = f"{short_count(record.frozen_parameters)} frozen parameters unchanged"
+    if not record.frozen_unchanged:
+        return Line("proof", (moved, "a frozen parameter CHANGED"), "bad")
+    return Line("proof", (moved, *((still,) if record.frozen_parameters else ())), "quiet")
 
 
 def _note_line(record: Note) -> Line:

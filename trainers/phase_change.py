@@ -22,13 +22,11 @@ from trainers.strategy.phases import Bounds
 def phase_is_over(session: Session, bounds: Sequence[Bounds]) -> bool:
     """Say whether another phase begins where the cursor stands."""
     cursor = session.cursor
-    if cursor.phase + 1 >= len(bounds) or cursor.step >= bounds[-1].last:
+    if cursor.phase + 1 >= len(session.phases) or cursor.step >= bounds[-1].last:
         return False
     stall = session.phases[cursor.phase].until_stall
     stalled = stall is not None and should_stop(cursor.phase_best, stall.stopping)
-    return cursor.step >= bounds[cursor.phase].last or (
-        stalled and cursor.step > bounds[cursor.phase].first
-    )
+    return stalled or cursor.step >= bounds[cursor.phase].last
 
 
 def begin_next_phase(session: Session) -> None:

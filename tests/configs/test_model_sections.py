@@ -3,37 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from configs.freezing_sections import Freezing
-from configs.model_sections import Model, Optimizer, Zero
-
-
-@pytest.mark.parametrize(
-    ("short", "mode", "last", "train"),
-    [
-        ("head", "head", None, ()),
-        ("full", "full", None, ()),
-        ({"last": 2}, "partial", 2, ()),
-        ({"train": ["^cls"]}, "partial", None, ("^cls",)),
-        ({"mode": "partial", "embeddings": True}, "partial", None, ()),
-    ],
-)
-def test_short_forms_of_freezing(short, mode, last, train):
-    freezing = Freezing.model_validate(short)
-    assert (freezing.mode, freezing.last, freezing.train) == (mode, last, train)
-
-
-@pytest.mark.parametrize(
-    ("value", "sentence"),
-    [
-        ({"train": ["("]}, "is not a regular expression"),
-        ({"mode": "full", "last": 2}, "need mode partial"),
-        ({"mode": "head", "embeddings": True}, "trains only what is new"),
-        ("partial", "names nothing that learns"),
-    ],
-)
-def test_freezing_that_makes_no_sense_is_refused(value, sentence):
-    with pytest.raises(ValidationError, match=sentence):
-        Freezing.model_validate(value)
+from configs.model_sections import Model, Optimizer, Schedule, Zero
 
 
 def test_remote_code_needs_a_pinned_commit():
@@ -67,3 +37,8 @@ def test_numbers_are_finite_and_betas_are_decays():
             Optimizer(learning_rate=learning_rate)
     with pytest.raises(ValidationError, match="betas"):
         Optimizer(betas=(0.9, 1.0))
+
+
+def test_a_slanted_triangle_needs_no_warmup():
+    with pytest.raises(ValidationError, match="a rise and an end of its own"):
+        Schedule(name="slanted_triangular", warmup_ratio=0.1)

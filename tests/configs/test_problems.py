@@ -34,7 +34,8 @@ def test_good_values_have_no_problem():
         ),
         (
             {"schedule": {"zzz": 3}},
-            XX,
+            "schedule.zzz is not a key of a recipe. Allowed here: name, per, warmup_steps, "
+            "warmup_ratio, final_ratio, cycles, cut_fraction, ratio.",
         ),
         ({"epochs": 0}, "epochs: found 0, must be at least 1."),
         ({"epochs": "two"}, "epochs: found 'two', must be a whole number."),

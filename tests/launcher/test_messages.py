@@ -3,6 +3,7 @@
 import pytest
 
 from configs.load import recipe_from
+from configs.records import Proof
 from launcher.messages import Line, Story, data_table, data_warnings, recipe_lines
 from tests.launcher.made_up_run import ATTEMPT, DATA, LEDGERS, PHASE, STORY, ended, step_record
 
@@ -92,6 +93,9 @@ def test_a_fact_longer_than_the_line_is_wrapped_under_itself():
         ({"last": 2}, "head and the last 2 blocks learn"),
         ({"train": ["a", "b"], "embeddings": True}, "head and 2 patterns, embeddings learn"),
         ({"mode": "full", "embeddings": False}, "all but embeddings"),
+        ({"preset": "bitfit"}, "bitfit"),
+        ({"gradual": True}, "one more block learns each epoch"),
+        ({"schedule": [{"learn": "head", "steps": 9}, {"learn": "all"}]}, "2 phases"),
     ],
 )
 def test_a_recipe_says_what_learns(freezing, words):
@@ -131,3 +135,27 @@ def test_the_table_of_a_preparation_adds_up():
     counts = {name: int(count.replace(",", "")) for name, count, _ in rows}
     assert counts.pop("rows in") == sum(counts.values())
     assert counts["dropped: duplicates"] == 38
+
+
+def test_a_phase_says_its_steps_and_its_proof():
+    story = Story("small")
+    changes = {"phase": 2, "num_phases": 3, "first_step": 140, "last_step": 1_280}
+    (line,) = story.tell(PHASE.model_copy(update=changes))
+    assert line.label == "phase 2/3"
+    assert line.parts[2] == "steps 141 to 1,280"
+    proof = Proof(
+        time=PHASE.time,
+        step=141,
+        phase=2,
+        num_phases=3,
+        trainable_parameters=1_800_000,
+        frozen_parameters=20_900_000,
+        new_tensors=16,
+        moved_tensors=16,
+        frozen_unchanged=True,
+    )
+    (line,) = story.tell(proof)
+    assert line.parts == ("16 of 16 new tensors moved", "20.9 M frozen parameters unchanged")
+    (line,) = story.tell(proof.model_copy(update={"frozen_unchanged": False}))
+    assert line.tone == "bad"
+    assert story.tell(proof.model_copy(update={"num_phases": 1})) == []

@@ -14,7 +14,9 @@ from tests.recipes import tiny_recipe
 from trainers import checkpoint, partitions
 from trainers.checkpoint import Cursor, Reader
 from trainers.engine import build_engine, start_distributed
+from trainers.partitions import Piece
 from trainers.place import Place
+from trainers.strategy.learning_rates import parameter_groups
 
 STAGES = (0, 1, 2, 3)
 LANES = 4
@@ -124,6 +126,101 @@ def test_state_saved_on_two_ranks_goes_on_on_others(
         for stage in STAGES:
             tolerance = 0 if world_size == 2 else 1e-6
             assert resumed[stage] == pytest.approx(saved[stage], rel=tolerance, abs=0), stage
+
+
+LATER = ("2.weight", "2.bias")
+
+
+def _mark(model: nn.Module, later: bool) -> None:
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith("4.") or (later and name in LATER))
+
+
+def _unfreeze(
+    rank: int, world_size: int, recipes: list[Recipe], folder: str
+) -> list[tuple[list[float], list[Piece]]]:
+    """Train the last layer 4 steps, then the one before it too for 4 more, on a new engine."""
+    start_distributed("cpu")
+    answers = []
+    for index, recipe in enumerate(recipes):
+        model, place = _model(0), _place(rank, world_size, folder)
+        _mark(model, later=False)
+        engine = build_engine(model, recipe, place)
+        losses = _train(engine, range(4), rank, world_size)
+        run_dir, name = f"{folder}/{index}", "step-00000004.a01"
+        manifest = checkpoint.Manifest(
+            cursor=Cursor(step=4),
+            data_fingerprint="",
+            arithmetic={},
+            parameters={},
+            frozen=None,
+            files=(),
+        )
+        pieces = partitions.local_pieces(engine, rank, world_size)
+        saved = checkpoint.commit(run_dir, name, pieces, manifest, rank)
+        engine.handle.destroy()
+        _mark(model, later=True)
+        groups = parameter_groups(model, recipe.optimizer, None, dict.fromkeys(LATER, 4))
+        engine = build_engine(model, recipe, place, groups)
+        partitions.prime(engine, lambda e=engine: _loss(e.handle, 0, 0))
+        read = Reader(run_dir, name, saved).read
+        partitions.restore_state(engine, read, rank, 4, LATER)
+        losses += _train(engine, range(4, 8), rank, world_size)
+        answers.append((losses, list(partitions.local_pieces(engine, rank, world_size))))
+        engine.handle.destroy()
+    return answers
+
+
+def _unfreeze_in_plain_torch(recipe: Recipe) -> tuple[list[float], dict[tuple[str, str], Any]]:
+    """Do the same with torch's AdamW, which gets a parameter group when the layer joins."""
+    asked, model = recipe.optimizer, _model(0)
+    _mark(model, later=False)
+    named = dict(model.named_parameters())
+
+    def group(prefix: str, kind: str, decay: float) -> dict[str, Any]:
+        return {"params": [named[f"{prefix}.{kind}"]], "weight_decay": decay}
+
+    def groups(prefix: str) -> list[dict[str, Any]]:
+        return [group(prefix, "weight", asked.weight_decay), group(prefix, "bias", 0.0)]
+
+    optimizer = torch.optim.AdamW(groups("4"), lr=asked.learning_rate)
+    losses = []
+    for step in range(8):
+        if step == 4:
+            _mark(model, later=True)
+            for new in groups("2"):
+                optimizer.add_param_group(new)
+        loss = sum(_loss(model, step, lane) for lane in range(LANES)) / LANES
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    state = {}
+    for name in ("4.weight", "4.bias", *LATER):
+        state[name, "weight"] = named[name].detach()
+        state |= {
+            (name, key): optimizer.state[named[name]][key] for key in ("exp_avg", "exp_avg_sq")
+        }
+    return losses, state
+
+
+def test_state_across_a_boundary_is_that_of_plain_torch(tmp_path: Path) -> None:
+    asked = {"learning_rate": 1e-2, "weight_decay": 0.1, "max_grad_norm": 0.0}
+    recipes = [tiny_recipe(tmp_path, zero={"stage": n}, optimizer=asked) for n in STAGES]
+    losses, state = _unfreeze_in_plain_torch(recipes[0])
+    for world_size in (1, 2):
+        by_rank = on_ranks(world_size, _unfreeze, recipes, str(tmp_path / str(world_size)))
+        for stage in STAGES:
+            seen = 0
+            for answers in by_rank:
+                found, pieces = answers[stage]
+                assert found == pytest.approx(losses, rel=1e-6), stage
+                for piece in pieces:
+                    whole = state[piece.name, piece.what].flatten()
+                    part = whole[piece.offset : piece.offset + piece.values.numel()]
+                    assert torch.allclose(piece.values, part, rtol=1e-6, atol=1e-6), piece
+                    seen += piece.values.numel()
+            assert seen == sum(tensor.numel() for tensor in state.values())
 
 
 def test_a_piece_that_is_missing_is_named(tmp_path: Path) -> None:

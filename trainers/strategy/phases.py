@@ -52,14 +52,7 @@ def choose_phases(
     RecipeError for what this model does not have and for a phase that unfreezes nothing new.
     """
     if freezing.preset in ("bitfit", "norm_only"):
-        find = bias_names if freezing.preset == "bitfit" else norm_names
-        found = find(model)
-        if not found - head:
-            raise RecipeError(
-                f"freezing.preset {freezing.preset} finds none in this model outside its head. "
-                "Use head, or freezing.train with regular expressions"
-            )
-        return (Phase(freezing.preset, found | head),)
+        return (_of_one_kind(model, freezing.preset, head),)
     if freezing.gradual:
         phases = _gradual(model, freezing, head, epochs)
     elif freezing.preset == "lp_ft":
@@ -138,6 +131,17 @@ def births(phases: Sequence[Phase], current: int, begun: Sequence[int]) -> dict[
 def learned(phases: Sequence[Phase], current: int) -> frozenset[str]:
     """Name what learns in phase `current` or learned before it."""
     return frozenset().union(*(phase.trainable for phase in phases[: current + 1]))
+
+
+def _of_one_kind(model: nn.Module, preset: str, head: frozenset[str]) -> Phase:
+    """Let the head learn, with all biases or all normalisation weights."""
+    found = bias_names(model) if preset == "bitfit" else norm_names(model)
+    if not found - head:
+        raise RecipeError(
+            f"freezing.preset {preset} finds none in this model outside its head. "
+            "Use head, or freezing.train with regular expressions"
+        )
+    return Phase(preset, found | head)
 
 
 def _gradual(
