@@ -200,13 +200,14 @@ class Session:
         """Mark what learns in the cursor's phase and build its engine. Collective."""
         recipe, cursor = self.recipe, self.cursor
         mark_trainable(self.model, self.phases[cursor.phase].trainable)
-        self._frozen_hashes = frozen_hashes(self.model)
         rate = recipe.optimizer.learning_rate
         scales = rate_scales(self.model, recipe.freezing, self._head, rate)
         born = births(self.phases, cursor.phase, cursor.phase_starts)
         groups = parameter_groups(self.model, recipe.optimizer, scales, born)
         self.engine: Engine = build_engine(self.model, recipe, self.place, groups)
         self.engine.handle.train()
+        # Not before: the engine rounds the model to half precision.
+        self._frozen_hashes = frozen_hashes(self.model)
 
     def _restore(self, state: SavedState) -> None:
         """Put the weights and moments of a commit into a fresh engine. Collective."""
