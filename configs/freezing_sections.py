@@ -131,6 +131,11 @@ class Freezing(BaseModel):
     """Learning rate from a block to the one below: above 1 divides (2.6), below 1 multiplies."""
     head_learning_rate: float | None = Field(default=None, gt=0)
     """Peak learning rate of the head; None takes the optimizer's."""
+    prefix_cache: Literal["auto", "on", "off"] = "auto"
+    """Whether what the frozen first blocks give for a row is computed once and kept on the node's
+    disk; `auto` where it is exact, pays and fits."""
+    prefix_cache_gib: float = Field(default=50.0, gt=0)
+    """Most GiB that such recordings of all runs take on a node."""
 
     @model_validator(mode="before")
     @classmethod

@@ -106,6 +106,26 @@ class Proof(BaseModel):
     """Whether every frozen tensor has the bits that it had when the phase began."""
 
 
+class Recorded(BaseModel):
+    """What the frozen blocks give for each row is on the disks of the nodes, computed once."""
+
+    model_config = RECORD
+    v: Literal[1] = 1
+    kind: Literal["recorded"] = "recorded"
+    time: float
+    step: int
+    blocks: int
+    """Blocks that need not be computed again."""
+    num_blocks: int
+    rows: int
+    num_bytes: int
+    """What it takes on all nodes together."""
+    seconds: float
+    """Time it took, 0 or a little more where it was there."""
+    cached: bool
+    """Whether it was there, from an earlier attempt or run."""
+
+
 class Step(BaseModel):
     """One optimizer step, or the mean since the last step record where that is said."""
 
@@ -239,6 +259,7 @@ Record = Annotated[
     | Attempt
     | Phase
     | Proof
+    | Recorded
     | Step
     | Evaluated
     | Committed

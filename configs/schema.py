@@ -105,6 +105,11 @@ class Recipe(BaseModel):
             problems += [f"{key} needs data.validation, such as 10%" for key in asked]
         has_validation = self.data.validation is not None
         problems += self.freezing.disagreements(self.epochs, has_validation=has_validation)
+        if self.freezing.prefix_cache == "on" and self.augmentation.is_on:
+            problems.append(
+                "freezing.prefix_cache is on but augmentation changes rows anew in each epoch. "
+                "Use auto, or leave augmentation out"
+            )
         if self.precision == "fp16" and self.cluster.gpus_per_worker == 0:
             problems.append("precision fp16 needs GPUs. Use bf16 or fp32, or set gpus_per_worker")
         if self.precision == "fp32" and self.model.attention == "flash_attention_2":

@@ -21,6 +21,7 @@ from configs.records import (
     Phase,
     Proof,
     Record,
+    Recorded,
     Step,
 )
 from configs.schema import Recipe
@@ -193,6 +194,8 @@ class Story:
             return [_phase_line(record)]
         if isinstance(record, Proof):
             return [_proof_line(record)] if record.num_phases > 1 else []
+        if isinstance(record, Recorded):
+            return [_recorded_line(record)]
         if isinstance(record, Step):
             return [step_line(record)] if self._steps else []
         if isinstance(record, Evaluated):
@@ -257,6 +260,14 @@ def _proof_line(record: Proof) -> Line:
     if not record.frozen_unchanged:
         return Line("proof", (moved, "a frozen parameter CHANGED"), "bad")
     return Line("proof", (moved, *((still,) if record.frozen_parameters else ())), "quiet")
+
+
+def _recorded_line(record: Recorded) -> Line:
+    blocks = f"{record.blocks} of {plural(record.num_blocks, 'block')} computed once"
+    if record.cached:
+        return Line("recorded", (blocks, "found on disk"), "quiet")
+    space = f"{size(record.num_bytes)} on disk"
+    return Line("recorded", (blocks, space, duration(record.seconds)), "quiet")
 
 
 def _note_line(record: Note) -> Line:

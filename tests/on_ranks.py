@@ -94,6 +94,8 @@ def _run_rank(
 ) -> None:
     faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size))
+    # What ranks keep on their node ends with the test.
+    tempfile.tempdir = str(Path(store.removeprefix("file://")).parent)
     import torch
     import torch.distributed as dist
 

@@ -21,6 +21,7 @@ from configs.schema import Recipe
 from trainers.place import Place
 from trainers.strategy.freezing import count_elements
 from trainers.strategy.learning_rates import parameter_groups
+from trainers.strategy.prefix import Box
 
 # Up to this many ranks ZeRO-1/2 reduce each partition to its owner by itself: 2 bytes sent per
 # trainable byte instead of 3. With more ranks one reduction per rank costs more than it saves.
@@ -40,6 +41,8 @@ class Engine:
     num_microbatches: int
     """Microbatches that this rank feeds per optimizer step."""
     max_grad_norm: float
+    box: Box | None = None
+    """Takes what stands for a frozen prefix that was taken out of the model."""
 
 
 def start_distributed(device: str) -> None:
@@ -93,13 +96,17 @@ def clipping_norm(optimizer: Optimizer) -> float:
 
 
 def build_engine(
-    model: nn.Module, recipe: Recipe, place: Place, groups: list[dict[str, Any]] | None = None
+    model: nn.Module,
+    recipe: Recipe,
+    place: Place,
+    groups: list[dict[str, Any]] | None = None,
+    box: Box | None = None,
 ) -> Engine:
     """Wrap the trainable parameters of a model into an engine. Collective: every rank calls this.
 
     The parameters that learn must be marked before (`mark_trainable`), since what is switched on
     under a live engine gets no gradient. `groups` are their `parameter_groups`; None makes plain
-    ones.
+    ones. `box` belongs to a prefix that was taken out.
     """
     trainable = sum(count_elements(p) for p in model.parameters() if p.requires_grad)
     groups = parameter_groups(model, recipe.optimizer) if groups is None else groups
@@ -115,7 +122,22 @@ def build_engine(
         stage=running_stage(recipe),
         num_microbatches=recipe.batch.lanes // place.world_size,
         max_grad_norm=clipping_norm(recipe.optimizer),
+        box=box,
     )
+
+
+def feed(
+    engine: Engine, inputs: dict[str, torch.Tensor], recorded: torch.Tensor | None = None
+) -> Any:
+    """Run the model forward; `recorded` is what a prefix that was taken out gave for the inputs.
+
+    Collective: every rank calls this.
+    """
+    device = engine.handle.device
+    if engine.box is not None:
+        assert recorded is not None, "a model without its prefix is fed a recording"
+        engine.box.values = recorded.to(device)
+    return engine.handle(**{name: tensor.to(device) for name, tensor in inputs.items()})
 
 
 def build_optimizer(groups: list[dict[str, Any]], asked: Optimizer) -> torch.optim.Optimizer:

@@ -16,6 +16,7 @@ from trainers.data.epoch_plan import plan_epochs
 from trainers.data.lane_rows import open_lanes
 from trainers.data.lanes import LanePlan
 from trainers.data.store import SplitInfo, SplitName
+from trainers.engine import feed
 from trainers.session import Session
 
 if TYPE_CHECKING:
@@ -60,9 +61,9 @@ def evaluate_split(session: Session, split: SplitName) -> Evaluation:
     plan = LanePlan(info.rows, batch.lanes, batch.eval_microbatch_size, seed=0, shuffle=False)
     rows = session.open_split(split)
     stream = read_steps(
-        open_lanes(rows, plan, place.rank, place.world_size),
+        open_lanes(rows, plan, place.rank, place.world_size, recording=session.recordings(split)),
         plan,
-        session.task.collate(manifest, session.recipe.pad_to_multiple_of),
+        session.collate(),
         epoch=0,
     )
     scores = _build_scores(session, info)
@@ -74,7 +75,7 @@ def evaluate_split(session: Session, split: SplitName) -> Evaluation:
                 outputs, labels = _feed(session, microbatch, sums)
                 for source, counted in scores.items():
                     counted.update(outputs, _of_source(labels, microbatch, source))
-    session.engine.handle.train()
+    session.live.train()
     loss = _reduce(sums, split, info)
     # Every rank goes through the same sources in the same order.
     found = {source: counted.compute() for source, counted in scores.items()}
@@ -142,9 +143,8 @@ def metric_value(metrics: dict[str, float], metric: str) -> float:
 def _feed(session: Session, microbatch: Microbatch, sums: _Sums) -> tuple[object, torch.Tensor]:
     """Feed one microbatch and add up what it gives; returns outputs and labels on the device."""
     device = session.engine.handle.device
-    inputs = {name: t.to(device) for name, t in microbatch.inputs.items()}
     labels = microbatch.labels.to(device)
-    outputs = session.engine.handle(**inputs)
+    outputs = feed(session.engine, microbatch.inputs, microbatch.recorded)
     sums.loss += session.task.summed_loss(outputs, labels).double().item()
     sums.targets += microbatch.num_targets
     sums.rows += microbatch.num_rows
@@ -153,7 +153,7 @@ def _feed(session: Session, microbatch: Microbatch, sums: _Sums) -> tuple[object
     missing = session.recipe.tracking.sample_predictions - len(sums.samples)
     if session.leads and missing > 0 and microbatch.num_rows:
         sums.samples += session.task.sample_predictions(
-            session.tokenizer(), session.manifest.label_names, inputs, outputs, labels
+            session.tokenizer(), session.manifest.label_names, microbatch.inputs, outputs, labels
         )[:missing]
     return outputs, labels
 

@@ -19,7 +19,6 @@ from trainers.phase_change import MotionProof, begin_next_phase, phase_is_over
 from trainers.place import Place
 from trainers.session import Session
 from trainers.step import SummedLoss, count_batch, sum_ids, take_step
-from trainers.strategy.freezing import count_elements
 from trainers.strategy.learning_rates import learning_rate_factor
 from trainers.strategy.phases import Bounds, cut_bounds, place_phases
 from trainers.throughput import Throughput
@@ -65,6 +64,8 @@ def finetune(
         if recipe.evaluation.at_start and session.cursor.step == 0:
             _validate(session)
         while not _is_done(session, loop):
+            if phase_is_over(session, loop.bounds(session)):
+                _change_phase(session, loop)
             if _train_epoch(session, loop):
                 return _stopped(session, loop)
         # Exporting needs what training does not (jinja2, a second model): not before it is over.
@@ -76,18 +77,20 @@ def finetune(
 
 
 def _train_epoch(session: Session, loop: _Loop) -> bool:
-    """Take the steps that are left of this epoch. Returns True when a stop was asked for.
+    """Take the steps that are left of this epoch or phase. Returns True when asked to stop.
 
     Collective: every rank calls this.
     """
     recipe, place = session.recipe, session.place
     split = session.open_split("train")
-    lanes = loop.epochs.open(split, place.rank, place.world_size, session.cursor.epoch)
+    lanes = loop.epochs.open(
+        split, place.rank, place.world_size, session.cursor.epoch, session.recordings("train")
+    )
     steps_per_epoch = loop.epochs.lanes.steps_per_epoch
     stream = read_steps(
         lanes,
         loop.epochs.lanes,
-        session.task.collate(session.manifest, recipe.pad_to_multiple_of),
+        session.collate(),
         epoch=session.cursor.epoch,
         change=loop.change,
         start_step=session.cursor.step_in_epoch,
@@ -95,8 +98,6 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
     throughput = Throughput()
     with closing(stream):
         for microbatches in stream:
-            if phase_is_over(session, loop.bounds(session)):
-                _change_phase(session, loop)
             counts = count_batch(
                 microbatches,
                 stop=session.leads and loop.stop_requested(),
@@ -134,8 +135,8 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
             if session.cursor.step_in_epoch == steps_per_epoch:
                 _close_epoch(session, loop, lanes)
             _evaluate_and_commit(session, loop, asked=counts.commit or counts.stop)
-            if _is_done(session, loop):
-                return False
+            if _is_done(session, loop) or phase_is_over(session, loop.bounds(session)):
+                return counts.stop and not _is_done(session, loop)
             if counts.stop:
                 return True
     return False
@@ -243,7 +244,7 @@ def _change_phase(session: Session, loop: _Loop) -> None:
 
 
 def _report_phase(session: Session, loop: _Loop) -> None:
-    sizes = [(count_elements(p), p.requires_grad) for p in session.model.parameters()]
+    learn, frozen = session.live.count_parameters()
     bounds, number = loop.bounds(session), session.cursor.phase
     session.report(
         Phase(
@@ -251,8 +252,8 @@ def _report_phase(session: Session, loop: _Loop) -> None:
             phase=number + 1,
             num_phases=len(bounds),
             name=session.phases[number].name,
-            trainable_parameters=sum(size for size, learns in sizes if learns),
-            total_parameters=sum(size for size, _ in sizes),
+            trainable_parameters=learn,
+            total_parameters=learn + frozen,
             total_steps=loop.total_steps,
             first_step=bounds[number].first,
             last_step=bounds[number].last,

@@ -31,6 +31,7 @@ def finish(session: Session) -> Ended:
     Collective: every rank calls this. Raises TrainingError when the exported folder, loaded again,
     does not give the live model's logits.
     """
+    session.make_whole()
     step = session.load_best()
     splits = session.manifest.splits
     evaluation = None
@@ -65,7 +66,7 @@ def export_model(session: Session, address: str, step: int, metrics: dict[str, f
     state = gather_weights(session)
     inputs, logits = _live_logits(session)
     # Every rank hashes, before rank 0 goes off alone.
-    unchanged = session.frozen_unchanged()
+    unchanged = session.live.frozen_unchanged()
     problem: list[Exception | None] = [None]
     difference = [0.0]
     if session.leads:
@@ -124,13 +125,12 @@ def _live_logits(session: Session) -> tuple[dict[str, torch.Tensor], torch.Tenso
     name = next(s for s in ("test", "validation", "train") if s in session.manifest.splits)
     split = session.open_split(name)
     rows = split.read(np.arange(min(CHECKED_ROWS, split.info.rows)))
-    collate = session.task.collate(session.manifest, session.recipe.pad_to_multiple_of)
-    inputs, _ = collate(rows)
+    inputs, _ = session.collate()(rows)
     engine = session.engine.handle
     engine.eval()
     with torch.no_grad():
         outputs: Any = engine(**{key: value.to(engine.device) for key, value in inputs.items()})
-    engine.train()
+    session.live.train()
     return inputs, outputs.logits.detach().float().cpu()
 
 

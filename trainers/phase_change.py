@@ -15,7 +15,6 @@ from configs.records import Proof
 from trainers.early_stopping import Best, should_stop
 from trainers.partitions import weight_hashes
 from trainers.session import Session
-from trainers.strategy.freezing import count_elements
 from trainers.strategy.phases import Bounds
 
 
@@ -35,7 +34,7 @@ def begin_next_phase(session: Session) -> None:
     Collective: every rank calls this. Raises TrainingError when a frozen weight has changed.
     """
     assert session.is_committed(), "a phase begins with a commit"
-    if not session.frozen_unchanged():
+    if not session.live.frozen_unchanged():
         raise TrainingError(
             f"a frozen weight changed during phase {session.cursor.phase + 1}, which must never "
             "be. Report this as a defect"
@@ -75,15 +74,15 @@ class MotionProof:
             device="cuda" if dist.get_backend() == "nccl" else "cpu",
         )
         dist.all_reduce(moved, op=dist.ReduceOp.MAX)
-        unchanged = session.frozen_unchanged()
-        sizes = [(count_elements(p), p.requires_grad) for p in session.model.parameters()]
+        unchanged = session.live.frozen_unchanged()
+        learn, frozen = session.live.count_parameters()
         record = Proof(
             time=time.time(),
             step=session.cursor.step,
             phase=session.cursor.phase + 1,
             num_phases=num_phases,
-            trainable_parameters=sum(size for size, learns in sizes if learns),
-            frozen_parameters=sum(size for size, learns in sizes if not learns),
+            trainable_parameters=learn,
+            frozen_parameters=frozen,
             new_tensors=len(self._names),
             moved_tensors=int(moved.sum().item()),
             frozen_unchanged=unchanged,

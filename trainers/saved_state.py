@@ -7,8 +7,11 @@ weights win.
 
 import torch
 
+from configs.errors import CheckpointError
+from configs.schema import Recipe
 from trainers import checkpoint
-from trainers.checkpoint import Reader
+from trainers.arithmetic import changed_arithmetic
+from trainers.checkpoint import Manifest, Reader
 
 
 class SavedState:
@@ -31,3 +34,18 @@ class SavedState:
         Raises CheckpointError when the commit does not hold all of them.
         """
         return self._readers[name].read(name, what, offset, count)
+
+
+def check_continues(saved: Manifest, name: str, recipe: Recipe, data_fingerprint: str) -> None:
+    """Raise CheckpointError for a commit that a run of this recipe over this data would not go on.
+
+    `name` is the commit's.
+    """
+    changed = changed_arithmetic(saved.arithmetic, recipe)
+    if saved.data_fingerprint != data_fingerprint:
+        changed.append("data")
+    if changed:
+        raise CheckpointError(
+            f"commit {name} was made with other values of {', '.join(changed)}. "
+            "Resume with the run's own recipe, or start a new run"
+        )

@@ -5,26 +5,28 @@ The loop that moves it forward stands in finetune.py.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.distributed as dist
 
 from configs.errors import CheckpointError, NotFoundError, TrainingError
 from configs.records import Committed, Note, Record
 from configs.schema import Recipe
 from trainers import checkpoint, partitions
-from trainers.arithmetic import arithmetic, changed_arithmetic
+from trainers.arithmetic import arithmetic
 from trainers.checkpoint import Cursor
+from trainers.data.batches import Collate
+from trainers.data.lane_rows import OpenRecording
 from trainers.data.store import Split, SplitName, load_manifest, open_split
-from trainers.engine import Engine, build_engine, running_stage, start_distributed
-from trainers.model import load_model
+from trainers.engine import Engine, feed, running_stage, start_distributed
+from trainers.live_model import LiveModel
 from trainers.place import Place
-from trainers.saved_state import SavedState
-from trainers.strategy.freezing import count_elements, frozen_hashes, mark_trainable
-from trainers.strategy.learning_rates import parameter_groups, rate_scales
+from trainers.prefix_cache import PrefixCache, open_cache, prove
+from trainers.saved_state import SavedState, check_continues
+from trainers.strategy.freezing import count_elements
 from trainers.strategy.phases import births, choose_phases, learned
 from trainers.tasks import task_module
 from trainers.tracking import Tracker
@@ -60,6 +62,8 @@ class Session:
         saved = self._read_newest() if training else self._read_best()
         self.cursor = saved.cursor if saved is not None else Cursor()
         self._frozen = saved.frozen if saved is not None else None
+        self._cache: PrefixCache | None = None
+        self._may_cache = training
         self._tokenizer: Any = None
         self._outside = report
         self.tracker = (
@@ -75,6 +79,16 @@ class Session:
     def leads(self) -> bool:
         """Whether this rank speaks for all."""
         return self.place.rank == 0
+
+    @property
+    def model(self) -> Any:
+        """The model, as it is now."""
+        return self.live.module
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of this phase."""
+        return self.live.engine
 
     def report(self, record: Record) -> None:
         """Write a record down, once for all ranks."""
@@ -98,6 +112,14 @@ class Session:
         cache_bytes = int(self.recipe.cluster.cache_gib * 2**30)
         return open_split(self.place.data_dir, self.manifest, name, cache_bytes=cache_bytes)
 
+    def collate(self) -> Collate:
+        """Give the function that turns shard rows into tensors."""
+        return self.task.collate(self.manifest, self.recipe.pad_to_multiple_of)
+
+    def recordings(self, split: SplitName) -> OpenRecording | None:
+        """Give what opens the recordings that stand for the frozen prefix of the model."""
+        return self._cache.opener(split) if self._cache is not None else None
+
     def advance(self, **changes: object) -> None:
         """Move the cursor."""
         self.cursor = self.cursor.model_copy(update=changes)
@@ -109,7 +131,7 @@ class Session:
         name = checkpoint.checkpoint_name(self.cursor.step, place.attempt)
         if self.cursor.best.is_at(self.cursor.step):
             self.advance(best_checkpoint=name)
-        if self._frozen is None and self._never_learned():
+        if self._frozen is None:
             self._frozen = self._commit_frozen()
         pieces = chain(
             partitions.local_pieces(self.engine, place.rank, place.world_size),
@@ -145,7 +167,7 @@ class Session:
         name = self.cursor.best_checkpoint
         if name is None or self.cursor.best.is_at(self.cursor.step):
             return self.cursor.step
-        if not self.frozen_unchanged():
+        if not self.live.frozen_unchanged():
             raise TrainingError(
                 "a frozen weight changed during training, which must never be. Report this as a "
                 "defect"
@@ -153,7 +175,7 @@ class Session:
         saved = SavedState(self.place.run_dir, name)
         partitions.restore_weights(self.engine, saved.read, self.place.rank, saved.sizes)
         # Those of an earlier phase: what is frozen now may have learned since.
-        self._frozen_hashes = frozen_hashes(self.model)
+        self.live.hash_again()
         return saved.manifest.cursor.step
 
     def rebuild(self) -> None:
@@ -167,12 +189,11 @@ class Session:
         self._build()
         self._restore(SavedState(self.place.run_dir, self.newest))
 
-    def frozen_unchanged(self) -> bool:
-        """Say whether every frozen tensor has the bits it was frozen with. Collective."""
-        same = frozen_hashes(self.model) == self._frozen_hashes
-        flag = torch.tensor([int(same)], device="cuda" if dist.get_backend() == "nccl" else "cpu")
-        dist.all_reduce(flag, op=dist.ReduceOp.MIN)
-        return bool(flag.item())
+    def make_whole(self) -> None:
+        """Put a prefix back that was taken out of the model. Collective: every rank calls this."""
+        self._may_cache = False
+        if not self.live.is_whole:
+            self.rebuild()
 
     def close(self) -> None:
         """Let go of files; the process group stays."""
@@ -182,8 +203,8 @@ class Session:
     def _open(self, saved: checkpoint.Manifest | None, *, training: bool) -> None:
         """Build model and engine, with the weights and moments of a commit where there is one."""
         recipe, place = self.recipe, self.place
-        self.model, self._head = load_model(recipe, self.manifest.label_names, place.world_size)
-        self.phases = choose_phases(self.model, recipe.freezing, self._head, recipe.epochs)
+        self.live = LiveModel(recipe, place, self.manifest.label_names)
+        self.phases = choose_phases(self.model, recipe.freezing, self.live.head, recipe.epochs)
         state = None
         if saved is not None:
             assert self.newest is not None
@@ -197,17 +218,25 @@ class Session:
             self.note("half precision runs ZeRO stage 0 as stage 1: same numbers, less memory")
 
     def _build(self) -> None:
-        """Mark what learns in the cursor's phase and build its engine. Collective."""
-        recipe, cursor = self.recipe, self.cursor
-        mark_trainable(self.model, self.phases[cursor.phase].trainable)
-        rate = recipe.optimizer.learning_rate
-        scales = rate_scales(self.model, recipe.freezing, self._head, rate)
+        """Build the engine of the cursor's phase, without a prefix that is recorded. Collective."""
+        cursor = self.cursor
+        trainable = self.phases[cursor.phase].trainable
         born = births(self.phases, cursor.phase, cursor.phase_starts)
-        groups = parameter_groups(self.model, recipe.optimizer, scales, born)
-        self.engine: Engine = build_engine(self.model, recipe, self.place, groups)
-        self.engine.handle.train()
-        # Not before: the engine rounds the model to half precision.
-        self._frozen_hashes = frozen_hashes(self.model)
+        prefix = self.live.build(trainable, born, self._learned(), self._look)
+        self._cache = open_cache(self, prefix) if self._may_cache else None
+        if self._cache is None:
+            return
+        if self._frozen is None:
+            # While they are in the model.
+            self._frozen = self._commit_frozen()
+        if not self.live.take_out(self._cache.prefix, partial(prove, self, self._cache)):
+            self._cache = None
+
+    def _look(self) -> None:
+        """Feed one row, to see in which order the modules of the model run."""
+        inputs, _ = self.collate()(self.open_split("train").read(np.array([0])))
+        with torch.no_grad():
+            feed(self.engine, inputs)
 
     def _restore(self, state: SavedState) -> None:
         """Put the weights and moments of a commit into a fresh engine. Collective."""
@@ -221,22 +250,12 @@ class Session:
         """Name what learns, and what learned in an earlier phase."""
         return learned(self.phases, self.cursor.phase)
 
-    def _never_learned(self) -> frozenset[str]:
-        return frozenset(n for n, _ in self.model.named_parameters()) - self._learned()
-
     def _read_newest(self) -> checkpoint.Manifest | None:
         """Read the commit to go on from; refuses one that this recipe would not continue."""
         if self.newest is None:
             return None
         saved = checkpoint.read_manifest(self.place.run_dir, self.newest)
-        changed = changed_arithmetic(saved.arithmetic, self.recipe)
-        if saved.data_fingerprint != self.manifest.fingerprint:
-            changed.append("data")
-        if changed:
-            raise CheckpointError(
-                f"commit {self.newest} was made with other values of {', '.join(changed)}. "
-                "Resume with the run's own recipe, or start a new run"
-            )
+        check_continues(saved, self.newest, self.recipe, self.manifest.fingerprint)
         return saved
 
     def _read_best(self) -> checkpoint.Manifest:
@@ -252,11 +271,13 @@ class Session:
             update={"cursor": best.cursor.model_copy(update={"best_checkpoint": None})}
         )
 
-    def _commit_frozen(self) -> str:
-        """Write the frozen weights, once for the whole run."""
+    def _commit_frozen(self) -> str | None:
+        """Write the weights that never learned, once for the whole run; None without any."""
         place = self.place
         name = f"frozen.a{place.attempt:02d}"
-        never = self._never_learned()
+        never = {n for n, _ in self.model.named_parameters()} - self._learned()
+        if not never:
+            return None
         pieces = partitions.frozen_pieces(self.engine, place.rank, place.world_size, never)
         checkpoint.commit(place.run_dir, name, pieces, self._manifest(learned=False), place.rank)
         return name
@@ -274,8 +295,8 @@ class Session:
 
     def _feed_once(self) -> torch.Tensor:
         split = self.open_split("train")
-        collate = self.task.collate(self.manifest, self.recipe.pad_to_multiple_of)
-        inputs, labels = collate(split.read(np.array([0])))
-        device = self.engine.handle.device
-        outputs = self.engine.handle(**{name: t.to(device) for name, t in inputs.items()})
-        return self.task.summed_loss(outputs, labels.to(device))
+        inputs, labels = self.collate()(split.read(np.array([0])))
+        width = next(iter(inputs.values())).shape[1]
+        recorded = self._cache.shape.blank(width) if self._cache is not None else None
+        outputs = feed(self.engine, inputs, recorded)
+        return self.task.summed_loss(outputs, labels.to(self.engine.handle.device))

@@ -14,7 +14,7 @@ import torch.distributed as dist
 
 from configs.errors import TrainingError
 from trainers.data.batches import Microbatch
-from trainers.engine import Engine
+from trainers.engine import Engine, feed
 from trainers.seeds import derive_seed
 
 # (outputs of the model, labels) -> loss summed over targets
@@ -96,8 +96,8 @@ def take_step(
     losses = []
     for index, microbatch in enumerate(microbatches):
         torch.manual_seed(derive_seed(seed, microbatch.epoch, microbatch.step, microbatch.lane))
-        inputs = {name: tensor.to(device) for name, tensor in microbatch.inputs.items()}
-        loss = summed_loss(engine.handle(**inputs), microbatch.labels.to(device))
+        outputs = feed(engine, microbatch.inputs, microbatch.recorded)
+        loss = summed_loss(outputs, microbatch.labels.to(device))
         engine.handle.backward(loss * scale)
         losses.append(loss.detach())
         if index < len(microbatches) - 1:

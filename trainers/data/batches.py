@@ -49,6 +49,8 @@ class Microbatch:
     """Tokens of the rows, padding not counted."""
     num_fed_tokens: int
     """Tokens fed forward, padding and dummy rows counted."""
+    recorded: torch.Tensor | None = None
+    """What the frozen prefix of the model gives for the rows, (rows, tokens, ...) for text."""
 
 
 class StepReader:
@@ -156,6 +158,9 @@ def _read_lane(
                 num_targets=int(np.count_nonzero(labels.numpy() != IGNORED)),
                 num_tokens=int(lengths[begin:end].sum()),
                 num_fed_tokens=fed[0] * fed[1],
+                recorded=lane.recorded(
+                    window.rows[first + begin : first + end], lengths[begin:end], fed[1]
+                ),
             )
 
 

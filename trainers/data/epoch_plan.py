@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from configs.schema import Recipe
 from trainers.data.class_balance import ClassRates, plan_rates
-from trainers.data.lane_rows import LaneRows, open_lanes
+from trainers.data.lane_rows import LaneRows, OpenRecording, open_lanes
 from trainers.data.lanes import LanePlan
 from trainers.data.store import Manifest, Split
 from trainers.data.token_budget import plan_tokens
@@ -18,10 +18,17 @@ class EpochPlan:
     rates: ClassRates | None
     """None where each row comes up once."""
 
-    def open(self, split: Split, rank: int, world_size: int, epoch: int) -> list[LaneRows]:
+    def open(
+        self,
+        split: Split,
+        rank: int,
+        world_size: int,
+        epoch: int,
+        recording: OpenRecording | None = None,
+    ) -> list[LaneRows]:
         """Open a rank's lanes of one epoch."""
         draw = None if self.rates is None else (self.rates, epoch)
-        return open_lanes(split, self.lanes, rank, world_size, draw)
+        return open_lanes(split, self.lanes, rank, world_size, draw, recording)
 
 
 def plan_epochs(recipe: Recipe, manifest: Manifest) -> EpochPlan:

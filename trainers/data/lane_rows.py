@@ -1,16 +1,21 @@
 """The rows that one lane feeds in one epoch, as they are or drawn; their order is lanes.py's."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from trainers.data.class_balance import ClassRates
 from trainers.data.lanes import LanePlan
+from trainers.data.recordings import Recording, Rows, Sizes
 from trainers.data.store import ROW_ID, Split
 
-Rows = np.ndarray[tuple[int], np.dtype[np.int64]]
-Sizes = np.ndarray[tuple[int], np.dtype[np.int32]]
+if TYPE_CHECKING:
+    import torch
+
+OpenRecording = Callable[[int, int], Recording]
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class LaneRows:
     home: int
     """Number in the split of a row that the lane's rank reads anyway."""
     drawn: _Drawn | None
+    recording: Recording | None = None
+    """What the frozen prefix of the model gives for the lane's rows."""
 
     def lengths(self, start: int, stop: int) -> Sizes:
         """Give the lengths in tokens of the rows from `start` up to `stop`."""
@@ -42,13 +49,23 @@ class LaneRows:
 
     def read(self, numbers: Rows) -> pa.Table:
         """Read rows by the plan's numbers, in the order asked for."""
-        if self.drawn is None:
-            return self.split.read(numbers)
-        return self.split.read(self.drawn.rows[numbers - self.first])
+        return self.split.read(self._rows(numbers))
+
+    def recorded(self, numbers: Rows, lengths: Sizes, width: int) -> "torch.Tensor | None":
+        """Give what is recorded of rows by the plan's numbers; one blank row for none."""
+        if self.recording is None:
+            return None
+        if not len(numbers):
+            return self.recording.shape.blank(width)
+        return self.recording.read(self._rows(numbers), lengths, width)
 
     def read_any(self) -> pa.Table:
         """Read one row of the split, whichever."""
         return self.split.read(np.array([self.home]))
+
+    def _rows(self, numbers: Rows) -> Rows:
+        """Give the numbers in the split."""
+        return numbers if self.drawn is None else self.drawn.rows[numbers - self.first]
 
     def id_sum(self) -> int:
         """Sum the low halves of the drawn rows' ids mod 2^64."""
@@ -64,10 +81,12 @@ def open_lanes(
     rank: int,
     world_size: int,
     draw: tuple[ClassRates, int] | None = None,
+    recording: OpenRecording | None = None,
 ) -> list[LaneRows]:
     """Open a rank's lanes: rank, rank + world_size, and so on.
 
-    `draw` are rates and epoch where rows are drawn by class; None feeds each row once.
+    `draw` are rates and epoch where rows are drawn by class; None feeds each row once. `recording`
+    opens what the frozen prefix gives for the rows from one number up to another.
     """
     rows = split.info.rows
     expected = rows if draw is None else draw[0].num_rows
@@ -75,7 +94,7 @@ def open_lanes(
     assert plan.lanes % world_size == 0, f"{plan.lanes} lanes on {world_size} ranks"
     opened = []
     for lane in range(rank, plan.lanes, world_size):
-        start, stop = lane * rows // plan.lanes, (lane + 1) * rows // plan.lanes
+        start, stop = lane_rows(rows, plan.lanes, lane)
         first, end = plan.lane_range(lane)
         drawn = None
         if draw is not None:
@@ -83,5 +102,11 @@ def open_lanes(
             labels = split.column("label", start, stop)
             places = rates.draw(labels, end - first, plan.seed, epoch, lane)
             drawn = _Drawn(start + places, split.lengths(start, stop)[places])
-        opened.append(LaneRows(lane, split, first, min(start, rows - 1), drawn))
+        recorded = recording(start, stop) if recording is not None else None
+        opened.append(LaneRows(lane, split, first, min(start, rows - 1), drawn, recorded))
     return opened
+
+
+def lane_rows(rows: int, lanes: int, lane: int) -> tuple[int, int]:
+    """Give the first row of a split that a lane owns, and the row after its last."""
+    return lane * rows // lanes, (lane + 1) * rows // lanes

@@ -1,0 +1,193 @@
+"""What freezing saves: Thaw against Hugging Face Trainer with the same layers frozen.
+
+Each side loads the model, trains, evaluates the test rows and saves the model; samples per second
+are training rows over all of that time, the recording of the frozen prefix included. With
+`--baseline-epochs` the other side trains fewer epochs, since its samples per second do not change.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+CASES: dict[str, tuple[dict[str, Any], int]] = {
+    "head": ({"mode": "head"}, 10),
+    "last": ({"mode": "partial", "last": 2}, 5),
+    "full": ({"mode": "full"}, 2),
+}
+SIDES = ("thaw", "defaults", "by length")
+BATCH_ROWS = 32
+MAX_LENGTH = 128
+
+
+def recipe_values(arguments: argparse.Namespace, case: str, folder: Path) -> dict[str, Any]:
+    """Write the recipe of a case: one lane of 32 rows, what Trainer does by default."""
+    freezing, epochs = CASES[case]
+    rate = 1e-2 if case == "head" else 1e-4
+    return {
+        "name": case,
+        "storage": str(folder / "runs"),
+        "model": {"path": str(arguments.model)},
+        "task": {"kind": "text_classification", "text": "text", "label": arguments.label},
+        "data": {"train": str(arguments.train), "test": str(arguments.test)},
+        "freezing": freezing,
+        "optimizer": {"learning_rate": rate, "weight_decay": 0.0},
+        "batch": {"lanes": 1, "microbatch_size": BATCH_ROWS, "max_length": MAX_LENGTH},
+        "epochs": epochs,
+        "tracking": {"log_every_steps": 10, "tensorboard": False},
+        "checkpoint": {"every_epochs": None, "every_steps": None},
+    }
+
+
+def run_thaw(arguments: argparse.Namespace, case: str, folder: Path) -> dict[str, float]:
+    """Run a recipe on one rank in this process."""
+    import torch
+
+    from configs.records import Ended, Recorded
+    from configs.schema import Recipe
+    from trainers.data.preparation import prepare
+    from trainers.finetune import finetune
+    from trainers.group import join_group, use_threads
+    from trainers.place import Place
+
+    use_threads(torch.get_num_threads())
+    recipe = Recipe.model_validate(recipe_values(arguments, case, folder))
+    made = prepare(recipe, recipe.storage)
+    place = Place(0, 1, 0, str(folder / "runs" / case), made.data_dir, 1, "cpu")
+    join_group(place, "127.0.0.1", 0)
+    records: list[Any] = []
+    tempfile.tempdir = str(folder)
+    started = time.perf_counter()
+    ended: Ended = finetune(recipe, place, records.append, lambda: False)
+    seconds = time.perf_counter() - started
+    recorded = [r.seconds for r in records if isinstance(r, Recorded)]
+    rows = recipe.epochs * made.manifest.splits["train"].rows
+    return {
+        "rows_per_s": rows / seconds,
+        "seconds": seconds,
+        "recording_s": sum(recorded),
+        "accuracy": ended.metrics["accuracy"],
+    }
+
+
+def run_trainer(
+    arguments: argparse.Namespace, case: str, folder: Path, *, by_length: bool
+) -> dict[str, float]:
+    """Fine-tune the same rows with Hugging Face Trainer, tokens made before."""
+    import numpy as np
+    import torch
+    from transformers import (
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        DataCollatorWithPadding,
+        Trainer,
+        TrainingArguments,
+    )
+
+    from configs.schema import Recipe
+    from trainers.data.preparation import prepare
+    from trainers.data.store import open_split
+
+    recipe = Recipe.model_validate(recipe_values(arguments, case, folder))
+    made = prepare(recipe, recipe.storage)
+    splits = {}
+    for name in ("train", "test"):
+        split = open_split(made.data_dir, made.manifest, name)
+        table = split.read(np.arange(split.info.rows))
+        splits[name] = [
+            {"input_ids": ids, "attention_mask": [1] * len(ids), "label": label}
+            for ids, label in zip(
+                table["input_ids"].to_pylist(), table["label"].to_pylist(), strict=True
+            )
+        ]
+    freezing, epochs = CASES[case]
+    epochs = arguments.baseline_epochs or epochs
+    started = time.perf_counter()
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        str(arguments.model), num_labels=len(made.manifest.label_names)
+    )
+    if freezing["mode"] != "full":
+        model.bert.requires_grad_(False)
+        for block in model.bert.encoder.layer[6 - freezing.get("last", 0) :]:
+            block.requires_grad_(True)
+        if "last" in freezing:
+            model.bert.pooler.requires_grad_(True)
+    length = {"train_sampling_strategy": "group_by_length"} if by_length else {}
+    trainer = Trainer(
+        model=model,
+        args=TrainingArguments(
+            output_dir=str(folder / "trainer"),
+            num_train_epochs=epochs,
+            per_device_train_batch_size=BATCH_ROWS,
+            per_device_eval_batch_size=64,
+            learning_rate=recipe.optimizer.learning_rate,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            use_cpu=True,
+            **length,
+        ),
+        train_dataset=splits["train"],
+        data_collator=DataCollatorWithPadding(AutoTokenizer.from_pretrained(str(arguments.model))),
+        compute_metrics=lambda p: {"accuracy": float((p[0].argmax(-1) == p[1]).mean())},
+    )
+    trainer.train()
+    reached = trainer.evaluate(splits["test"])
+    trainer.save_model(str(folder / "trainer"))
+    seconds = time.perf_counter() - started
+    return {
+        "rows_per_s": epochs * len(splits["train"]) / seconds,
+        "seconds": seconds,
+        "accuracy": reached["eval_accuracy"],
+    }
+
+
+def main() -> None:
+    """Run every side of the cases asked for in a process of its own; print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--test", type=Path, required=True)
+    parser.add_argument("--label", default="category")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES[:2]))
+    parser.add_argument("--baseline-epochs", type=int)
+    parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.alone:
+        case, side = arguments.alone
+        with tempfile.TemporaryDirectory(prefix="thaw-frozen-prefix-") as name:
+            folder = Path(name)
+            found = (
+                run_thaw(arguments, case, folder)
+                if side == "thaw"
+                else run_trainer(arguments, case, folder, by_length=side == "by length")
+            )
+        print(json.dumps(found))
+        return
+    print(f"{'case':<8}{'side':<12}{'rows/s':>10}{'thaw is':>10}{'accuracy':>10}{'recording':>11}")
+    for case in arguments.cases:
+        speeds = {}
+        for side in arguments.sides:
+            command = [sys.executable, "-m", "benchmarks.frozen_prefix", *sys.argv[1:]]
+            done = subprocess.run(
+                [*command, "--alone", case, side], stdout=subprocess.PIPE, text=True, check=True
+            )
+            found = json.loads(done.stdout.splitlines()[-1])
+            speeds[side] = found["rows_per_s"]
+            ratio = f"{speeds['thaw'] / found['rows_per_s']:.2f}x" if "thaw" in speeds else ""
+            recording = f"{found['recording_s']:.1f} s" if found.get("recording_s") else ""
+            print(
+                f"{case:<8}{side:<12}{found['rows_per_s']:>10,.0f}{ratio:>10}"
+                f"{found['accuracy']:>10.4f}{recording:>11}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
