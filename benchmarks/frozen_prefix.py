@@ -7,6 +7,7 @@ are training rows over all of that time, the recording of the frozen prefix incl
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,7 @@ def run_thaw(arguments: argparse.Namespace, case: str, folder: Path) -> dict[str
     recipe = Recipe.model_validate(recipe_values(arguments, case, folder))
     made = prepare(recipe, recipe.storage)
     place = Place(0, 1, 0, str(folder / "runs" / case), made.data_dir, 1, "cpu")
+    os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")
     join_group(place, "127.0.0.1", 0)
     records: list[Any] = []
     tempfile.tempdir = str(folder)

@@ -43,7 +43,7 @@ class Person:
             self.folder,
             name=name,
             epochs=20,
-            freezing={"last": 1},
+            freezing={"last": 1, "prefix_cache": "auto"},
             checkpoint={"every_steps": 20, "every_epochs": None},
             evaluation={"every_epochs": 10},
             **({"cluster": {"num_workers": 2}, "zero": {"stage": 2}} | sections),

@@ -24,7 +24,8 @@ PHASES = [{"learn": "head", "epochs": 2}, {"learn": {"last": 1}}]
 
 
 def _recipe(folder: Path, name: str, **sections: Any) -> Recipe:
-    values = {"freezing": {"mode": "head"}, "batch": {"pad_to_multiple_of": WIDTH}}
+    head = {"mode": "head", "prefix_cache": "auto"}
+    values = {"freezing": head, "batch": {"pad_to_multiple_of": WIDTH}}
     return tiny_recipe(folder, name=name, **{**values, **sections})
 
 
@@ -62,9 +63,9 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Pairs:
     """Run with and without, dropout on: head alone, last block, in phases, half precision."""
     folder = tmp_path_factory.mktemp("prefix")
     kinds: dict[str, dict[str, Any]] = {
-        f"head-z{n}": {"freezing": {"mode": "head"}, "zero": {"stage": n}} for n in all_or(0, 2, 3)
+        f"head-z{n}": {"freezing": {"mode": "head"}, "zero": {"stage": n}} for n in all_or(0, 3)
     }
-    kinds |= {f"last-z{n}": {"freezing": {"last": 1}, "zero": {"stage": n}} for n in all_or(1, 3)}
+    kinds |= {f"last-z{n}": {"freezing": {"last": 1}, "zero": {"stage": n}} for n in all_or(2)}
     kinds["phases"] = {"freezing": {"schedule": PHASES}, "zero": {"stage": 2}, "epochs": 4}
     kinds["half"] = {"freezing": {"last": 1}, "zero": {"stage": 1}, "precision": "bf16"}
     recipes = {
@@ -123,7 +124,7 @@ def _stop_and_resume(
 
 
 def test_a_resumed_run_finds_its_recording(pairs: Pairs) -> None:
-    stages = all_or(2, 3)
+    stages = all_or(0, 3)
     recipes = [_recipe(pairs.folder, f"again-z{n}", zero={"stage": n}) for n in stages]
     answers = on_ranks(2, _stop_and_resume, recipes, pairs.data_dir, 4, seconds=200)[0]
     for recipe, stage, (first, second) in zip(recipes, stages, answers, strict=True):
@@ -182,7 +183,7 @@ def test_a_recording_beyond_its_limit_is_left_out_with_a_word(pairs: Pairs) -> N
     assert told.losses() == pairs.told["head-z0"][0].losses()
 
 
-@pytest.mark.parametrize("stage", all_or(1, 3))
+@pytest.mark.parametrize("stage", all_or(3))
 def test_a_disk_that_fails_on_one_rank_is_said_once(
     stage: int, pairs: Pairs, tmp_path: Path
 ) -> None:
