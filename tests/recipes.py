@@ -25,7 +25,7 @@ def tiny_recipe(folder: Path, **sections: Any) -> Recipe:
             "validation": str(folder / "validation.csv"),
             "test": str(folder / "test.csv"),
         },
-        # Recordings have tests of their own; for runs as small as these they cost more than they save.
+        # Recordings have tests of their own; for runs as small as these they do not pay.
         "freezing": {"prefix_cache": "off"},
         "optimizer": {"learning_rate": 1e-3, "weight_decay": 0.01},
         "batch": {"lanes": 4, "microbatch_size": 3, "max_length": 32},

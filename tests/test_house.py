@@ -39,6 +39,7 @@ BASES = {
     "Group": "click finds its commands through a group",
     "Backend": "Ray Train asks it to start the process group",
     "BackendConfig": "Ray Train finds the backend through it",
+    "Module": "torch finds the parts of a model through it",
     "SafeLoader": "PyYAML is configured by deriving",
     "SafeDumper": "PyYAML is configured by deriving",
 }

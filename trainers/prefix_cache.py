@@ -103,7 +103,14 @@ def prove(session: "Session", cache: PrefixCache) -> bool:
     """
     with evaluating(session):
         logits = feed(session.engine, cache.probe.inputs, cache.probe.given).logits.detach().cpu()
-    return all_agree(torch.equal(logits, cache.probe.logits))
+    same = all_agree(torch.equal(logits, cache.probe.logits))
+    if not same:
+        session.note(
+            "blocks of this model hand on more than can be recorded: they are computed in every "
+            "epoch",
+            level="warning",
+        )
+    return same
 
 
 def _passes(session: "Session", prefix: Prefix) -> float:

@@ -219,18 +219,15 @@ class Session:
 
     def _build(self) -> None:
         """Build the engine of the cursor's phase, without a prefix that is recorded. Collective."""
-        cursor = self.cursor
-        trainable = self.phases[cursor.phase].trainable
-        born = births(self.phases, cursor.phase, cursor.phase_starts)
-        prefix = self.live.build(trainable, born, self._learned(), self._look)
+        number, starts = self.cursor.phase, self.cursor.phase_starts
+        born = births(self.phases, number, starts)
+        prefix = self.live.build(self.phases[number].trainable, born, self._learned(), self._look)
         self._cache = open_cache(self, prefix) if self._may_cache else None
-        if self._cache is None:
-            return
-        if self._frozen is None:
+        if self._cache is not None:
             # While they are in the model.
-            self._frozen = self._commit_frozen()
-        if not self.live.take_out(self._cache.prefix, partial(prove, self, self._cache)):
-            self._cache = None
+            self._frozen = self._frozen or self._commit_frozen()
+            if not self.live.take_out(self._cache.prefix, partial(prove, self, self._cache)):
+                self._cache = None
 
     def _look(self) -> None:
         """Feed one row, to see in which order the modules of the model run."""

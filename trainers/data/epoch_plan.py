@@ -28,7 +28,7 @@ class EpochPlan:
     ) -> list[LaneRows]:
         """Open a rank's lanes of one epoch."""
         draw = None if self.rates is None else (self.rates, epoch)
-        return open_lanes(split, self.lanes, rank, world_size, draw, recording)
+        return open_lanes(split, self.lanes, rank, world_size, draw, recording=recording)
 
 
 def plan_epochs(recipe: Recipe, manifest: Manifest) -> EpochPlan:

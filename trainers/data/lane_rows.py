@@ -81,6 +81,7 @@ def open_lanes(
     rank: int,
     world_size: int,
     draw: tuple[ClassRates, int] | None = None,
+    *,
     recording: OpenRecording | None = None,
 ) -> list[LaneRows]:
     """Open a rank's lanes: rank, rank + world_size, and so on.
