@@ -10,6 +10,7 @@ from cluster.local import LocalCluster
 from configs.records import DataReady, Ended, Preparing, Record, Step
 from configs.schema import Recipe
 from tests.recipes import tiny_recipe
+from tests.tiny import make_csv
 
 ROOT = Path(__file__).parent.parent.parent
 FAKE = "tests.cluster.fake_training"
@@ -42,9 +43,17 @@ def test_way_of_a_run_after_its_end(two_nodes: LocalCluster, tmp_path: Path) -> 
     assert (data.cached, data.path, ended.state) == (True, first.path, "succeeded")
     records = [*runs.read_records(recipe.storage, "way")]
 
-    evaluated = run(two_nodes, "evaluate", recipe, function=f"{FAKE}:evaluate")
-    assert isinstance(evaluated[0], Step)
-    assert last(evaluated).message == f"test of {first.path}"
+    others = run(
+        two_nodes,
+        "evaluate",
+        recipe,
+        function=f"{FAKE}:evaluate",
+        data=str(make_csv(tmp_path / "other.csv", rows=9, seed=7)),
+    )
+    assert isinstance(others[0], DataReady)
+    assert isinstance(others[1], Step)
+    assert last(others).message == f"test of {others[0].path}"
+    assert others[0].path != first.path
     # What comes after a run goes to files of its own: the run's records stay what they were.
     assert [*runs.read_records(recipe.storage, "way")] == records
     assert {"evaluate-01/rank-0", "evaluate-01/rank-1"} <= {*runs.log_files(recipe.storage, "way")}
