@@ -175,6 +175,12 @@ def _key(session: "Session", prefix: Prefix, shape: Shape) -> str:
         "shape": repr(shape),
         "data": session.manifest.fingerprint,
         "precision": recipe.precision,
+        # Which rows are computed together and how they are padded moves the last bit.
+        "batches": (
+            recipe.batch.lanes,
+            recipe.batch.eval_microbatch_size,
+            recipe.pad_to_multiple_of,
+        ),
         "device": session.place.device.split(":")[0],
         "config": session.model.config.to_diff_dict(),
         "versions": (torch.__version__, transformers.__version__),

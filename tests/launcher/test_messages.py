@@ -3,7 +3,7 @@
 import pytest
 
 from configs.load import recipe_from
-from configs.records import Proof
+from configs.records import Proof, Recorded
 from launcher.messages import Line, Story, data_table, data_warnings, recipe_lines
 from tests.launcher.made_up_run import ATTEMPT, DATA, LEDGERS, PHASE, STORY, ended, step_record
 
@@ -159,3 +159,21 @@ def test_a_phase_says_its_steps_and_its_proof():
     (line,) = story.tell(proof.model_copy(update={"frozen_unchanged": False}))
     assert line.tone == "bad"
     assert story.tell(proof.model_copy(update={"num_phases": 1})) == []
+
+
+def test_a_recording_of_frozen_blocks_is_said():
+    recorded = Recorded(
+        time=PHASE.time,
+        step=0,
+        blocks=4,
+        num_blocks=6,
+        rows=10_003,
+        num_bytes=169 * 2**20,
+        seconds=31.0,
+        cached=False,
+    )
+    assert told(recorded) == [
+        "recorded  4 of 6 blocks computed once \u00b7 169.0 MiB on disk \u00b7 31 s"
+    ]
+    found = told(recorded.model_copy(update={"cached": True}))
+    assert found == ["recorded  4 of 6 blocks computed once \u00b7 found on disk"]
