@@ -21,6 +21,8 @@ from trainers.data.lanes import LanePlan
 from trainers.data.store import ROW_ID, SOURCE
 
 IGNORED = -100
+MOST_AT_ONCE = 16
+BYTES_AT_ONCE = 2**20
 
 Collate = Callable[[pa.Table], tuple[dict[str, torch.Tensor], torch.Tensor]]
 """Turns shard rows into model inputs, each (rows, tokens, ...), and labels (rows, ...)."""
@@ -66,7 +68,9 @@ class StepReader:
         self._steps = steps
         self._prefetch = prefetch
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
-        self._ahead: deque[Future[list[Microbatch] | None]] = deque()
+        self._ready: deque[list[Microbatch]] = deque()
+        self._ahead: deque[Future[list[list[Microbatch]]]] = deque()
+        self._handed_over = 1
         self._order_ahead()
 
     def __iter__(self) -> Self:
@@ -75,16 +79,17 @@ class StepReader:
 
     def __next__(self) -> list[Microbatch]:
         """Give the next step, waiting for the thread where it is not ahead."""
-        if not self._ahead:
-            raise StopIteration
-        started = time.perf_counter()
-        step = self._ahead.popleft().result()
-        self.seconds_waited += time.perf_counter() - started
-        if step is None:
-            self.close()
-            raise StopIteration
-        self._order_ahead()
-        return step
+        if not self._ready:
+            if not self._ahead:
+                raise StopIteration
+            started = time.perf_counter()
+            self._ready.extend(self._ahead.popleft().result())
+            self.seconds_waited += time.perf_counter() - started
+            if not self._ready:
+                self.close()
+                raise StopIteration
+            self._order_ahead()
+        return self._ready.popleft()
 
     def __enter__(self) -> Self:
         """Give the reader itself, closed at the end of the block."""
@@ -96,12 +101,33 @@ class StepReader:
 
     def close(self) -> None:
         """End the thread and forget what it made ahead; closing twice is fine."""
+        self._ready.clear()
         self._ahead.clear()
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     def _order_ahead(self) -> None:
         while len(self._ahead) < self._prefetch:
-            self._ahead.append(self._thread.submit(next, self._steps, None))
+            self._ahead.append(self._thread.submit(self._make, self._handed_over))
+            # Handing a step to another thread costs more than making a small one. The first comes
+            # alone, so that nobody waits for others.
+            self._handed_over = min(2 * self._handed_over, MOST_AT_ONCE)
+
+    def _make(self, count: int) -> list[list[Microbatch]]:
+        """Make so many steps, or fewer large ones; none at the end."""
+        made: list[list[Microbatch]] = []
+        num_bytes = 0
+        while len(made) < count and num_bytes < BYTES_AT_ONCE:
+            step = next(self._steps, None)
+            if step is None:
+                break
+            made.append(step)
+            num_bytes += sum(_num_bytes(microbatch) for microbatch in step)
+        return made
+
+
+def _num_bytes(microbatch: Microbatch) -> int:
+    recorded = microbatch.recorded.nbytes if microbatch.recorded is not None else 0
+    return recorded + sum(tensor.nbytes for tensor in microbatch.inputs.values())
 
 
 def read_steps(
@@ -116,7 +142,8 @@ def read_steps(
 ) -> StepReader:
     """Read an epoch's steps from `start_step` on, for the lanes that were opened for this rank.
 
-    `change` may put other rows in the place of those read. A thread keeps `prefetch` steps ready.
+    `change` may put other rows in the place of those read. A thread keeps `prefetch` steps ready,
+    small ones several at a time.
     Raises DataError, at the step concerned, for a damaged shard.
     """
     assert prefetch >= 1, "at least one step is made ahead"

@@ -217,5 +217,6 @@ def _padded(column: pa.ChunkedArray, mask: np.ndarray, fill: int) -> np.ndarray:
     padded = np.full(mask.shape, fill, dtype=np.int64)
     # Joining chunks costs more than all else here, also where there is but one.
     joined = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    padded[mask] = joined.flatten().to_numpy(zero_copy_only=False)
+    offsets = joined.offsets.to_numpy()
+    padded[mask] = joined.values.to_numpy()[offsets[0] : offsets[-1]]
     return padded
