@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from configs.adapter_sections import Lora
 from configs.model_sections import SECTION
 from configs.run_sections import EarlyStopping
 
@@ -127,6 +128,8 @@ class Freezing(BaseModel):
     preset: Literal["ulmfit", "lp_ft", "bitfit", "norm_only"] | None = None
     """`ulmfit`: gradual, layer_decay 2.6, slanted triangular rates; `lp_ft`: the head for the first
     half of the epochs, then all; `bitfit`, `norm_only`: biases or norms, and the head."""
+    lora: Lora | None = None
+    """Adapters and the head learn beside frozen weights; None trains the weights themselves."""
     layer_decay: float | None = Field(default=None, gt=0)
     """Learning rate from a block to the one below: above 1 divides (2.6), below 1 multiplies."""
     head_learning_rate: float | None = Field(default=None, gt=0)
@@ -180,19 +183,26 @@ class Freezing(BaseModel):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if problem := _contradiction(self):
-            raise ValueError(problem)
+        problems = [problem] if (problem := _contradiction(self)) else []
         if self.preset == "ulmfit" and not self.gradual:
-            raise ValueError("preset ulmfit is gradual. Leave gradual out, or the preset")
+            problems.append("preset ulmfit is gradual. Leave gradual out, or the preset")
         preset = self.preset if self.preset != "ulmfit" else None
-        ways = {"schedule": self.schedule, "gradual": self.gradual, "preset": preset}
+        ways = {
+            "schedule": self.schedule,
+            "gradual": self.gradual,
+            "preset": preset,
+            "lora": self.lora is not None,
+        }
         given = [name for name, value in ways.items() if value]
         if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} both say what learns. Keep one")
+            problems.append(f"{' and '.join(given)} both say what learns. Keep one")
         if given and (self.mode != "full" or self.last is not None or self.train):
-            raise ValueError(f"{given[0]} says what learns. Leave mode, last and train out")
-        if self.embeddings is not None and (self.schedule or preset in ("bitfit", "norm_only")):
-            raise ValueError(f"{given[0]} says what learns. Leave embeddings out")
+            problems.append(f"{given[0]} says what learns. Leave mode, last and train out")
+        alone = self.schedule or preset in ("bitfit", "norm_only") or self.lora is not None
+        if self.embeddings is not None and alone:
+            problems.append(f"{given[0]} says what learns. Leave embeddings out")
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
     @property

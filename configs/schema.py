@@ -110,6 +110,12 @@ class Recipe(BaseModel):
                 "freezing.prefix_cache is on but augmentation changes rows anew in each epoch. "
                 "Use auto, or leave augmentation out"
             )
+        if self.freezing.lora is not None:
+            problems += self.freezing.lora.disagreements(
+                gpus_per_worker=self.cluster.gpus_per_worker,
+                stage=self.zero.stage,
+                precision=self.precision,
+            )
         if self.precision == "fp16" and self.cluster.gpus_per_worker == 0:
             problems.append("precision fp16 needs GPUs. Use bf16 or fp32, or set gpus_per_worker")
         if self.precision == "fp32" and self.model.attention == "flash_attention_2":

@@ -101,6 +101,8 @@ def recipe_lines(recipe: Recipe) -> list[Line]:
 
 
 def _learns(freezing: Freezing) -> str:
+    if freezing.lora is not None:
+        return f"{freezing.lora.title} learns, and the head"
     if freezing.preset is not None:
         return freezing.preset
     if freezing.gradual:

@@ -24,6 +24,7 @@ HOMES = {
     "torch": "trainers",
     "deepspeed": "trainers",
     "transformers": "trainers",
+    "peft": "trainers",
     "torchmetrics": "trainers",
     "safetensors": "trainers",
     "matplotlib": "trainers",

@@ -3,7 +3,6 @@
 The folder loads with transformers alone; thaw.json beside it says what a predictor has to know.
 """
 
-import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from configs.data_sections import Task
 from configs.errors import CheckpointError, NotFoundError
 from trainers import storage
+from trainers.adapter_export import ADAPTER_FOLDER, build_empty, build_merged, save_adapter
 from trainers.model_card import Origin, render_model_card
 
 if TYPE_CHECKING:
@@ -41,16 +41,22 @@ def save_export(
 ) -> None:
     """Write weights, config, tokenizer, thaw.json and model card into a local folder.
 
-    state_dict holds whole CPU tensors under the model's names, in the type to be stored; of the
-    model only class and config are used, so its own weights may lie in slices on other ranks.
+    state_dict holds whole CPU tensors under the model's names, in the type to be stored, with
+    adapters in fp32; of the model only class and config are used, so its own weights may lie in
+    slices on other ranks. Adapters are merged into the weights, and stand alone in `adapter`.
     """
     import torch
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    with torch.device("meta"):
-        whole = type(model)(copy.deepcopy(model.config))
-    whole.load_state_dict(state_dict, strict=True, assign=True)
+    lora = origin.recipe.freezing.lora
+    if lora is None:
+        whole = build_empty(model)
+        whole.load_state_dict(state_dict, strict=True, assign=True)
+    else:
+        dtype = getattr(torch, origin.recipe.model.dtype or "float32")
+        whole = build_merged(model, state_dict, lora, dtype)
+        save_adapter(folder / ADAPTER_FOLDER, state_dict, model, origin.recipe, dtype)
     whole.tie_weights()
     whole.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

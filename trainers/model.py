@@ -1,5 +1,6 @@
 """Build the model of a recipe, the same on every rank; weights of a commit come later."""
 
+import math
 from typing import Any
 
 import torch
@@ -8,13 +9,16 @@ from torch import nn
 from configs.schema import Recipe
 from trainers.engine import deepspeed_config, gathered, running_stage
 from trainers.seeds import derive_seed
+from trainers.strategy.adapters import adapter_part, add_adapters
 from trainers.tasks import task_module
 
 
 def load_model(
     recipe: Recipe, label_names: tuple[str, ...], world_size: int
 ) -> tuple[Any, frozenset[str]]:
-    """Load the base model and draw its new parameters; also name the parameters of its head.
+    """Load the base model, add adapters where the recipe asks for them, and draw what is new.
+
+    Also names the parameters of the head.
 
     Collective: every rank calls this. Under ZeRO-3 each rank keeps only its slice of the weights
     while they load. What learns is marked later, phase by phase.
@@ -24,6 +28,8 @@ def load_model(
     announcement = _announce_zero3(recipe, world_size) if stage == 3 else None
     task = task_module(recipe.task)
     model, head, new = task.build_model(recipe.model, recipe.task, label_names)
+    if recipe.freezing.lora is not None:
+        new |= add_adapters(model, recipe.freezing.lora, head)
     del announcement
     draw_new_parameters(model, new, stage, recipe.seed)
     if recipe.activation_checkpointing:
@@ -35,18 +41,27 @@ def load_model(
 def draw_new_parameters(model: nn.Module, new: frozenset[str], stage: int, seed: int) -> None:
     """Draw the new parameters anew, each from its own seed. Collective: every rank calls this.
 
-    What transformers drew depends on what else the process drew before, and under ZeRO-3 on the
-    rank. Matrices are normal with the model's initializer_range, biases 0, other vectors 1.
+    What transformers and peft drew depends on what else the process drew before, and under ZeRO-3
+    on the rank. Matrices are normal with the model's initializer_range, biases 0, other vectors 1.
+    Of an adapter A is uniform as peft has it (Kaiming, a = sqrt(5)), B is 0, and the magnitude,
+    which is the weight's own, stays.
     """
     std = float(getattr(model.config, "initializer_range", None) or 0.02)
     for name, parameter in model.named_parameters():
         if name not in new:
             continue
+        source = torch.Generator().manual_seed(derive_seed(seed, "new", name))
+        part = adapter_part(name)
         with gathered(stage, parameter, write=True), torch.no_grad():
-            if parameter.dim() >= 2:
-                source = torch.Generator().manual_seed(derive_seed(seed, "new", name))
+            if part == "lora_A":
+                drawn = torch.empty(parameter.shape)
+                nn.init.kaiming_uniform_(drawn, a=math.sqrt(5), generator=source)
+                parameter.copy_(drawn)
+            elif part == "lora_B":
+                parameter.zero_()
+            elif part is None and parameter.dim() >= 2:
                 parameter.copy_(torch.randn(parameter.shape, generator=source) * std)
-            else:
+            elif part is None:
                 parameter.fill_(0.0 if name.endswith("bias") else 1.0)
 
 

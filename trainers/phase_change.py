@@ -56,7 +56,8 @@ class MotionProof:
         cursor, phases = session.cursor, session.phases
         begins = cursor.step == cursor.phase_starts[cursor.phase]
         before = phases[cursor.phase - 1].trainable if cursor.phase else frozenset()
-        new = phases[cursor.phase].trainable - before if begins else frozenset()
+        phase = phases[cursor.phase]
+        new = phase.trainable - phase.late - before if begins else frozenset()
         self._names = sorted(new)
         self._hashes = weight_hashes(session.engine, session.place.rank, new) if new else {}
 

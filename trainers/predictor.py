@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from configs.errors import DataError
 from trainers import storage
+from trainers.adapter_export import ADAPTER_FOLDER
 from trainers.export import read_export
 from trainers.tasks import text_classification
 
@@ -91,5 +92,6 @@ def _local_folder(address: str, temporary: Path) -> Path:
     if local is not None:
         return local
     for name in storage.list_names(address):
-        storage.download(storage.join(address, name), temporary / name)
+        if name != ADAPTER_FOLDER:  # what it holds is merged into the weights beside it
+            storage.download(storage.join(address, name), temporary / name)
     return temporary

@@ -10,6 +10,7 @@ from torch import nn
 
 from configs.errors import RecipeError
 from configs.freezing_sections import Freezing, Learning, Stall
+from trainers.strategy.adapters import adapter_names, adapter_part
 from trainers.strategy.freezing import (
     bias_names,
     choose_trainable,
@@ -30,6 +31,8 @@ class Phase:
     """Optimizer steps it takes."""
     until_stall: Stall | None = None
     """When it ends before."""
+    late: frozenset[str] = frozenset()
+    """What of it has no gradient in the first step: an adapter's A, until B is no longer 0."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,10 @@ def choose_phases(
     Kumar et al. 2022 (LP-FT), biases alone that of Ben Zaken et al. 2022 (BitFit). Raises
     RecipeError for what this model does not have and for a phase that unfreezes nothing new.
     """
+    if freezing.lora is not None:
+        adapters = adapter_names(model)
+        late = frozenset(name for name in adapters if adapter_part(name) == "lora_A")
+        return (Phase(freezing.lora.title, adapters | head, late=late),)
     if freezing.preset in ("bitfit", "norm_only"):
         return (_of_one_kind(model, freezing.preset, head),)
     if freezing.gradual:
