@@ -112,13 +112,16 @@ def adapter_difference(
 
 
 def build_empty(model: "PreTrainedModel") -> "PreTrainedModel":
-    """Build a model of the same class and config, without adapters and without memory."""
-    import torch
+    """Build a model of the same class and config, without adapters and weights.
+
+    Its buffers are real: those that no file holds (positions) would be anything otherwise.
+    """
+    from accelerate import init_empty_weights
 
     config = copy.deepcopy(model.config)
     if hasattr(config, "quantization_config"):
         del config.quantization_config  # what is exported has whole weights
-    with torch.device("meta"):
+    with init_empty_weights(include_buffers=False):
         return type(model)(config)
 
 

@@ -152,11 +152,11 @@ def _write_and_check(
     with tempfile.TemporaryDirectory(dir=parent, prefix=".export-") as temporary:
         folder = Path(temporary) / FOLDER
         save_export(folder, state, session.model, session.tokenizer(), origin)
-        difference = check_export(folder, inputs, logits)
+        differences = [check_export(folder, inputs, logits)]
         if session.recipe.freezing.lora is not None:
             saved = folder / ADAPTER_FOLDER
-            alone = adapter_difference(saved, state, session.model, inputs, logits)
-            difference = max(difference, alone)
+            differences += [adapter_difference(saved, state, session.model, inputs, logits)]
+        difference = float(np.max(differences))  # NaN where one is NaN
         allowed = _tolerance(session) * max(1.0, logits.abs().max().item())
         if not difference <= allowed:
             raise TrainingError(
