@@ -19,6 +19,7 @@ from trainers.engine import gathered
 from trainers.evaluation import evaluate_and_report, evaluate_split
 from trainers.export import check_export, save_export
 from trainers.model_card import Origin
+from trainers.quantization import whole_weight
 from trainers.session import Session
 
 FOLDER = "export"
@@ -114,7 +115,7 @@ def gather_weights(session: Session) -> dict[str, torch.Tensor]:
             continue
         with gathered(stage, parameter):
             if leads:
-                state[name] = parameter.detach().to("cpu", dtype, copy=True)
+                state[name] = whole_weight(parameter).to("cpu", dtype, copy=True)
     if leads:
         persistent = session.model.state_dict().keys() - state.keys()
         buffers = dict(session.model.named_buffers())

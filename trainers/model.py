@@ -8,6 +8,7 @@ from torch import nn
 
 from configs.schema import Recipe
 from trainers.engine import deepspeed_config, gathered, running_stage
+from trainers.quantization import require_cuda
 from trainers.seeds import derive_seed
 from trainers.strategy.adapters import adapter_part, add_adapters
 from trainers.tasks import task_module
@@ -27,9 +28,13 @@ def load_model(
     # transformers asks whether ZeRO-3 is on through a weak reference to this object.
     announcement = _announce_zero3(recipe, world_size) if stage == 3 else None
     task = task_module(recipe.task)
-    model, head, new = task.build_model(recipe.model, recipe.task, label_names)
-    if recipe.freezing.lora is not None:
-        new |= add_adapters(model, recipe.freezing.lora, head)
+    lora = recipe.freezing.lora
+    bits = lora.bits if lora is not None else None
+    if bits is not None:
+        require_cuda()
+    model, head, new = task.build_model(recipe.model, recipe.task, label_names, bits)
+    if lora is not None:
+        new |= add_adapters(model, lora, head)
     del announcement
     draw_new_parameters(model, new, stage, recipe.seed)
     if recipe.activation_checkpointing:

@@ -55,9 +55,12 @@ class TaskModule(Protocol):
         """Give the function that turns shard rows into tensors."""
 
     def build_model(
-        self, model: Model, task: Task, label_names: tuple[str, ...]
+        self, model: Model, task: Task, label_names: tuple[str, ...], bits: int | None = None
     ) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
-        """Load the model; also name the parameters of its head, and those of them that are new."""
+        """Load the model; also name the parameters of its head, and those of them that are new.
+
+        With 4 `bits` the linear modules of its blocks are loaded in them.
+        """
 
     def summed_loss(self, outputs: Any, labels: "Tensor") -> "Tensor":
         """Sum the loss over the targets."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from configs.errors import CheckpointError, RecipeError
 from configs.model_sections import Model
+from trainers.quantization import four_bit_loading
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -72,9 +73,11 @@ def load_config(model: Model, *, local_only: bool = False) -> "PreTrainedConfig"
 
 
 def build_classifier(
-    model: Model, label_names: tuple[str, ...]
+    model: Model, label_names: tuple[str, ...], bits: int | None = None
 ) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
     """Load weights in fp32 under a head for the labels; also name the head and what of it is new.
+
+    With 4 `bits` the linear modules of the blocks are loaded in them.
 
     Collective under an alive HfDeepSpeedConfig for ZeRO-3: every rank calls this.
     """
@@ -98,6 +101,7 @@ def build_classifier(
             ignore_mismatched_sizes=True,
             output_loading_info=True,
             key_mapping=replaced,
+            **(four_bit_loading(config) if bits else {}),
             **_source(model),
         )
     except (SafetensorError, RuntimeError) as error:

@@ -129,7 +129,7 @@ def collate_to(
 
 
 def build_model(
-    model: Model, task: Task, label_names: tuple[str, ...]
+    model: Model, task: Task, label_names: tuple[str, ...], bits: int | None = None
 ) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
     """Load the model with a classification head in fp32; also name the head and what of it is new.
 
@@ -138,7 +138,7 @@ def build_model(
     """
     from trainers.tasks.classifier import build_classifier
 
-    return build_classifier(model, label_names)
+    return build_classifier(model, label_names, bits)
 
 
 def summed_loss(outputs: Any, labels: "Tensor") -> "Tensor":
