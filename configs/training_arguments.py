@@ -1,4 +1,4 @@
-"""Names that people bring from Hugging Face TrainingArguments, with the recipe's own."""
+"""Names that people bring from Hugging Face TrainingArguments and peft, with the recipe's own."""
 
 TRAINING_ARGUMENTS = {
     "output_dir": "storage",
@@ -65,5 +65,14 @@ TRAINING_ARGUMENTS = {
     "eval_batch_size": "batch.eval_microbatch_size",
     "model_revision": "model.revision",
     "model_max_length": "batch.max_length",
+    "r": "freezing.lora.rank",
+    "lora_r": "freezing.lora.rank",
+    "lora_alpha": "freezing.lora.alpha",
+    "lora_dropout": "freezing.lora.dropout",
+    "target_modules": "freezing.lora.targets",
+    "lora_target_modules": "freezing.lora.targets",
+    "use_dora": "freezing.lora.dora",
+    "use_rslora": "freezing.lora.rslora",
+    "load_in_4bit": "freezing.lora.bits",
 }
 """Name elsewhere to dotted key of a recipe."""

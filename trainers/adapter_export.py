@@ -1,12 +1,14 @@
 """Merge adapters into whole weights, and save them alone for peft; the folder is export.py's."""
 
 import copy
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from configs.adapter_sections import Lora
 from configs.schema import Recipe
+from trainers.model_card import is_hub_id
 
 if TYPE_CHECKING:
     import torch
@@ -76,8 +78,9 @@ def save_adapter(
     save_file(stored, folder / WEIGHTS, metadata={"format": "pt"})
     config: Any = adapter_config(model, lora, adapted_modules(model))
     config.task_type = TaskType.SEQ_CLS
-    config.base_model_name_or_path = recipe.model.path
-    config.revision = recipe.model.revision
+    if is_hub_id(recipe.model.path):
+        config.base_model_name_or_path = recipe.model.path
+        config.revision = recipe.model.revision
     config.modules_to_save = head_modules(model, head)
     config.inference_mode = True
     config.target_modules = sorted(config.target_modules)  # peft's set has no order
@@ -105,7 +108,10 @@ def adapter_difference(
     base |= {name: torch.zeros_like(state_dict[name]) for name in head}
     whole = build_empty(model)
     whole.load_state_dict(base, strict=True, assign=True)
-    loaded = PeftModel.from_pretrained(whole, str(folder), torch_device="cpu").eval()
+    with warnings.catch_warnings():
+        # peft 0.21 asks for what transformers 5.23 has given another name.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        loaded = PeftModel.from_pretrained(whole, str(folder), torch_device="cpu").eval()
     with torch.no_grad():
         found = loaded(**inputs).logits
     return float((found.float() - logits.float()).abs().max())

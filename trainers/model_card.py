@@ -28,6 +28,20 @@ from transformers import pipeline
 classify = pipeline("text-classification", model="path/to/this/folder")
 ```
 
+{% if recipe.freezing.lora -%}
+Its weights hold what {{ recipe.freezing.lora.title }} learned. `adapter/` holds that alone, with
+the head, to be put onto the base model:
+
+```python
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification
+
+base = AutoModelForSequenceClassification.from_pretrained("{{ base_name }}", num_labels={{
+  labels | length }})
+model = PeftModel.from_pretrained(base, "path/to/this/folder/adapter")
+```
+
+{% endif -%}
 ## Metrics
 {% if metrics %}
 Over every row of the {{ split }} split, each counted once ({{ rows }} rows).
@@ -79,6 +93,11 @@ class Origin:
     """Metrics of the test split, or of validation where there is none; empty without both."""
 
 
+def is_hub_id(path: str) -> bool:
+    """Say whether a model path names a hub model: a folder of this machine tells nobody else."""
+    return path.count("/") <= 1 and path[0] not in "./~"
+
+
 def render_model_card(origin: Origin) -> str:
     """Tell labels, data, metrics and recipe of exported weights, as Markdown."""
     # Imported here: only the end of a run needs it.
@@ -86,8 +105,7 @@ def render_model_card(origin: Origin) -> str:
 
     recipe, manifest = origin.recipe, origin.manifest
     splits = [name for name in ("test", "validation") if name in manifest.splits]
-    path = recipe.model.path
-    is_hub_id = path.count("/") <= 1 and path[0] not in "./~"
+    path, from_hub = recipe.model.path, is_hub_id(recipe.model.path)
     # The result is Markdown for a file, never HTML that a browser gets from us.
     environment = Environment(autoescape=False, undefined=StrictUndefined)
     return environment.from_string(TEMPLATE).render(
@@ -97,7 +115,7 @@ def render_model_card(origin: Origin) -> str:
         metrics=origin.metrics if splits else {},
         split=splits[0] if splits else None,
         rows=manifest.splits[splits[0]].rows if splits else 0,
-        base_model=path if is_hub_id else None,
-        base_name=path if is_hub_id else PurePosixPath(path).name,
+        base_model=path if from_hub else None,
+        base_name=path if from_hub else PurePosixPath(path).name,
         yaml=recipe_to_yaml(recipe).strip(),
     )

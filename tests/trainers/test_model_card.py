@@ -1,5 +1,7 @@
 """What the model card of an export tells."""
 
+from dataclasses import replace
+
 from tests.origin import make_origin
 from trainers.model_card import render_model_card
 
@@ -24,3 +26,14 @@ def test_model_card_names_no_folder_as_base_model() -> None:
     assert "base_model" not in card.split("\n---\n")[0]
     assert "fine-tuned from `MiniLM`" in card
     assert "The recipe had no split to evaluate." in card
+
+
+def test_model_card_tells_how_adapters_load() -> None:
+    origin = make_origin("someone/some-model")
+    assert "PeftModel" not in render_model_card(origin)
+    freezing = {"lora": {"rank": 4, "dora": True}}
+    recipe = origin.recipe.model_validate({**origin.recipe.model_dump(), "freezing": freezing})
+    card = render_model_card(replace(origin, recipe=recipe))
+    assert "Its weights hold what DoRA of rank 4 learned." in card
+    assert 'from_pretrained("someone/some-model", num_labels=3)' in card
+    assert 'PeftModel.from_pretrained(base, "path/to/this/folder/adapter")' in card
