@@ -17,6 +17,7 @@ FORKSERVER = multiprocessing.get_context("forkserver")
 # What a whole run imports late is most of the time that a small one takes.
 PRELOADED = [
     "deepspeed.runtime.zero.muon.muon_optimizer",
+    "peft",
     "sklearn.metrics",
     "torchmetrics",
     "trainers.finetune",

@@ -25,9 +25,7 @@ def test_a_worker_without_cuda_is_refused() -> None:
         ("distilbert", ["classifier", "pre_classifier"]),
     ],
 )
-def test_what_is_not_in_a_block_stays_whole(
-    kind: str, outside: list[str], tmp_path: Path
-) -> None:
+def test_what_is_not_in_a_block_stays_whole(kind: str, outside: list[str], tmp_path: Path) -> None:
     config = AutoConfig.from_pretrained(make_model_folder(tmp_path / kind, kind))
     quantization = four_bit_loading(config)["quantization_config"]
     assert quantization.load_in_4bit

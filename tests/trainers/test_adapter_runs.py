@@ -1,0 +1,338 @@
+"""Whole runs with adapters: one answer on every ZeRO stage and number of ranks, that of plain peft.
+
+Learning rates are high and dropout is on, so that adapters matter and every draw shows.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file
+from torch import nn
+from transformers import AutoModelForSequenceClassification
+
+from configs.errors import RecipeError
+from configs.records import Exported, Note, Phase, Proof, Record
+from configs.schema import Recipe
+from tests.on_ranks import on_ranks
+from tests.recipes import tiny_recipe
+from tests.tiny import make_model_folder
+from tests.trainers.test_finetune import Told, all_or, run_all
+from trainers import storage
+from trainers.checkpoint import list_commits, read_manifest
+from trainers.committed import evaluate, export
+from trainers.data.batches import Microbatch
+from trainers.data.preparation import prepare
+from trainers.engine import build_engine, gathered, set_learning_rate, start_distributed
+from trainers.model import load_model
+from trainers.place import Place
+from trainers.step import count_batch, take_step
+from trainers.strategy.freezing import mark_trainable
+from trainers.strategy.learning_rates import parameter_groups
+from trainers.strategy.phases import choose_phases
+
+NAMES = ("a", "b", "c")
+LANES, STEPS, RATE = 4, 4, 1e-2
+LORA = {"rank": 4, "dropout": 0.1}
+DORA = {"rank": 4, "dropout": 0.1, "dora": True, "rslora": True}
+
+
+def _sliced_above(num_elements: int) -> dict[str, Any]:
+    """Let ZeRO-3 slice these: tiny weights are whole on every rank by default."""
+    return {"zero_optimization": {"stage3_param_persistence_threshold": num_elements}}
+
+
+# The weights below adapters are sliced (32 x 32 and more); slicing the rest too takes long.
+SLICED = _sliced_above(1000)
+
+
+def _recipe(folder: Path, name: str, stage: int, lora: dict[str, Any], **sections: Any) -> Recipe:
+    values: dict[str, Any] = {
+        "freezing": {"lora": lora},
+        "zero": {"stage": stage, "overrides": SLICED if stage == 3 else {}},
+        "optimizer": {"learning_rate": RATE, "weight_decay": 0.01},
+        "max_steps": 3,
+    }
+    return tiny_recipe(folder, name=name, **{**values, **sections})
+
+
+def _export_of(recipe: Recipe) -> Path:
+    return Path(recipe.storage) / recipe.name / "export"
+
+
+def _adapter(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "adapter" / "adapter_model.safetensors")
+
+
+def _assert_same_bits(ours: Path, theirs: Path) -> None:
+    for file in ("model.safetensors", "adapter/adapter_model.safetensors"):
+        mine, others = load_file(ours / file), load_file(theirs / file)
+        assert mine.keys() == others.keys()
+        assert [name for name in mine if not mine[name].equal(others[name])] == []
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs on two ranks that nothing happened to."""
+
+    folder: Path
+    data_dir: str
+    recipes: dict[str, Recipe]
+    told: dict[str, Told]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Run adapters of both kinds on two ranks."""
+    folder = tmp_path_factory.mktemp("adapters")
+    recipes = [_recipe(folder, f"lora-z{n}", n, LORA) for n in all_or(1)]
+    recipes += [_recipe(folder, f"dora-z{n}", n, DORA) for n in all_or(3)]
+    data_dir = prepare(recipes[0], recipes[0].storage).data_dir
+    told = on_ranks(2, run_all, recipes, data_dir, 1, 0, seconds=250)[0]
+    names = [recipe.name for recipe in recipes]
+    by_name = dict(zip(names, recipes, strict=True))
+    return Runs(folder, data_dir, by_name, dict(zip(names, told, strict=True)))
+
+
+def test_a_run_says_and_proves_what_learns(runs: Runs) -> None:
+    for name, told in runs.told.items():
+        (phase,) = [r for r in told.records if isinstance(r, Phase)]
+        assert phase.name == ("LoRA" if "lora" in name else "DoRA") + " of rank 4"
+        # A block of width 32 and 64 has 4 linear modules of 32 x 32 and 2 of 32 x 64, whose
+        # adapters have 4 rows in and 4 out; a magnitude for each row of a weight; the head.
+        matrices = 2 * 4 * (4 * (32 + 32) + 2 * (32 + 64))
+        magnitudes = 2 * (5 * 32 + 64) if "dora" in name else 0
+        assert phase.trainable_parameters == matrices + magnitudes + 3 * 32 + 3
+        (proof,) = [r for r in told.records if isinstance(r, Proof)]
+        assert proof.frozen_unchanged
+        assert proof.moved_tensors == proof.new_tensors == (26 if "dora" in name else 14)
+        (exported,) = [r for r in told.records if isinstance(r, Exported)]
+        assert exported.frozen_unchanged
+        # 12 merged weights: see merge_rounding.
+        assert exported.max_difference < 1e-5
+        assert not [r for r in told.records if isinstance(r, Note)], name
+
+
+def test_every_stage_and_number_of_ranks_gives_the_same_losses(runs: Runs) -> None:
+    alone = [_recipe(runs.folder, f"alone-lora-z{n}", n, LORA) for n in all_or(2)]
+    alone += [_recipe(runs.folder, f"alone-dora-z{n}", n, DORA) for n in all_or(0)]
+    answers = on_ranks(1, run_all, alone, runs.data_dir, 1, 0, seconds=250)[0]
+    for kind in ("lora", "dora"):
+        told = [told for name, told in runs.told.items() if kind in name]
+        told += [t for r, t in zip(alone, answers, strict=True) if kind in r.name]
+        assert sorted(told[0].losses()) == [1, 2, 3]
+        for other in told[1:]:
+            assert other.losses() == pytest.approx(told[0].losses(), rel=1e-5)
+            assert other.ended.metrics == pytest.approx(told[0].ended.metrics, rel=1e-5)
+
+
+def test_base_weights_keep_their_bits_and_commits_hold_what_learns(runs: Runs) -> None:
+    base = load_file(runs.folder / "model" / "model.safetensors")
+    for recipe in runs.recipes.values():
+        exported = load_file(_export_of(recipe) / "model.safetensors")
+        adapted = {n for n in base if "layer" in n and n.endswith("weight") and "Norm" not in n}
+        assert len(adapted) == 12
+        for name, weight in base.items():
+            assert exported[f"bert.{name}"].equal(weight) != (name in adapted), name
+        run_dir = storage.join(recipe.storage, recipe.name)
+        commit = read_manifest(run_dir, list_commits(run_dir)[-1])
+        stray = [n for n in commit.parameters if "lora_" not in n and "classifier" not in n]
+        assert not stray
+        assert commit.frozen is not None
+        frozen = read_manifest(run_dir, commit.frozen).parameters
+        assert {name.replace(".base_layer.", ".") for name in frozen} == {f"bert.{n}" for n in base}
+
+
+def _stop_and_resume(
+    rank: int, world_size: int, recipes: list[Recipe], data_dir: str
+) -> list[tuple[Told, Told]]:
+    answers = []
+    for recipe in recipes:
+        (first,) = run_all(rank, world_size, [recipe], data_dir, 1, 1)
+        (second,) = run_all(rank, world_size, [recipe], data_dir, 2, 0)
+        answers.append((first, second))
+    return answers
+
+
+def test_stopped_and_resumed_gives_the_same_bits(runs: Runs) -> None:
+    # In the order of the undisturbed runs: ZeRO-3 replaces torch's linear in its process.
+    recipes = {
+        name: recipe.model_copy(update={"name": f"{name}-again"})
+        for name, recipe in runs.recipes.items()
+    }
+    answers = on_ranks(2, _stop_and_resume, [*recipes.values()], runs.data_dir, seconds=250)[0]
+    for (name, recipe), (first, second) in zip(recipes.items(), answers, strict=True):
+        assert (first.ended.state, first.ended.step) == ("stopped", 1)
+        theirs = runs.told[name].losses()
+        assert second.losses() == {step: theirs[step] for step in (2, 3)}
+        _assert_same_bits(_export_of(recipe), _export_of(runs.recipes[name]))
+
+
+def _use_commits(
+    rank: int, world_size: int, recipes: list[Recipe], data_dir: str, folder: str
+) -> list[dict[str, float]]:
+    metrics = []
+    for recipe in recipes:
+        run_dir = storage.join(recipe.storage, recipe.name)
+        place = Place(rank, world_size, rank, run_dir, data_dir, 1, "cpu")
+        records: list[Record] = []
+        metrics.append(evaluate(recipe, place, records.append, "test").metrics)
+        export(recipe, place, records.append, f"{folder}/{recipe.name}")
+    return metrics
+
+
+def test_what_comes_after_a_run_finds_its_adapters(runs: Runs, tmp_path: Path) -> None:
+    # On another number of ranks than those that trained.
+    recipes = [*runs.recipes.values()]
+    found = on_ranks(1, _use_commits, recipes, runs.data_dir, str(tmp_path), seconds=200)[0]
+    for recipe, metrics in zip(recipes, found, strict=True):
+        assert metrics == pytest.approx(runs.told[recipe.name].ended.metrics, rel=1e-5)
+        _assert_same_bits(tmp_path / recipe.name, _export_of(recipe))
+
+
+def _refusals(rank: int, world_size: int, recipes: list[Recipe], data_dir: str) -> list[str]:
+    said = []
+    for recipe in recipes:
+        try:
+            run_all(rank, world_size, [recipe], data_dir, 1, 0)
+        except RecipeError as error:
+            said.append(str(error))
+    return said
+
+
+def test_what_the_model_or_the_device_does_not_have_is_refused(runs: Runs) -> None:
+    asked = {"precision": "bf16", "cluster": {"gpus_per_worker": 1}}
+    recipes = [
+        _recipe(runs.folder, "no-target", 3, {"targets": ["qurey"]}),
+        _recipe(runs.folder, "no-gpu", 0, {"bits": 4}, **asked),
+    ]
+    targets, gpu = on_ranks(1, _refusals, recipes, runs.data_dir)[0]
+    assert targets == (
+        "freezing.lora.targets: 'qurey' is no module of this model. Linear modules there are: query, "
+        "key, value"
+    )
+    assert gpu.startswith("freezing.lora.bits 4 needs CUDA, but this worker has no such GPU")
+
+
+def _microbatch(step: int, lane: int) -> Microbatch:
+    """Make a microbatch whose size and length differ from lane to lane; one of them is empty."""
+    source = torch.Generator().manual_seed(step * 1000 + lane)
+    rows, length = (step + lane) % 4, 5 + (step * 3 + lane) % 7
+    fed = max(1, rows)
+    labels = torch.randint(0, 3, (fed,), generator=source)
+    return Microbatch(
+        lane=lane,
+        epoch=0,
+        step=step,
+        inputs={"input_ids": torch.randint(5, 30, (fed, length), generator=source)},
+        labels=labels if rows else labels.fill_(-100),
+        row_ids=np.arange(rows, dtype=np.uint64),
+        sources=np.zeros(rows, np.int16),
+        num_rows=rows,
+        num_targets=rows,
+        num_tokens=rows * length,
+        num_fed_tokens=fed * length,
+    )
+
+
+def _summed_loss(outputs: Any, labels: torch.Tensor) -> torch.Tensor:
+    return nn.functional.cross_entropy(outputs.logits, labels, reduction="sum", ignore_index=-100)
+
+
+def _weights(model: nn.Module, stage: int) -> dict[str, torch.Tensor]:
+    weights = {}
+    for name, parameter in model.named_parameters():
+        with gathered(stage, parameter):
+            weights[name] = parameter.detach().clone()
+    return weights
+
+
+def _ours(rank: int, world_size: int, recipes: list[Recipe]) -> list[Any]:
+    """Take steps; gives the weights before, the losses, and the weights after."""
+    start_distributed("cpu")
+    answers = []
+    for recipe in recipes:
+        torch.manual_seed(rank)  # what the process drew before must not matter
+        model, head = load_model(recipe, NAMES, world_size)
+        (phase,) = choose_phases(model, recipe.freezing, head, 1)
+        mark_trainable(model, phase.trainable)
+        before = _weights(model, recipe.zero.stage)
+        engine = build_engine(model, recipe, Place(rank, world_size, rank, "", "", 1, "cpu"))
+        set_learning_rate(engine, RATE)
+        losses = []
+        for step in range(STEPS):
+            mine = [_microbatch(step, lane) for lane in range(rank, LANES, world_size)]
+            counts = count_batch(mine, stop=False, commit=False)
+            losses.append(take_step(engine, mine, counts, _summed_loss, recipe.seed).loss)
+        answers.append((before, losses, _weights(engine.model, engine.stage)))
+        engine.handle.destroy()
+    return answers
+
+
+def _plain(recipe: Recipe, begin: dict[str, torch.Tensor]) -> tuple[list[float], dict[str, Any]]:
+    """Take the same steps with peft and torch alone, the whole global batch in one process."""
+    lora = recipe.freezing.lora
+    assert lora is not None
+    model = AutoModelForSequenceClassification.from_pretrained(recipe.model.path, num_labels=3)
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        use_dora=lora.dora,
+        use_rslora=lora.rslora,
+        target_modules=r".*encoder\.layer.*\.(query|key|value|dense)",
+        modules_to_save=["classifier"],
+    )
+    wrapped = get_peft_model(model, config)
+    saved = {f"base_model.model.{name}": weight for name, weight in begin.items()}
+    inner = "base_model.model.classifier."
+    names = dict.fromkeys(saved) | {
+        f"{inner}{kind}": f"{inner}modules_to_save.default.{kind}" for kind in ("weight", "bias")
+    }
+    to_load = {new or old: saved[old] for old, new in names.items()}
+    missing, unexpected = wrapped.load_state_dict(to_load, strict=False)
+    assert not unexpected
+    assert all("original_module" in name for name in missing)
+    optimizer = torch.optim.AdamW(
+        parameter_groups(wrapped, recipe.optimizer), lr=RATE, betas=recipe.optimizer.betas
+    )
+    losses = []
+    for step in range(STEPS):
+        microbatches = [_microbatch(step, lane) for lane in range(LANES)]
+        targets = sum(m.num_targets for m in microbatches)
+        loss = sum(_summed_loss(wrapped.train()(**m.inputs), m.labels) for m in microbatches)
+        (loss / targets).backward()
+        learning = [p for p in wrapped.parameters() if p.requires_grad]
+        nn.utils.clip_grad_norm_(learning, recipe.optimizer.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach() / targets))
+    found = {name: p.detach() for name, p in wrapped.named_parameters()}
+    return losses, {old: found[f"{new or old}"] for old, new in names.items()}
+
+
+def test_steps_are_those_of_plain_torch_and_peft(tmp_path: Path) -> None:
+    make_model_folder(tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    recipes = [
+        _recipe(tmp_path, "plain", stage, {**lora, "dropout": 0.0}, zero={"stage": stage, **sliced})
+        for lora, stages in ((LORA, all_or(0, 2)), (DORA, all_or(3)))
+        for stage in stages
+        for sliced in [{"overrides": _sliced_above(0)} if stage == 3 else {}]
+    ]
+    for recipe, (begin, losses, after) in zip(recipes, on_ranks(2, _ours, recipes)[0], strict=True):
+        expected, weights = _plain(recipe, begin)
+        assert losses == pytest.approx(expected, rel=1e-6), recipe.zero.stage
+        moved = 0
+        for name, weight in after.items():
+            theirs = weights[f"base_model.model.{name}"]
+            # As for whole weights: a gradient near 0 may turn Adam's first steps of RATE around.
+            assert torch.allclose(weight, theirs, rtol=0, atol=1e-3 * RATE), name
+            moved += not weight.equal(begin[name])
+        assert moved == (12 * (3 if "dora" in str(recipe.freezing.lora) else 2)) + 2
