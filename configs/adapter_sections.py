@@ -37,7 +37,7 @@ class Lora(BaseModel):
     def _names_something(
         cls, targets: Literal["auto"] | tuple[str, ...]
     ) -> Literal["auto"] | tuple[str, ...]:
-        if not targets or "" in targets:
+        if targets != "auto" and not all(targets or [""]):
             raise ValueError("found no name of a module. Use auto, or names such as [query, value]")
         return targets
 

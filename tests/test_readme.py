@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pydantic import BaseModel
 
 from configs.load import load_recipe
 from configs.schema import Recipe
@@ -42,11 +43,15 @@ def test_the_recipe_loads_and_says_what_the_readme_says(tmp_path: Path) -> None:
 
 
 def recipe_keys() -> set[str]:
-    keys = set(Recipe.model_fields)
-    for name, field in Recipe.model_fields.items():
+    return keys_of(Recipe)
+
+
+def keys_of(section: type[BaseModel], prefix: str = "") -> set[str]:
+    keys = {f"{prefix}{name}" for name in section.model_fields}
+    for name, field in section.model_fields.items():
         for candidate in (field.annotation, *getattr(field.annotation, "__args__", ())):
-            inner = getattr(candidate, "model_fields", {})
-            keys |= {f"{name}.{key}" for key in inner}
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                keys |= keys_of(candidate, f"{prefix}{name}.")
     return keys
 
 

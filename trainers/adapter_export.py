@@ -4,7 +4,7 @@ import copy
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from configs.adapter_sections import Lora
 from configs.schema import Recipe
@@ -45,10 +45,10 @@ def build_merged(
         wrapped = LoraModel(whole, adapter_config(whole, lora, adapted_modules(model)), ADAPTER)
     whole.load_state_dict(state_dict, strict=True, assign=True)
     # Safe: into copies, which leaves the base weights of state_dict alone.
-    merged: PreTrainedModel = wrapped.merge_and_unload(safe_merge=True)
+    merged: nn.Module = wrapped.merge_and_unload(safe_merge=True)
     for parameter in merged.parameters():
         parameter.data = parameter.data.to(dtype)
-    return merged
+    return cast("PreTrainedModel", merged)
 
 
 def save_adapter(

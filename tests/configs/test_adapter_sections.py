@@ -23,6 +23,7 @@ def test_nothing_but_the_word_is_needed():
     lora = Freezing.model_validate({"lora": {}}).lora
     assert lora is not None
     assert (lora.rank, lora.alpha, lora.targets, lora.dropout) == (8, 16, "auto", 0.0)
+    assert Freezing.model_validate({"lora": {"targets": "auto"}}).lora == lora
     assert Freezing().lora is None
 
 
@@ -52,6 +53,7 @@ def test_it_has_the_name_that_people_use(asked, title):
         ({"dropout": 1.0}, "freezing.lora.dropout: found 1.0, must be"),
         ({"bits": 8}, "freezing.lora.bits: found 8, allowed is 4"),
         ({"targets": []}, "freezing.lora.targets: found no name of a module. Use auto"),
+        ({"targets": ["query", ""]}, "freezing.lora.targets: found no name of a module. Use auto"),
         ({"r": 8}, "freezing.lora.r is not a key of a recipe. Did you mean freezing.lora.rank?"),
         ({"targets": 5}, "freezing.lora.targets: found 5"),
     ],

@@ -84,11 +84,8 @@ def build_classifier(
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification
-    from transformers.utils import logging
 
-    # Its progress bar and load report would stand between the lines of the run.
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
+    _silence()
     config = load_config(model)
     replaced = _replaced_head(config, len(label_names))
     _adapt_config(config, model, label_names)
@@ -115,6 +112,14 @@ def build_classifier(
             "Choose a model that AutoModelForSequenceClassification knows"
         ) from error
     return loaded, *_head_and_new(loaded, report, model.path)
+
+
+def _silence() -> None:
+    """Keep transformers' progress bar and load report from between the lines of the run."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
 
 
 def _source(model: Model) -> dict[str, Any]:

@@ -84,10 +84,10 @@ def test_targets_that_are_not_there_are_refused_with_those_that_are(
 
 def test_a_model_without_blocks_or_linear_modules_wants_names() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
-    with pytest.raises(RecipeError, match="no list of like modules. Name modules: 0, 1"):
+    with pytest.raises(RecipeError, match=r"no list of like modules\. Name modules: 0, 1"):
         find_targets(model, "auto", ())
     blocks = nn.ModuleList([nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1)])
-    with pytest.raises(RecipeError, match="auto finds no linear module in blocks.*: out"):
+    with pytest.raises(RecipeError, match=r"auto finds no linear module in blocks.*: out"):
         find_targets(nn.ModuleDict({"blocks": blocks, "out": nn.Linear(2, 2)}), "auto", ())
 
 
@@ -134,7 +134,7 @@ def test_matrices_are_drawn_from_their_own_seeds(tmp_path: Path) -> None:
     for name in firsts:
         assert first[name].equal(again[name])
         assert not first[name].equal(other[name])
-        # Kaiming with a = sqrt(5): gain sqrt(2 / 6), so uniform up to sqrt(3) * gain / sqrt(fan in).
+        # Kaiming with a = sqrt(5): gain sqrt(2 / 6), uniform up to sqrt(3) * gain / sqrt(fan in).
         bound = 1 / math.sqrt(first[name].shape[1])
         assert 0.8 * bound < first[name].abs().max() <= bound
     assert len({first[name].sum().item() for name in firsts}) == len(firsts)
