@@ -95,6 +95,8 @@ def test_a_fact_longer_than_the_line_is_wrapped_under_itself():
         ({"mode": "full", "embeddings": False}, "all but embeddings"),
         ({"preset": "bitfit"}, "bitfit"),
         ({"gradual": True}, "one more block learns each epoch"),
+        ({"lora": {}}, "LoRA of rank 8 learns, and the head"),
+        ({"lora": {"rank": 4, "dora": True}}, "DoRA of rank 4 learns, and the head"),
         ({"schedule": [{"learn": "head", "steps": 9}, {"learn": "all"}]}, "2 phases"),
     ],
 )

@@ -41,6 +41,20 @@ def test_every_stage_and_number_of_ranks_begins_with_the_same_weights(tmp_path: 
             assert all(weights[name].equal(first[name]) for name in first)
 
 
+def test_adapters_are_the_same_on_every_stage_and_number_of_ranks(tmp_path: Path) -> None:
+    asked = {"lora": {"rank": 4, "dora": True}}
+    recipes = [tiny_recipe(tmp_path, zero={"stage": n}, freezing=asked) for n in (0, 3)]
+    first = on_ranks(1, _load, recipes[:1])[0][0]
+    below = "bert.encoder.layer.0.output.dense"
+    length = first[f"{below}.lora_magnitude_vector.default.weight"]
+    # With B still 0 the magnitude is the length of each row of the weight itself.
+    assert length.equal(torch.linalg.norm(first[f"{below}.base_layer.weight"], dim=1))
+    for by_rank in on_ranks(2, _load, recipes):
+        for weights in by_rank:
+            assert weights.keys() == first.keys()
+            assert [name for name in first if not weights[name].equal(first[name])] == []
+
+
 def test_another_seed_draws_another_head_and_nothing_else(tmp_path: Path) -> None:
     recipes = [tiny_recipe(tmp_path, seed=seed) for seed in (0, 1)]
     one, other = on_ranks(1, _load, recipes)[0]
