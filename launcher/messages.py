@@ -266,10 +266,8 @@ def _proof_line(record: Proof) -> Line:
 
 def _recorded_line(record: Recorded) -> Line:
     blocks = f"{record.blocks} of {plural(record.num_blocks, 'block')} computed once"
-    if record.cached:
-        return Line("recorded", (blocks, "found on disk"), "quiet")
-    space = f"{size(record.num_bytes)} on disk"
-    return Line("recorded", (blocks, space, duration(record.seconds)), "quiet")
+    made = (f"{size(record.num_bytes)} on disk", duration(record.seconds))
+    return Line("recorded", (blocks, *(("found on disk",) if record.cached else made)), "quiet")
 
 
 def _note_line(record: Note) -> Line:
