@@ -16,7 +16,7 @@ demo: $(VENV)/.demo
 
 # Tests on a cluster wait for processes most of the time, so the others run beside them.
 test: lint
-	@log=$$(mktemp); nice $(PYTEST) -m "not cluster" >$$log 2>&1 & others=$$!; \
+	@log=$$(mktemp); $(PYTEST) -m "not cluster" >$$log 2>&1 & others=$$!; \
 	trap 'kill $$others 2>/dev/null; rm -f $$log' EXIT; \
 	$(PYTEST) -m cluster; cluster=$$?; \
 	wait $$others; rest=$$?; cat $$log; exit $$((cluster || rest))

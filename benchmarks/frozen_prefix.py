@@ -1,8 +1,8 @@
 """What freezing saves: Thaw against Hugging Face Trainer with the same layers frozen.
 
-Samples per second are training rows over the time of training: Thaw's from the start of the run to
-its last step, loading the model and recording the frozen prefix included; Trainer's that of train()
-alone. With `--baseline-epochs` Trainer trains fewer epochs, which does not change its speed.
+Samples per second are training rows over the time of training: Thaw's from the first row that it
+records, or the first step, to its last step; Trainer's that of train() alone. With
+`--baseline-epochs` Trainer trains fewer epochs, which does not change its speed.
 """
 
 import argparse
@@ -39,7 +39,12 @@ def recipe_values(arguments: argparse.Namespace, case: str, folder: Path) -> dic
         "data": {"train": str(arguments.train), "test": str(arguments.test)},
         "freezing": freezing,
         "optimizer": {"learning_rate": rate, "weight_decay": 0.0},
-        "batch": {"lanes": 1, "microbatch_size": BATCH_ROWS, "max_length": MAX_LENGTH},
+        "batch": {
+            "lanes": 1,
+            "microbatch_size": BATCH_ROWS,
+            "eval_microbatch_size": 4 * BATCH_ROWS,
+            "max_length": MAX_LENGTH,
+        },
         "epochs": epochs,
         "tracking": {"log_every_steps": 10, "tensorboard": False},
         "checkpoint": {"every_epochs": None, "every_steps": None},
@@ -50,7 +55,7 @@ def run_thaw(arguments: argparse.Namespace, case: str, folder: Path) -> dict[str
     """Run a recipe on one rank in this process."""
     import torch
 
-    from configs.records import Ended, Recorded, Step
+    from configs.records import Ended, Phase, Recorded, Step
     from configs.schema import Recipe
     from trainers.data.preparation import prepare
     from trainers.finetune import finetune
@@ -65,10 +70,11 @@ def run_thaw(arguments: argparse.Namespace, case: str, folder: Path) -> dict[str
     join_group(place, "127.0.0.1", 0)
     records: list[Any] = []
     tempfile.tempdir = str(folder)
-    started = time.time()
     ended: Ended = finetune(recipe, place, records.append, lambda: False)
     last = max(r.time for r in records if isinstance(r, Step))
+    (began,) = [r.time for r in records if isinstance(r, Phase)]
     recorded = [r.seconds for r in records if isinstance(r, Recorded)]
+    started = min([began, *(r.time - r.seconds for r in records if isinstance(r, Recorded))])
     rows = recipe.epochs * made.manifest.splits["train"].rows
     return {
         "rows_per_s": rows / (last - started),

@@ -52,6 +52,21 @@ def few_rows(train: Path, label: str, seed: int, folder: Path) -> Path:
     return path
 
 
+def recipe_values(arguments: argparse.Namespace, rows: str, name: str, seed: int) -> dict[str, Any]:
+    """Write the recipe of a run but its name, storage and training rows."""
+    return {
+        "model": {"path": str(model_folder())},
+        "task": {"kind": "text_classification", "label": arguments.label},
+        "freezing": STRATEGIES[name]["freezing"],
+        "optimizer": {"learning_rate": STRATEGIES[name]["rate"], "weight_decay": 0.01},
+        "batch": {"lanes": 1, "microbatch_size": MICROBATCH_ROWS, "max_length": 128},
+        "epochs": EPOCHS[rows],
+        "tracking": {"log_every_steps": 50, "tensorboard": False},
+        "checkpoint": {"every_epochs": None},
+        "seed": seed,
+    }
+
+
 def run(arguments: argparse.Namespace, rows: str, name: str, seed: int) -> dict[str, Any]:
     """Run one strategy on one rank in this process."""
     from configs.schema import Recipe
@@ -60,28 +75,14 @@ def run(arguments: argparse.Namespace, rows: str, name: str, seed: int) -> dict[
     from trainers.group import join_group
     from trainers.place import Place
 
-    strategy = STRATEGIES[name]
     with tempfile.TemporaryDirectory(prefix="thaw-strategies-") as temporary:
-        folder = Path(temporary)
-        train = arguments.train
+        folder, train = Path(temporary), arguments.train
         if rows == "few":
             train = few_rows(arguments.train, arguments.label, seed, folder)
-        recipe = Recipe.model_validate(
-            {
-                "name": "strategy",
-                "storage": str(folder / "runs"),
-                "model": {"path": str(model_folder())},
-                "task": {"kind": "text_classification", "label": arguments.label},
-                "data": {"train": str(train), "test": str(arguments.test)},
-                "freezing": strategy["freezing"],
-                "optimizer": {"learning_rate": strategy["rate"], "weight_decay": 0.01},
-                "batch": {"lanes": 1, "microbatch_size": MICROBATCH_ROWS, "max_length": 128},
-                "epochs": EPOCHS[rows],
-                "tracking": {"log_every_steps": 50, "tensorboard": False},
-                "checkpoint": {"every_epochs": None},
-                "seed": seed,
-            }
-        )
+        values = recipe_values(arguments, rows, name, seed)
+        data = {"train": str(train), "test": str(arguments.test)}
+        own = {"name": "strategy", "storage": str(folder / "runs"), "data": data}
+        recipe = Recipe.model_validate(values | own)
         made = prepare(recipe, recipe.storage)
         place = Place(0, 1, 0, str(folder / "runs" / "strategy"), made.data_dir, 1, "cpu")
         os.environ.update(RANK="0", LOCAL_RANK="0", WORLD_SIZE="1")
@@ -91,14 +92,8 @@ def run(arguments: argparse.Namespace, rows: str, name: str, seed: int) -> dict[
         started = time.perf_counter()
         ended = finetune(recipe, place, lambda record: None, lambda: False)
         seconds = time.perf_counter() - started
-    return {
-        "rows": rows,
-        "strategy": name,
-        "seed": seed,
-        "accuracy": ended.metrics["accuracy"],
-        "macro_f1": ended.metrics["macro_f1"],
-        "seconds": seconds,
-    }
+    reached = {key: ended.metrics[key] for key in ("accuracy", "macro_f1")}
+    return {"rows": rows, "strategy": name, "seed": seed, **reached, "seconds": seconds}
 
 
 def spread(values: list[float]) -> str:

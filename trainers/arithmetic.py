@@ -6,8 +6,10 @@ from configs.freezing_sections import Freezing
 from configs.model_sections import Schedule
 from configs.schema import Recipe
 
+MOVES_NO_NUMBER = {"prefix_cache", "prefix_cache_gib"}
+"""Of freezing: a run whose disk is full goes on without a recording."""
 GROWN = {
-    "freezing": Freezing().model_dump(mode="json"),
+    "freezing": Freezing().model_dump(mode="json", exclude=MOVES_NO_NUMBER),
     "schedule": Schedule().model_dump(mode="json"),
 }
 """Sections that got further keys; a commit without them was made with their defaults."""
@@ -25,7 +27,7 @@ def arithmetic(recipe: Recipe) -> dict[str, Any]:
         "augmentation": recipe.augmentation.model_dump(mode="json"),
         "optimizer": recipe.optimizer.model_dump(mode="json"),
         "schedule": recipe.schedule.model_dump(mode="json"),
-        "freezing": recipe.freezing.model_dump(mode="json"),
+        "freezing": recipe.freezing.model_dump(mode="json", exclude=MOVES_NO_NUMBER),
         "precision": recipe.precision,
         "model": recipe.model.model_dump(mode="json", include={"path", "revision", "dropout"}),
     }

@@ -113,6 +113,9 @@ def build_engine(
     optimizer = build_optimizer(groups, recipe.optimizer)
     config = deepspeed_config(recipe, place.world_size, trainable)
     handle, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
+    if place.world_size == 1 and not running_stage(recipe):
+        # Nothing to average with, but each step would copy all gradients to a buffer and back.
+        handle.enable_backward_allreduce = False
     wrapped = handle.optimizer
     inner = wrapped.optimizer if running_stage(recipe) else wrapped
     return Engine(

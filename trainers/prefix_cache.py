@@ -5,10 +5,11 @@ How a prefix is found and taken out stands in strategy/prefix.py, the files in d
 """
 
 import json
+import os
 import shutil
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,8 @@ class PrefixCache:
     shape: Shape
     folder: Path
     probe: Probe
+    opened: dict[Path, Recording] = field(default_factory=dict)
+    """Recordings in use: another run may delete the oldest files, which leaves open ones alone."""
 
     def opener(self, split: SplitName) -> OpenRecording | None:
         """Give what opens the recording of a lane's rows; None for a split that has none."""
@@ -60,7 +63,10 @@ class PrefixCache:
             return None
 
         def open_recording(first: int, stop: int) -> Recording:
-            return Recording(lane_file(self.folder, split, (first, stop)), first, self.shape)
+            path = lane_file(self.folder, split, (first, stop))
+            if path not in self.opened:
+                self.opened[path] = Recording(path, first, self.shape)
+            return self.opened[path]
 
         return open_recording
 
@@ -92,8 +98,11 @@ def open_cache(session: "Session", prefix: Prefix | None) -> PrefixCache | None:
         return None
     folder = recordings_folder() / _key(session, prefix, shape)
     cache = PrefixCache(prefix, shape, folder, probe)
+    if not _record(session, cache):
+        return None
+    os.utime(folder)
     delete_others(folder, int(session.recipe.freezing.prefix_cache_gib * 2**30))
-    return cache if _record(session, cache) else None
+    return cache
 
 
 def prove(session: "Session", cache: PrefixCache) -> bool:

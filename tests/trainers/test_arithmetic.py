@@ -10,6 +10,7 @@ def test_what_changes_numbers_is_named(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path)
     saved = arithmetic(recipe)
     assert changed_arithmetic(saved, recipe) == []
+    assert changed_arithmetic(saved, tiny_recipe(tmp_path, freezing={"prefix_cache": "on"})) == []
     other = tiny_recipe(
         tmp_path, freezing={"layer_decay": 2.6}, schedule={"per": "phase"}, zero={"stage": 3}
     )

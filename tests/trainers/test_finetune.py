@@ -122,7 +122,7 @@ def test_every_zero_stage_gives_the_same_answer(undisturbed: Undisturbed) -> Non
         assert told.ended.metrics == pytest.approx(first.ended.metrics, rel=1e-5)
 
 
-@pytest.mark.parametrize(("world_size", "stages"), [(1, all_or(0, 2)), (4, all_or(1, 3))])
+@pytest.mark.parametrize(("world_size", "stages"), [(1, all_or(0, 2)), (4, all_or(3))])
 def test_every_number_of_ranks_gives_the_same_answer(
     world_size: int, stages: tuple[int, ...], undisturbed: Undisturbed
 ) -> None:
@@ -168,7 +168,7 @@ def test_stopped_and_resumed_on_as_many_ranks_gives_the_same_bits(
         _assert_same_bits(_weights(recipe), _weights(undisturbed.recipes[stage]))
 
 
-@pytest.mark.parametrize(("world_size", "stages"), [(1, all_or(2)), (4, all_or(3))])
+@pytest.mark.parametrize(("world_size", "stages"), [(1, all_or(2)), (4, all_or(1))])
 def test_resumed_on_another_number_of_ranks_gives_the_same_losses(
     world_size: int, stages: tuple[int, ...], undisturbed: Undisturbed
 ) -> None:

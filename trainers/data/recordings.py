@@ -173,16 +173,17 @@ def is_whole(path: Path) -> bool:
 
 def delete_others(folder: Path, max_bytes: int) -> None:
     """Delete the oldest other folders of recordings beside this one, down to so many bytes."""
-    sizes = {}
+    found = []
     for other in folder.parent.iterdir() if folder.parent.is_dir() else ():
         # Another process may delete it meanwhile.
         with suppress(OSError):
-            sizes[other] = sum(f.stat().st_size for f in other.iterdir())
-    total = sum(sizes.values())
-    for other in sorted(sizes, key=lambda each: each.stat().st_mtime):
+            num_bytes = sum(file.stat().st_size for file in other.iterdir())
+            found.append((other.stat().st_mtime, other, num_bytes))
+    total = sum(num_bytes for _, _, num_bytes in found)
+    for _, other, num_bytes in sorted(found):
         if total > max_bytes and other != folder:
             shutil.rmtree(other, ignore_errors=True)
-            total -= sizes[other]
+            total -= num_bytes
 
 
 def _seal(path: Path) -> None:
