@@ -8,16 +8,23 @@ import torch.distributed as dist
 
 def all_agree(mine: bool) -> bool:
     """Say whether something holds on every rank. Collective: every rank calls this."""
-    return _reduced(int(mine), dist.ReduceOp.MIN) == 1
+    return bool(reduced([int(mine)], dist.ReduceOp.MIN).item())
 
 
-def total(mine: int) -> int:
-    """Add a number up over all ranks. Collective: every rank calls this."""
-    return _reduced(mine, dist.ReduceOp.SUM)
+def reduced(mine: list[int], how: Any = dist.ReduceOp.SUM) -> torch.Tensor:
+    """Join integers of all ranks, place by place; they add up mod 2^64.
 
-
-def _reduced(mine: int, how: Any) -> int:
+    Collective: every rank calls this.
+    """
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    value = torch.tensor([mine], dtype=torch.int64, device=device)
-    dist.all_reduce(value, op=how)
-    return int(value.item())
+    return joined(torch.tensor(mine, dtype=torch.int64, device=device), how)
+
+
+def joined(mine: torch.Tensor, how: Any = dist.ReduceOp.SUM) -> torch.Tensor:
+    """Join tensors of all ranks in place; a rank alone saves the call, which small steps notice.
+
+    Collective: every rank calls this.
+    """
+    if dist.get_world_size() > 1:
+        dist.all_reduce(mine, op=how)
+    return mine

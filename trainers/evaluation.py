@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.distributed as dist
 
 from configs.errors import RecipeError, TrainingError
 from configs.records import Evaluated
+from trainers.agreement import joined, reduced
 from trainers.data.batches import IGNORED, Microbatch, read_steps
 from trainers.data.epoch_plan import plan_epochs
 from trainers.data.lane_rows import open_lanes
@@ -76,7 +76,7 @@ def evaluate_split(session: Session, split: SplitName) -> Evaluation:
                 for source, counted in scores.items():
                     counted.update(outputs, _of_source(labels, microbatch, source))
     session.live.train()
-    loss = _reduce(sums, split, info)
+    loss = _reduce(session, sums, split, info)
     # Every rank goes through the same sources in the same order.
     found = {source: counted.compute() for source, counted in scores.items()}
     metrics = {"loss": loss, **found[EVERY].metrics}
@@ -158,16 +158,13 @@ def _feed(session: Session, microbatch: Microbatch, sums: _Sums) -> tuple[object
     return outputs, labels
 
 
-def _reduce(sums: _Sums, split: str, info: SplitInfo) -> float:
+def _reduce(session: Session, sums: _Sums, split: str, info: SplitInfo) -> float:
     """Add up over all ranks, check that every row was seen once; returns the loss per target."""
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    loss = torch.tensor([sums.loss], dtype=torch.float64, device=device)
-    dist.all_reduce(loss)
+    device = session.engine.handle.device
+    loss = joined(torch.tensor([sums.loss], dtype=torch.float64, device=device))
     # Sums of int64 wrap at 2^64, which is just the modulus of the ledger.
     id_sum = int(np.uint64(sums.id_sum % 2**64).astype(np.int64))
-    counts = torch.tensor([sums.targets, sums.rows, id_sum], device=device)
-    dist.all_reduce(counts)
-    targets, rows, ids = counts.tolist()
+    targets, rows, ids = reduced([sums.targets, sums.rows, id_sum]).tolist()
     if (rows, ids % 2**64) != (info.rows, int(info.id_sum, 16)):
         raise TrainingError(
             f"evaluation of {split} saw {rows} rows of {info.rows}, or not the same ones. "

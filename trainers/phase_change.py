@@ -7,11 +7,11 @@ with a new engine, put together from the commit at its boundary, just as a resum
 import time
 from collections.abc import Sequence
 
-import torch
 import torch.distributed as dist
 
 from configs.errors import TrainingError
 from configs.records import Proof
+from trainers.agreement import reduced
 from trainers.early_stopping import Best, should_stop
 from trainers.partitions import weight_hashes
 from trainers.session import Session
@@ -70,11 +70,9 @@ class MotionProof:
         if not self._names or rate <= 0.0:
             return
         now = weight_hashes(session.engine, session.place.rank, frozenset(self._names))
-        moved = torch.tensor(
-            [int(now.get(n) != self._hashes.get(n)) for n in self._names],
-            device="cuda" if dist.get_backend() == "nccl" else "cpu",
+        moved = reduced(
+            [int(now.get(n) != self._hashes.get(n)) for n in self._names], dist.ReduceOp.MAX
         )
-        dist.all_reduce(moved, op=dist.ReduceOp.MAX)
         unchanged = session.live.frozen_unchanged()
         learn, frozen = session.live.count_parameters()
         record = Proof(

@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 
 from configs.errors import TrainingError
+from trainers.agreement import joined, reduced
 from trainers.data.batches import Microbatch
 from trainers.engine import Engine, feed
 from trainers.seeds import derive_seed
@@ -64,7 +65,7 @@ def count_batch(microbatches: Sequence[Microbatch], *, stop: bool, commit: bool)
         int(stop),
         int(commit),
     ]
-    total = _added_up(torch.tensor(local, dtype=torch.int64, device=_reduce_device()))
+    total = reduced(local)
     targets, rows, tokens, fed, id_sum, stops, commits = total.tolist()
     return Counts(targets, rows, tokens, fed, id_sum % 2**64, stops > 0, commits > 0)
 
@@ -72,7 +73,7 @@ def count_batch(microbatches: Sequence[Microbatch], *, stop: bool, commit: bool)
 def sum_ids(local: Iterable[int]) -> int:
     """Add up sums of row ids mod 2^64 over all ranks. Collective: every rank calls this."""
     wrapped = int(np.uint64(sum(local) % 2**64).astype(np.int64))
-    total = _added_up(torch.tensor([wrapped], dtype=torch.int64, device=_reduce_device()))
+    total = reduced([wrapped])
     return int(total.item()) % 2**64
 
 
@@ -100,7 +101,7 @@ def take_step(
         losses.append(loss.detach())
         if index < len(microbatches) - 1:
             engine.handle.step()
-    total = _added_up(torch.stack(losses).double().sum().reshape(1))
+    total = joined(torch.stack(losses).double().sum().reshape(1))
     mean = total.item() / max(1, counts.targets)
     # All ranks see the same sum, so all of them raise, and no one waits in the step below.
     if not np.isfinite(mean):
@@ -132,17 +133,6 @@ def _clip_on_stage_0(engine: Engine) -> float | None:
             f"the gradient norm is {norm} at this step. Lower optimizer.learning_rate"
         )
     return norm
-
-
-def _added_up(local: torch.Tensor) -> torch.Tensor:
-    """Add up over all ranks; a rank alone saves the call, which small steps notice."""
-    if dist.get_world_size() > 1:
-        dist.all_reduce(local)
-    return local
-
-
-def _reduce_device() -> str:
-    return "cuda" if dist.get_backend() == "nccl" else "cpu"
 
 
 def _place(microbatches: Sequence[Microbatch]) -> str:
