@@ -105,7 +105,7 @@ def _memory(key: str) -> float:
 def _prepare(recipe: Recipe, store: str) -> Cost:
     from trainers.tasks import task_module
 
-    task_module(recipe.task).load_tokenizer(recipe.model)
+    task_module(recipe.task).load_processor(recipe.model)
     return cost_of(plan_preparation(recipe, store), run_here())
 
 

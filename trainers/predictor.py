@@ -71,7 +71,7 @@ class Predictor:
     def _encoded(self, columns: Mapping[str, Sequence[Any]]) -> pa.Table:
         task = self.export.task
         texts = {}
-        for name in text_classification.input_columns(task):
+        for name in (c.name for c in text_classification.columns(task).inputs):
             if name not in columns:
                 raise DataError(
                     f"the input has no column {name}; it has {', '.join(columns)}. "

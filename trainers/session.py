@@ -104,7 +104,7 @@ class Session:
     def tokenizer(self) -> Any:
         """Load the tokenizer at first use; training itself needs none."""
         if self._tokenizer is None:
-            self._tokenizer = self.task.load_tokenizer(self.recipe.model)
+            self._tokenizer = self.task.load_processor(self.recipe.model)
         return self._tokenizer
 
     def open_split(self, name: SplitName) -> Split:

@@ -20,8 +20,8 @@ def build_change(recipe: Recipe, max_length: int, tasks: TaskModule | None = Non
     if not options.is_on:
         return None
     tasks = tasks or task_module(recipe.task)
-    tokenizer = tasks.load_tokenizer(recipe.model)
-    columns = tasks.input_columns(recipe.task)
+    tokenizer = tasks.load_processor(recipe.model)
+    columns = [column.name for column in tasks.columns(recipe.task).inputs]
     if options.mask and tokenizer.mask_token is None:
         raise RecipeError(
             f"augmentation.mask needs a mask token and the tokenizer of {recipe.model.path} has "
@@ -41,7 +41,7 @@ def build_change(recipe: Recipe, max_length: int, tasks: TaskModule | None = Non
             for row, row_id in zip(texts, ids, strict=True)
         ]
         cells = [pa.array(column, pa.string()) for column in zip(*new, strict=True)]
-        table = pa.table(cells, names=list(columns))
+        table = pa.table(cells, names=columns)
         encoded = tasks.encode_inputs(recipe.task, tokenizer, max_length, table)
         for name in encoded.column_names:
             old = old.set_column(old.column_names.index(name), name, encoded[name])

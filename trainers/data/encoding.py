@@ -71,7 +71,7 @@ def encode_bucket(plan: Plan, encode: Encode, tasks: TaskModule | None = None) -
 
 def _encode(plan: Plan, encode: Encode, tasks: TaskModule | None) -> Encoded:
     tasks = tasks or task_module(plan.recipe.task)
-    tokenizer = tasks.load_tokenizer(plan.recipe.model)
+    tokenizer = tasks.load_processor(plan.recipe.model)
     max_length = min(plan.recipe.batch.max_length, int(tokenizer.model_max_length))
     names = read_labels(plan)
 

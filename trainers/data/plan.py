@@ -132,6 +132,7 @@ def plan_preparation(
     # order is one of names and contents, not that in which somebody listed them.
     sources = sorted(sources, key=lambda source: (source.name, source.content))
     tasks = tasks or task_module(recipe.task)
+    columns = tasks.columns(recipe.task)
     fingerprint = _fingerprint(recipe, sources)
     root = storage.join(storage_root, FOLDER)
     data_dir = storage.join(root, fingerprint)
@@ -141,8 +142,8 @@ def plan_preparation(
     work_dir = f"{data_dir}.work" if is_local else f"{data_dir}.{uuid.uuid4().hex[:12]}.work"
     return Plan(
         recipe=recipe,
-        input_columns=tasks.input_columns(recipe.task),
-        target_column=tasks.target_column(recipe.task),
+        input_columns=tuple(column.name for column in columns.inputs),
+        target_column=columns.target.name if columns.target is not None else "",
         sources=tuple(sources),
         num_buckets=_num_buckets(sources),
         fingerprint=fingerprint,

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from configs.data_sections import Task
 from configs.model_sections import Model
 from configs.schema import Recipe
+from configs.task_columns import Columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import torch
     from torch import Tensor
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
     from trainers.data.store import Manifest
     from trainers.metrics import Sample, Scores
@@ -21,31 +22,31 @@ if TYPE_CHECKING:
 class TaskModule(Protocol):
     """The functions that each file of this package has."""
 
-    def input_columns(self, task: Task) -> tuple[str, ...]:
-        """Name the columns that the model reads."""
+    def columns(self, task: Task) -> Columns:
+        """Name the columns that are read, and say what their cells hold."""
 
-    def target_column(self, task: Task) -> str:
-        """Name the column that the model learns to tell."""
+    def load_processor(self, model: Model) -> Any:
+        """Load what turns cells into numbers: the tokenizer, for text.
 
-    def load_tokenizer(self, model: Model) -> "PreTrainedTokenizerBase":
-        """Load what turns text into tokens."""
+        It knows `model_max_length` and `pad_token_id`.
+        """
 
     def encode(
         self,
         task: Task,
-        tokenizer: "PreTrainedTokenizerBase",
+        processor: Any,
         max_length: int,
         label_names: tuple[str, ...],
-        columns: "pa.Table",
+        cells: "pa.Table",
     ) -> "pa.Table":
         """Turn raw columns into the columns of a shard."""
 
     def encode_inputs(
         self,
         task: Task,
-        tokenizer: "PreTrainedTokenizerBase",
+        processor: Any,
         max_length: int,
-        columns: "pa.Table",
+        cells: "pa.Table",
     ) -> "pa.Table":
         """Turn raw input columns, without a target, into those of a shard."""
 
@@ -73,7 +74,7 @@ class TaskModule(Protocol):
 
     def sample_predictions(
         self,
-        tokenizer: "PreTrainedTokenizerBase",
+        processor: Any,
         label_names: tuple[str, ...],
         inputs: "dict[str, Tensor]",
         outputs: Any,

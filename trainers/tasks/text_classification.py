@@ -15,6 +15,7 @@ from configs.data_sections import Task
 from configs.errors import DataError
 from configs.model_sections import Model
 from configs.schema import Recipe
+from configs.task_columns import Column, Columns
 
 if TYPE_CHECKING:
     import torch
@@ -28,17 +29,14 @@ if TYPE_CHECKING:
 IGNORED = -100
 
 
-def input_columns(task: Task) -> tuple[str, ...]:
-    """Name the columns that the model reads."""
-    return (task.text,) if task.text_b is None else (task.text, task.text_b)
+def columns(task: Task) -> Columns:
+    """Name the columns with the texts and the label."""
+    names = [name for name in (task.text, task.text_b) if name is not None]
+    inputs = tuple(Column(name, "text") for name in names)
+    return Columns(inputs, Column(task.label, "label"))
 
 
-def target_column(task: Task) -> str:
-    """Name the column that the model learns to tell."""
-    return task.label
-
-
-def load_tokenizer(model: Model) -> "PreTrainedTokenizerBase":
+def load_processor(model: Model) -> "PreTrainedTokenizerBase":
     """Load the model's tokenizer, with a padding token and the length the model can take.
 
     Raises RecipeError when there is no model or no tokenizer.
@@ -50,31 +48,31 @@ def load_tokenizer(model: Model) -> "PreTrainedTokenizerBase":
 
 def encode(
     task: Task,
-    tokenizer: "PreTrainedTokenizerBase",
+    processor: "PreTrainedTokenizerBase",
     max_length: int,
     label_names: tuple[str, ...],
-    columns: pa.Table,
+    cells: pa.Table,
 ) -> pa.Table:
     """Turn text and label columns into input_ids, token_type_ids (pairs only), label and length.
 
     Rows longer than max_length tokens, or than the model can take, are cut. Raises DataError for a
     label that is not among label_names.
     """
-    encoded = encode_inputs(task, tokenizer, max_length, columns)
-    numbers = _label_numbers(task, label_names, columns[task.label])
+    encoded = encode_inputs(task, processor, max_length, cells)
+    numbers = _label_numbers(task, label_names, cells[task.label])
     return encoded.add_column(encoded.num_columns - 1, "label", numbers)
 
 
 def encode_inputs(
-    task: Task, tokenizer: "PreTrainedTokenizerBase", max_length: int, columns: pa.Table
+    task: Task, processor: "PreTrainedTokenizerBase", max_length: int, cells: pa.Table
 ) -> pa.Table:
     """Turn text columns into input_ids, token_type_ids (pairs only) and length."""
-    texts = [_strings(columns[name]).to_pylist() for name in input_columns(task)]
-    limit = min(max_length, tokenizer.model_max_length)
-    with_types = len(texts) == 2 and "token_type_ids" in tokenizer.model_input_names
+    texts = [_strings(cells[column.name]).to_pylist() for column in columns(task).inputs]
+    limit = min(max_length, processor.model_max_length)
+    with_types = len(texts) == 2 and "token_type_ids" in processor.model_input_names
     tokens: dict[str, list[list[int]]] = {"input_ids": [], "token_type_ids": []}
-    if columns.num_rows:
-        tokens = tokenizer(
+    if cells.num_rows:
+        tokens = processor(
             *texts,
             truncation=True,
             max_length=limit,
@@ -82,7 +80,7 @@ def encode_inputs(
             return_token_type_ids=with_types,
         ).data
     # An empty text has no token at all where the tokenizer adds none (GPT-2): one keeps it a row.
-    ids = [row or [tokenizer.pad_token_id] for row in tokens["input_ids"]]
+    ids = [row or [processor.pad_token_id] for row in tokens["input_ids"]]
     encoded = {"input_ids": pa.array(ids, pa.list_(pa.int32()))}
     if with_types:
         types = [row or [0] for row in tokens["token_type_ids"]]

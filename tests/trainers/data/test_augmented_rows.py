@@ -60,7 +60,7 @@ def test_changed_rows_do_not_depend_on_what_is_read_with_them(folder: Path) -> N
 
 def test_changed_texts_are_tokenised_as_others_are(folder: Path) -> None:
     recipe, split, change = opened(folder)
-    tokenizer = task_module(recipe.task).load_tokenizer(recipe.model)
+    tokenizer = task_module(recipe.task).load_processor(recipe.model)
     ids = change(split.read(np.arange(split.info.rows)), 0)["input_ids"].to_pylist()
     masked = [row for row in ids if tokenizer.mask_token_id in row]
     assert masked

@@ -10,6 +10,7 @@ import pyarrow as pa
 import torch
 
 from configs.schema import Recipe
+from configs.task_columns import Column, Columns
 
 
 @dataclass(frozen=True)
@@ -18,28 +19,25 @@ class Tokenizer:
     model_max_length: int = 16
 
 
-def input_columns(task: Any) -> tuple[str, ...]:
-    return (task.text,) if task.text_b is None else (task.text, task.text_b)
+def columns(task: Any) -> Columns:
+    texts = [task.text] if task.text_b is None else [task.text, task.text_b]
+    return Columns(tuple(Column(name, "text") for name in texts), Column(task.label, "label"))
 
 
-def target_column(task: Any) -> str:
-    return task.label
-
-
-def load_tokenizer(model: Any) -> Tokenizer:
+def load_processor(model: Any) -> Tokenizer:
     return Tokenizer()
 
 
 def encode(
     task: Any,
-    tokenizer: Tokenizer,
+    processor: Tokenizer,
     max_length: int,
     label_names: tuple[str, ...],
-    columns: pa.Table,
+    cells: pa.Table,
 ) -> pa.Table:
-    texts = zip(*(columns[name].to_pylist() for name in input_columns(task)), strict=True)
+    texts = zip(*(cells[column.name].to_pylist() for column in columns(task).inputs), strict=True)
     ids = [[len(word) for word in " ".join(text).split()][:max_length] for text in texts]
-    labels = [label_names.index(label) for label in columns[task.label].to_pylist()]
+    labels = [label_names.index(label) for label in cells[task.label].to_pylist()]
     return pa.table(
         {
             "input_ids": pa.array(ids, pa.list_(pa.int32())),

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from configs.data_sections import TextClassification
 from configs.errors import DataError
+from configs.task_columns import Column, Columns
 from tests.origin import NAMES, make_origin
 from tests.tiny import make_tokenizer
 from trainers.metrics import Sample
@@ -35,9 +36,10 @@ def test_the_recipe_s_task_gives_its_module() -> None:
 
 
 def test_columns_are_those_of_the_recipe() -> None:
-    assert text_classification.input_columns(TASK) == ("text",)
-    assert text_classification.input_columns(PAIRS) == ("first", "second")
-    assert text_classification.target_column(PAIRS) == "label"
+    label = Column("label", "label")
+    assert text_classification.columns(TASK) == Columns((Column("text", "text"),), label)
+    first, second = Column("first", "text"), Column("second", "text")
+    assert text_classification.columns(PAIRS) == Columns((first, second), label)
 
 
 def test_encode_gives_tokens_label_and_length() -> None:
