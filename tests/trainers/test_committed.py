@@ -9,7 +9,7 @@ from configs.records import Ended, Evaluated, Exported, Record
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
-from tests.trainers.test_finetune import Told, run_all
+from tests.trainers.runs import Told, assert_same_bits, read_export, run_all
 from trainers.committed import evaluate, export
 from trainers.data.preparation import prepare
 from trainers.place import Place
@@ -50,6 +50,4 @@ def test_the_best_weights_are_evaluated_and_exported_again(tmp_path: Path) -> No
     assert [end.step for end in ends] == [best.step, best.step]
     (exported,) = [r for r in records if isinstance(r, Exported)]
     assert exported.max_difference < 1e-5
-    ours = load_file(folder / "model.safetensors")
-    first = load_file(f"{recipe.storage}/{recipe.name}/export/model.safetensors")
-    assert all(ours[name].equal(first[name]) for name in first)
+    assert_same_bits(load_file(folder / "model.safetensors"), read_export(recipe))

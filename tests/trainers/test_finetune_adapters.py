@@ -1,79 +1,34 @@
-"""Whole runs with adapters: one answer on every ZeRO stage and number of ranks, also resumed.
+"""Whole runs with adapters: one answer on every ZeRO stage and number of ranks, also resumed."""
 
-Learning rates are high and dropout is on, so that adapters matter and every draw shows.
-"""
-
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 from safetensors.torch import load_file
 
-from configs.errors import RecipeError
 from configs.records import Exported, Note, Phase, Proof, Record
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
-from tests.recipes import tiny_recipe
-from tests.trainers.test_finetune import Told, all_or, run_all
+from tests.trainers.adapter_recipes import DORA, LORA, adapter_recipe
+from tests.trainers.runs import (
+    Runs,
+    all_or,
+    assert_same_bits,
+    export_of,
+    read_export,
+    refusals,
+    run_all,
+    run_undisturbed,
+    stop_and_resume,
+)
 from trainers import storage
 from trainers.checkpoint import list_commits, read_manifest
 from trainers.committed import evaluate, export
-from trainers.data.preparation import prepare
 from trainers.place import Place
 
-RATE = 1e-2
-LORA = {"rank": 4, "dropout": 0.1}
-DORA = {"rank": 4, "dropout": 0.1, "dora": True, "rslora": True}
 
-
-def adapter_recipe(
-    folder: Path,
-    name: str,
-    stage: int,
-    lora: dict[str, Any],
-    *,
-    sliced_above: int = 1000,
-    **sections: Any,
-) -> Recipe:
-    """Ask for adapters; ZeRO-3 slices what has more elements: by default tiny weights stay whole.
-
-    Those below adapters have 32 x 32 and more; slicing the rest too takes long.
-    """
-    sliced = {"zero_optimization": {"stage3_param_persistence_threshold": sliced_above}}
-    values: dict[str, Any] = {
-        "freezing": {"lora": lora},
-        "zero": {"stage": stage, "overrides": sliced if stage == 3 else {}},
-        "optimizer": {"learning_rate": RATE, "weight_decay": 0.01},
-        "max_steps": 3,
-    }
-    return tiny_recipe(folder, name=name, **{**values, **sections})
-
-
-def _export_of(recipe: Recipe) -> Path:
-    return Path(recipe.storage) / recipe.name / "export"
-
-
-def _adapter(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "adapter" / "adapter_model.safetensors")
-
-
-def _assert_same_bits(ours: Path, theirs: Path) -> None:
+def _assert_same_files(ours: Path, theirs: Path) -> None:
     for file in ("model.safetensors", "adapter/adapter_model.safetensors"):
-        mine, others = load_file(ours / file), load_file(theirs / file)
-        assert mine.keys() == others.keys()
-        assert [name for name in mine if not mine[name].equal(others[name])] == []
-
-
-@dataclass(frozen=True)
-class Runs:
-    """Runs on two ranks that nothing happened to."""
-
-    folder: Path
-    data_dir: str
-    recipes: dict[str, Recipe]
-    told: dict[str, Told]
+        assert_same_bits(load_file(ours / file), load_file(theirs / file))
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +37,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     folder = tmp_path_factory.mktemp("adapters")
     recipes = [adapter_recipe(folder, f"lora-z{n}", n, LORA) for n in all_or(1)]
     recipes += [adapter_recipe(folder, f"dora-z{n}", n, DORA) for n in all_or(3)]
-    data_dir = prepare(recipes[0], recipes[0].storage).data_dir
-    told = on_ranks(2, run_all, recipes, data_dir, 1, 0, seconds=250)[0]
-    names = [recipe.name for recipe in recipes]
-    by_name = dict(zip(names, recipes, strict=True))
-    return Runs(folder, data_dir, by_name, dict(zip(names, told, strict=True)))
+    return run_undisturbed(folder, recipes)
 
 
 def test_a_run_says_and_proves_what_learns(runs: Runs) -> None:
@@ -124,7 +75,7 @@ def test_every_stage_and_number_of_ranks_gives_the_same_losses(runs: Runs) -> No
 def test_base_weights_keep_their_bits_and_commits_hold_what_learns(runs: Runs) -> None:
     base = load_file(runs.folder / "model" / "model.safetensors")
     for recipe in runs.recipes.values():
-        exported = load_file(_export_of(recipe) / "model.safetensors")
+        exported = read_export(recipe)
         adapted = {n for n in base if "layer" in n and n.endswith("weight") and "Norm" not in n}
         assert len(adapted) == 12
         for name, weight in base.items():
@@ -138,29 +89,19 @@ def test_base_weights_keep_their_bits_and_commits_hold_what_learns(runs: Runs) -
         assert {name.replace(".base_layer.", ".") for name in frozen} == {f"bert.{n}" for n in base}
 
 
-def _stop_and_resume(
-    rank: int, world_size: int, recipes: list[Recipe], data_dir: str
-) -> list[tuple[Told, Told]]:
-    answers = []
-    for recipe in recipes:
-        (first,) = run_all(rank, world_size, [recipe], data_dir, 1, 1)
-        (second,) = run_all(rank, world_size, [recipe], data_dir, 2, 0)
-        answers.append((first, second))
-    return answers
-
-
 def test_stopped_and_resumed_gives_the_same_bits(runs: Runs) -> None:
     # In the order of the undisturbed runs: ZeRO-3 replaces torch's linear in its process.
     recipes = {
         name: recipe.model_copy(update={"name": f"{name}-again"})
         for name, recipe in runs.recipes.items()
     }
-    answers = on_ranks(2, _stop_and_resume, [*recipes.values()], runs.data_dir, seconds=250)[0]
+    again, stops = [*recipes.values()], [1] * len(recipes)
+    answers = on_ranks(2, stop_and_resume, again, runs.data_dir, stops, seconds=250)[0]
     for (name, recipe), (first, second) in zip(recipes.items(), answers, strict=True):
         assert (first.ended.state, first.ended.step) == ("stopped", 1)
         theirs = runs.told[name].losses()
         assert second.losses() == {step: theirs[step] for step in (2, 3)}
-        _assert_same_bits(_export_of(recipe), _export_of(runs.recipes[name]))
+        _assert_same_files(export_of(recipe), export_of(runs.recipes[name]))
 
 
 def _use_commits(
@@ -182,17 +123,7 @@ def test_what_comes_after_a_run_finds_its_adapters(runs: Runs, tmp_path: Path) -
     found = on_ranks(1, _use_commits, recipes, runs.data_dir, str(tmp_path), seconds=200)[0]
     for recipe, metrics in zip(recipes, found, strict=True):
         assert metrics == pytest.approx(runs.told[recipe.name].ended.metrics, rel=1e-5)
-        _assert_same_bits(tmp_path / recipe.name, _export_of(recipe))
-
-
-def _refusals(rank: int, world_size: int, recipes: list[Recipe], data_dir: str) -> list[str]:
-    said = []
-    for recipe in recipes:
-        try:
-            run_all(rank, world_size, [recipe], data_dir, 1, 0)
-        except RecipeError as error:
-            said.append(str(error))
-    return said
+        _assert_same_files(tmp_path / recipe.name, export_of(recipe))
 
 
 def test_what_the_model_or_the_device_does_not_have_is_refused(runs: Runs) -> None:
@@ -201,7 +132,7 @@ def test_what_the_model_or_the_device_does_not_have_is_refused(runs: Runs) -> No
         adapter_recipe(runs.folder, "no-target", 3, {"targets": ["qurey"]}),
         adapter_recipe(runs.folder, "no-gpu", 0, {"bits": 4}, **asked),
     ]
-    targets, gpu = on_ranks(1, _refusals, recipes, runs.data_dir)[0]
+    targets, gpu = on_ranks(1, refusals, recipes, runs.data_dir)[0]
     assert targets == (
         "freezing.lora.targets: 'qurey' is no module of this model. "
         "Linear modules there are: query, key, value"

@@ -9,7 +9,7 @@ from configs.records import Ledger
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
-from tests.trainers.test_finetune import Told, run_all
+from tests.trainers.runs import Told, run_all
 from trainers.data.preparation import prepare
 
 TARGET = {"label-0": 3, "label-1": 1, "label-2": 1}

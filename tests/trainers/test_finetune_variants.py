@@ -7,7 +7,7 @@ import pytest
 from configs.records import Exported, Note
 from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
-from tests.trainers.test_finetune import Told, all_or, run_all
+from tests.trainers.runs import Told, all_or, run_all
 from trainers.data.preparation import prepare
 
 VARIANTS: dict[str, dict[str, Any]] = {

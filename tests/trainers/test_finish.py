@@ -10,7 +10,7 @@ from configs.errors import TrainingError
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
-from tests.trainers.test_finetune import run_all
+from tests.trainers.runs import run_all
 from trainers import finish, storage
 from trainers.data.preparation import prepare
 from trainers.model_card import Origin

@@ -11,6 +11,7 @@ from torch import nn
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
+from tests.trainers.runs import STAGES
 from trainers import checkpoint, partitions
 from trainers.checkpoint import Cursor, Reader
 from trainers.engine import build_engine, start_distributed
@@ -18,7 +19,6 @@ from trainers.partitions import Piece
 from trainers.place import Place
 from trainers.strategy.learning_rates import parameter_groups
 
-STAGES = (0, 1, 2, 3)
 LANES = 4
 
 

@@ -1,6 +1,5 @@
 """Whole runs in phases: one answer on every ZeRO stage and number of ranks, also resumed."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +7,22 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from configs.errors import RecipeError
 from configs.records import Note, Phase, Proof, Step
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
-from tests.trainers.test_finetune import Told, all_or, run_all
+from tests.trainers.runs import (
+    Runs,
+    all_or,
+    assert_same_bits,
+    read_export,
+    refusals,
+    run_all,
+    run_undisturbed,
+    stop_and_resume,
+)
 from trainers import storage
 from trainers.checkpoint import list_commits, step_of
-from trainers.data.preparation import prepare
 from trainers.saved_state import SavedState
 
 # 61 rows in 4 lanes are 6 steps of 3 rows an epoch: one phase ends inside the first epoch, one in
@@ -40,38 +46,12 @@ def _recipe(folder: Path, name: str, stage: int, phases: list[Any], **sections: 
     return tiny_recipe(folder, name=name, **{**values, **sections})
 
 
-def _stop_and_resume(
-    rank: int, world_size: int, recipes: list[Recipe], data_dir: str, stops: list[int]
-) -> list[tuple[Told, Told]]:
-    """Run each recipe to its stop, then on from its commit."""
-    answers = []
-    for recipe, stop in zip(recipes, stops, strict=True):
-        (first,) = run_all(rank, world_size, [recipe], data_dir, 1, stop)
-        (second,) = run_all(rank, world_size, [recipe], data_dir, 2, 0)
-        answers.append((first, second))
-    return answers
-
-
 def _state(recipe: Recipe, step: int) -> dict[str, torch.Tensor]:
     """Read whole weights from the commit of a step."""
     run_dir = storage.join(recipe.storage, recipe.name)
     (name,) = [name for name in list_commits(run_dir) if step_of(name) == step]
     saved = SavedState(run_dir, name)
     return {name: saved.read(name, "weight", 0, size) for name, size in saved.sizes.items()}
-
-
-def _export(recipe: Recipe) -> dict[str, torch.Tensor]:
-    return load_file(storage.join(recipe.storage, recipe.name, "export", "model.safetensors"))
-
-
-@dataclass(frozen=True)
-class Runs:
-    """Runs on two ranks that nothing happened to."""
-
-    folder: Path
-    data_dir: str
-    recipes: dict[str, Recipe]
-    told: dict[str, Told]
 
 
 @pytest.fixture(scope="module")
@@ -81,15 +61,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     recipes = [_recipe(folder, f"z{stage}", stage, THREE) for stage in all_or(1, 3)]
     recipes.append(_recipe(folder, "back", 2, BACK, epochs=1))
     recipes.append(_recipe(folder, "half", 1, BACK, epochs=1, precision="bf16"))
-    data_dir = prepare(recipes[0], recipes[0].storage).data_dir
-    told = on_ranks(2, run_all, recipes, data_dir, 1, 0, seconds=250)[0]
-    names = [recipe.name for recipe in recipes]
-    return Runs(
-        folder,
-        data_dir,
-        dict(zip(names, recipes, strict=True)),
-        dict(zip(names, told, strict=True)),
-    )
+    return run_undisturbed(folder, recipes)
 
 
 def test_each_phase_is_said_and_proved(runs: Runs) -> None:
@@ -155,16 +127,13 @@ def test_stopped_and_resumed_gives_the_same_bits(runs: Runs) -> None:
     ]
     stops = [8, *[5] * len(stages), 3, 3]
     names = ["z1", *(f"z{n}" for n in stages), "back", "half"]
-    answers = on_ranks(2, _stop_and_resume, recipes, runs.data_dir, stops, seconds=250)[0]
+    answers = on_ranks(2, stop_and_resume, recipes, runs.data_dir, stops, seconds=250)[0]
     for recipe, stop, name, (first, second) in zip(recipes, stops, names, answers, strict=True):
         assert (first.ended.state, first.ended.step) == ("stopped", stop)
         assert (second.ended.state, min(second.losses())) == ("succeeded", stop + 1)
         theirs = runs.told[name].losses()
         assert second.losses() == {step: theirs[step] for step in theirs if step > stop}
-        ours, original = _export(recipe), _export(runs.recipes[name])
-        assert ours.keys() == original.keys()
-        for key, weight in original.items():
-            assert ours[key].equal(weight), (name, key)
+        assert_same_bits(read_export(recipe), read_export(runs.recipes[name]))
 
 
 def test_a_stall_ends_a_phase_and_the_best_weights_may_be_of_an_earlier_one(runs: Runs) -> None:
@@ -186,20 +155,12 @@ def test_a_stall_ends_a_phase_and_the_best_weights_may_be_of_an_earlier_one(runs
     assert [(p.name, p.first_step) for p in phases] == [("head", 0), ("all", 2)]
     assert told.ended.step <= 2
     base = load_file(runs.folder / "model" / "model.safetensors")
-    exported = _export(recipe)
+    exported = read_export(recipe)
     assert all(exported[f"bert.{name}"].equal(weight) for name, weight in base.items())
-
-
-def _refusal(rank: int, world_size: int, recipe: Recipe, data_dir: str) -> str:
-    try:
-        run_all(rank, world_size, [recipe], data_dir, 1, 0)
-    except RecipeError as error:
-        return str(error)
-    return ""
 
 
 def test_phases_that_do_not_fit_the_steps_are_refused(runs: Runs) -> None:
     phases = [{"learn": "head", "steps": 12}, {"learn": "all"}]
     recipe = _recipe(runs.folder, "too-long", 0, phases)
-    said = on_ranks(1, _refusal, recipe, runs.data_dir)[0]
+    (said,) = on_ranks(1, refusals, [recipe], runs.data_dir)[0]
     assert said.startswith("phase 2 of 2 (all) would begin after step 12 but the run has 12 steps")

@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file
 
-from configs.errors import RecipeError
 from configs.records import Exported, Note, Phase, Recorded
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
-from tests.trainers.test_finetune import Told, all_or, run_all
-from trainers import storage
+from tests.trainers.runs import (
+    Told,
+    all_or,
+    assert_same_bits,
+    read_export,
+    refusals,
+    run_all,
+    stop_and_resume,
+)
 from trainers.data.preparation import prepare
 from trainers.data.recordings import recordings_folder
 
@@ -35,17 +40,6 @@ def _cached(freezing: dict[str, Any], *, on: bool) -> dict[str, Any]:
 
 def _recorded(told: Told) -> list[tuple[int, bool]]:
     return [(r.blocks, r.cached) for r in told.records if isinstance(r, Recorded)]
-
-
-def _weights(recipe: Recipe) -> dict[str, Any]:
-    return load_file(storage.join(recipe.storage, recipe.name, "export", "model.safetensors"))
-
-
-def _assert_same_bits(ours: Recipe, theirs: Recipe) -> None:
-    expected = _weights(theirs)
-    found = _weights(ours)
-    assert found.keys() == expected.keys()
-    assert [name for name, weight in expected.items() if not found[name].equal(weight)] == []
 
 
 @dataclass(frozen=True)
@@ -91,7 +85,7 @@ def test_losses_and_weights_have_the_same_bits(pairs: Pairs) -> None:
         assert on.losses() == off.losses(), name
         assert on.evaluations("validation") == off.evaluations("validation"), name
         assert on.ended.metrics == off.ended.metrics, name
-        _assert_same_bits(*pairs.recipes[name])
+        assert_same_bits(*map(read_export, pairs.recipes[name]))
         (exported,) = [r for r in on.records if isinstance(r, Exported)]
         assert exported.frozen_unchanged, name
         assert not [r.text for r in on.records if isinstance(r, Note)], name
@@ -115,24 +109,17 @@ def test_what_is_recorded_is_said(pairs: Pairs) -> None:
         assert sizes[0][0] < sizes[1][0]
 
 
-def _stop_and_resume(
-    rank: int, world_size: int, recipes: list[Recipe], data_dir: str, stop: int
-) -> list[tuple[Told, Told]]:
-    first = run_all(rank, world_size, recipes, data_dir, 1, stop)
-    second = run_all(rank, world_size, recipes, data_dir, 2, 0)
-    return list(zip(first, second, strict=True))
-
-
 def test_a_resumed_run_finds_its_recording(pairs: Pairs) -> None:
     stages = all_or(0, 3)
     recipes = [_recipe(pairs.folder, f"again-z{n}", zero={"stage": n}) for n in stages]
-    answers = on_ranks(2, _stop_and_resume, recipes, pairs.data_dir, 4, seconds=200)[0]
+    stops = [4] * len(stages)
+    answers = on_ranks(2, stop_and_resume, recipes, pairs.data_dir, stops, seconds=200)[0]
     for recipe, stage, (first, second) in zip(recipes, stages, answers, strict=True):
         assert first.ended.state == "stopped"
         assert (_recorded(first)[0][0], _recorded(second)) == (2, [(2, True)])
         theirs = pairs.told[f"head-z{stage}"][0].losses()
         assert second.losses() == {step: loss for step, loss in theirs.items() if step > 4}
-        _assert_same_bits(recipe, pairs.recipes[f"head-z{stage}"][0])
+        assert_same_bits(read_export(recipe), read_export(pairs.recipes[f"head-z{stage}"][0]))
 
 
 def test_one_epoch_is_not_worth_a_recording(pairs: Pairs) -> None:
@@ -145,21 +132,11 @@ def test_one_epoch_is_not_worth_a_recording(pairs: Pairs) -> None:
     assert told[0].losses() == told[1].losses()
 
 
-def _refused(rank: int, world_size: int, recipes: list[Recipe], data_dir: str) -> list[str]:
-    said = []
-    for recipe in recipes:
-        try:
-            run_all(rank, world_size, [recipe], data_dir, 1, 0)
-        except RecipeError as error:
-            said.append(str(error))
-    return said
-
-
 def test_what_cannot_be_is_refused_before_a_step(pairs: Pairs) -> None:
     full = _recipe(pairs.folder, "full", freezing={"mode": "full", "prefix_cache": "on"})
     tight = {"mode": "head", "prefix_cache": "on", "prefix_cache_gib": 1e-6}
     small = _recipe(pairs.folder, "small", freezing=tight)
-    none, little = on_ranks(1, _refused, [full, small], pairs.data_dir)[0]
+    none, little = on_ranks(1, refusals, [full, small], pairs.data_dir)[0]
     assert none.startswith("freezing.prefix_cache is on but no block comes before all that learns")
     assert "takes 8.94e-06 GiB a node but freezing.prefix_cache_gib is 1e-06" in little
 

@@ -9,7 +9,7 @@ from configs.records import Note
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
-from tests.trainers.test_finetune import run_all
+from tests.trainers.runs import run_all
 from trainers import storage
 from trainers.checkpoint import list_commits
 from trainers.data.preparation import prepare

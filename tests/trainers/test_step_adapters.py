@@ -14,8 +14,8 @@ from transformers import AutoModelForSequenceClassification
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.tiny import make_model_folder
-from tests.trainers.test_finetune import all_or
-from tests.trainers.test_finetune_adapters import DORA, LORA, RATE, adapter_recipe
+from tests.trainers.adapter_recipes import DORA, LORA, RATE, adapter_recipe
+from tests.trainers.runs import all_or
 from trainers.data.batches import Microbatch
 from trainers.engine import build_engine, gathered, set_learning_rate, start_distributed
 from trainers.model import load_model
