@@ -9,7 +9,8 @@ from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
 from tests.tiny import make_model_folder
-from trainers.engine import gathered, running_stage, start_distributed
+from tests.trainers.live_weights import copy_weights
+from trainers.engine import running_stage, start_distributed
 from trainers.model import draw_new_parameters, load_model
 
 LABELS = ("a", "b", "c")
@@ -22,11 +23,7 @@ def _load(rank: int, world_size: int, recipes: list[Recipe]) -> list[dict[str, t
         torch.manual_seed(rank)  # what the process drew before must not matter
         model, head = load_model(recipe, LABELS, world_size)
         assert head == {"classifier.weight", "classifier.bias"}
-        weights = {}
-        for name, parameter in model.named_parameters():
-            with gathered(running_stage(recipe), parameter):
-                weights[name] = parameter.detach().clone()
-        answers.append(weights)
+        answers.append(copy_weights(model, running_stage(recipe)))
     return answers
 
 

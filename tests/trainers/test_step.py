@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
 from transformers import AutoModelForSequenceClassification
 
 from configs.errors import TrainingError
@@ -14,40 +13,13 @@ from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
 from tests.tiny import make_model_folder
-from trainers.data.batches import Microbatch
-from trainers.engine import build_engine, gathered, set_learning_rate, start_distributed
+from tests.trainers.live_weights import copy_weights
+from tests.trainers.ragged import LANES, make_microbatch, summed_loss, take_plain_steps
+from trainers.engine import build_engine, set_learning_rate, start_distributed
 from trainers.place import Place
 from trainers.step import count_batch, take_step
-from trainers.strategy.learning_rates import parameter_groups
 
-LANES, STEPS, RATE = 4, 3, 1e-3
-
-
-def _microbatch(step: int, lane: int) -> Microbatch:
-    """Make a microbatch whose size and length differ from lane to lane; one of them is empty."""
-    source = torch.Generator().manual_seed(step * 1000 + lane)
-    rows, length = (step + lane) % 4, 5 + (step * 3 + lane) % 7
-    fed = max(1, rows)
-    labels = torch.randint(0, 3, (fed,), generator=source)
-    if rows == 0:
-        labels.fill_(-100)
-    return Microbatch(
-        lane=lane,
-        epoch=0,
-        step=step,
-        inputs={"input_ids": torch.randint(5, 30, (fed, length), generator=source)},
-        labels=labels,
-        row_ids=np.arange(rows, dtype=np.uint64) + np.uint64(2**63),
-        sources=np.zeros(rows, np.int16),
-        num_rows=rows,
-        num_targets=rows,
-        num_tokens=rows * length,
-        num_fed_tokens=fed * length,
-    )
-
-
-def _summed_loss(outputs: Any, labels: torch.Tensor) -> torch.Tensor:
-    return nn.functional.cross_entropy(outputs.logits, labels, reduction="sum", ignore_index=-100)
+STEPS, RATE = 3, 1e-3
 
 
 def _load(folder: str) -> Any:
@@ -65,14 +37,10 @@ def _ours(rank: int, world_size: int, recipes: list[Recipe], folder: str) -> lis
         set_learning_rate(engine, RATE)
         results = []
         for step in range(STEPS):
-            mine = [_microbatch(step, lane) for lane in range(rank, LANES, world_size)]
+            mine = [make_microbatch(step, lane) for lane in range(rank, LANES, world_size)]
             counts = count_batch(mine, stop=False, commit=rank == world_size - 1)
-            results.append(take_step(engine, mine, counts, _summed_loss, recipe.seed))
-        weights = {}
-        for name, parameter in engine.model.named_parameters():
-            with gathered(engine.stage, parameter):
-                weights[name] = parameter.detach().clone().numpy()
-        answers.append((results, weights))
+            results.append(take_step(engine, mine, counts, summed_loss, recipe.seed))
+        answers.append((results, copy_weights(engine.model, engine.stage)))
         engine.handle.destroy()
     return answers
 
@@ -80,20 +48,7 @@ def _ours(rank: int, world_size: int, recipes: list[Recipe], folder: str) -> lis
 def _plain(recipe: Recipe, folder: str) -> tuple[list[float], list[float], dict[str, Any]]:
     """Run the same steps in plain torch, the whole global batch in one process, dropout off."""
     model = _load(folder)
-    groups = parameter_groups(model, recipe.optimizer)
-    optimizer = torch.optim.AdamW(groups, lr=RATE, betas=recipe.optimizer.betas)
-    losses, norms = [], []
-    for step in range(STEPS):
-        microbatches = [_microbatch(step, lane) for lane in range(LANES)]
-        targets = sum(m.num_targets for m in microbatches)
-        loss = sum(_summed_loss(model(**m.inputs), m.labels) for m in microbatches) / targets
-        loss.backward()
-        learning = [p for p in model.parameters() if p.requires_grad]
-        norm = nn.utils.clip_grad_norm_(learning, recipe.optimizer.max_grad_norm)
-        norms.append(float(norm))
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(float(loss.detach()))
+    losses, norms = take_plain_steps(model, recipe.optimizer, STEPS, RATE)
     return losses, norms, {n: p.detach().numpy() for n, p in model.named_parameters()}
 
 
@@ -128,7 +83,9 @@ def test_steps_are_those_of_plain_torch(world_size: int, folders: tuple[Path, st
         assert [r.loss for r in results] == pytest.approx(losses, rel=1e-6), stage
         assert [r.grad_norm for r in results] == pytest.approx(norms, rel=1e-5), stage
         for name, expected in weights.items():
-            np.testing.assert_allclose(found[name], expected, rtol=0, atol=2e-6, err_msg=name)
+            np.testing.assert_allclose(
+                found[name].numpy(), expected, rtol=0, atol=2e-6, err_msg=name
+            )
         rows = [(step + lane) % 4 for step in range(STEPS) for lane in range(LANES)]
         assert sum(r.counts.rows for r in results) == sum(rows)
         # Ids 2^63 + 0..rows-1 of every lane: the sum wraps.
@@ -140,11 +97,11 @@ def test_steps_are_those_of_plain_torch(world_size: int, folders: tuple[Path, st
 def _diverge(rank: int, world_size: int, recipe: Recipe, folder: str) -> str:
     start_distributed("cpu")
     engine = build_engine(_load(folder), recipe, Place(rank, world_size, rank, "", "", 1, "cpu"))
-    mine = [_microbatch(1, lane) for lane in range(rank, LANES, world_size)]
+    mine = [make_microbatch(1, lane) for lane in range(rank, LANES, world_size)]
     counts = count_batch(mine, stop=False, commit=False)
 
     def broken(outputs: Any, labels: torch.Tensor) -> torch.Tensor:
-        return _summed_loss(outputs, labels) * (float("nan") if rank == 1 else 1.0)
+        return summed_loss(outputs, labels) * (float("nan") if rank == 1 else 1.0)
 
     try:
         take_step(engine, mine, counts, broken, 0)
