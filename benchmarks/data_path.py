@@ -18,13 +18,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from benchmarks.made_rows import MAX_LENGTH, VOCABULARY, make_set
+from benchmarks.made_rows import MAX_LENGTH, VOCABULARY, make_collate, make_set
 from trainers.data.batches import read_steps
 from trainers.data.lane_rows import open_lanes
 from trainers.data.lanes import LanePlan
 from trainers.data.store import Manifest, Split, open_split
 from trainers.data.token_budget import plan_tokens
-from trainers.tasks import text_classification
 
 BATCH_ROWS = 32
 MICROBATCH_TOKENS = 4096
@@ -41,7 +40,7 @@ def thaw_batches(split: Split, manifest: Manifest, *, by_tokens: bool) -> Batche
     if by_tokens:
         budget = plan_tokens(split.info.lengths, MICROBATCH_TOKENS, 1, rows)
     plan = LanePlan(rows, 1, BATCH_ROWS, seed=0, shuffle=True, budget=budget)
-    collate = text_classification.collate(manifest, 1)
+    collate = make_collate(manifest)
 
     def batches() -> Iterator[Batch]:
         with read_steps(open_lanes(split, plan, 0, 1), plan, collate, epoch=0) as steps:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from benchmarks.made_rows import make_set
+from benchmarks.made_rows import make_collate, make_set
 from configs.balance_sections import Balance
 from trainers.data.batches import read_steps
 from trainers.data.class_balance import ClassRates, plan_rates
 from trainers.data.epoch_plan import EpochPlan
 from trainers.data.lanes import LanePlan
 from trainers.data.store import Manifest, load_manifest, open_split
-from trainers.tasks import text_classification
 
 LANES = 2
 MICROBATCH_SIZE = 32
@@ -51,7 +50,7 @@ def cost_of(folder: Path, rates: ClassRates | None, start_share: float, steps: i
     rows = split.info.rows if rates is None else rates.num_rows
     lanes = LanePlan(rows, LANES, MICROBATCH_SIZE, seed=0, shuffle=True)
     plan = EpochPlan(lanes, rates)
-    collate = text_classification.collate(manifest, 1)
+    collate = make_collate(manifest)
     most = 0
     start_step = int(start_share * lanes.steps_per_epoch)
     opened_lanes = plan.open(split, 0, 1, 0)

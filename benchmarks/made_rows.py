@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from configs.data_sections import TextClassification
+from trainers.data.batches import Collate
 from trainers.data.store import (
     MANIFEST,
     ROW_ID,
@@ -16,6 +18,8 @@ from trainers.data.store import (
     hex_sum,
     write_shard,
 )
+from trainers.tasks import text_classification
+from trainers.tasks.judging import Batching
 
 VOCABULARY = 30_000
 SHARD_ROWS = 65_536
@@ -91,4 +95,13 @@ def describe(train: SplitInfo) -> Manifest:
         ),
         max_length=MAX_LENGTH,
         pad_token_id=0,
+    )
+
+
+def make_collate(manifest: Manifest) -> Collate:
+    """Give the function that turns made rows into tensors."""
+    task = TextClassification(kind="text_classification")
+    labels = len(manifest.label_names)
+    return text_classification.collate(
+        task, Batching(manifest.pad_token_id, manifest.max_length, 1, labels)
     )

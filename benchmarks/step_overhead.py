@@ -79,7 +79,7 @@ def time_run(recipe: Recipe, place: Place) -> float:
 
 def read_batches(recipe: Recipe, place: Place) -> list[list[Batch]]:
     """Read the batches of one epoch as the run does, and keep them."""
-    from trainers.data.batches import read_steps
+    from trainers.data.batches import batching, read_steps
     from trainers.data.epoch_plan import plan_epochs
     from trainers.data.store import load_manifest, open_split
     from trainers.tasks import task_module
@@ -87,7 +87,7 @@ def read_batches(recipe: Recipe, place: Place) -> list[list[Batch]]:
     manifest = load_manifest(place.data_dir)
     split = open_split(place.data_dir, manifest, "train")
     epochs = plan_epochs(recipe, manifest)
-    collate = task_module(recipe.task).collate(manifest, recipe.pad_to_multiple_of)
+    collate = task_module(recipe.task).collate(recipe.task, batching(recipe, manifest))
     lanes = epochs.open(split, place.rank, place.world_size, epoch=0)
     steps = read_steps(lanes, epochs.lanes, collate, epoch=0)
     return [[(each.inputs, each.labels) for each in step] for step in steps]

@@ -6,7 +6,7 @@ import io
 import json
 import logging
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,6 @@ from trainers import storage as files
 
 BATCH_ROWS = 1024
 OUTPUTS = (".parquet", ".jsonl")
-MADE = {"predicted_label": "label", "probability": "probability", "probabilities": "probabilities"}
-"""Columns of the output and what the model calls them; `label` may be a column of the input."""
 
 
 def check_output(output: str) -> None:
@@ -34,15 +32,18 @@ def check_output(output: str) -> None:
 def predict_file(recipe: Recipe, export: str, source: str, output: str) -> int:
     """Predict all rows of a csv, tsv, json, jsonl or parquet file; gives their number.
 
-    The output has the input's columns and rows, with predicted_label, probability and the
-    probabilities of all labels. Raises DataError for input that cannot be read.
+    The output has the input's columns and rows, with those that the task's predictions have.
+    Raises DataError for input that cannot be read.
     """
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True
-    texts = [column for column in (recipe.task.text, recipe.task.text_b) if column is not None]
-    data = _read(source, texts)
+    from trainers.tasks import task_module
+
+    task = task_module(recipe.task)
+    asked = [c.name for c in task.columns(recipe.task).inputs if not c.may_be_empty]
+    data = _read(source, asked, task.PREDICTED)
     predicted = data.map_batches(
         PredictBatch,
         batch_size=BATCH_ROWS,
@@ -63,9 +64,8 @@ class PredictBatch:
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """Add the predicted columns to rows."""
-        made = self._predict({name: rows[name].to_pylist() for name in rows.column_names})
-        for name, key in MADE.items():
-            rows = rows.append_column(name, pa.array(made[key]))
+        for name, values in self._predict(rows).items():
+            rows = rows.append_column(name, pa.array(values))
         return rows
 
 
@@ -78,7 +78,7 @@ def _pool(asked: Cluster) -> dict[str, Any]:
     }
 
 
-def _read(source: str, texts: list[str]) -> "ray.data.Dataset":
+def _read(source: str, asked: Sequence[str], made: Sequence[str]) -> "ray.data.Dataset":
     """Open a file as a data set of blocks in the file's order."""
     if not files.exists(source):
         raise DataError(f"{source} does not exist. Check the path; the cluster must see it")
@@ -89,13 +89,13 @@ def _read(source: str, texts: list[str]) -> "ray.data.Dataset":
         starts = range(0, max(1, table.num_rows), BATCH_ROWS)
         data = ray.data.from_arrow([table.slice(start, BATCH_ROWS) for start in starts])
     columns = data.schema().names
-    missing = [column for column in texts if column not in columns]
+    missing = [column for column in asked if column not in columns]
     if missing:
         raise DataError(
             f"{source} has no column {missing[0]}; it has {', '.join(columns)}. "
-            f"Name the text column {missing[0]}"
+            f"Name the column {missing[0]}"
         )
-    taken = [column for column in MADE if column in columns]
+    taken = [column for column in made if column in columns]
     if taken:
         raise DataError(f"{source} has a column {taken[0]} already. Rename or drop it")
     return data

@@ -29,6 +29,8 @@ class Model(BaseModel):
     """Hugging Face hub id, or a folder that every node sees, with config, weights and tokenizer."""
     revision: str | None = None
     """Branch, tag or commit of a hub model; None takes the default branch."""
+    from_scratch: bool = False
+    """Take the config alone and begin with random weights."""
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     """Element type of the exported weights; None exports float32, whatever `precision` is."""
     dropout: float | None = Field(default=None, ge=0, lt=1)

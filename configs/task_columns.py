@@ -26,7 +26,7 @@ class Column:
     name: str
     kind: ColumnKind
     may_be_empty: bool = False
-    """Whether a cell without a value is read as an empty one; else its row is dropped or refused."""
+    """Whether a cell without a value is an empty one; else its row is dropped or refused."""
 
     @property
     def has_classes(self) -> bool:

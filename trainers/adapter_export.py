@@ -2,7 +2,7 @@
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -91,8 +91,8 @@ def adapter_difference(
     folder: Path,
     state_dict: "Mapping[str, Tensor]",
     model: "PreTrainedModel",
-    inputs: "dict[str, Tensor]",
-    logits: "Tensor",
+    fed: "tuple[dict[str, Tensor], Tensor]",
+    output_of: "Callable[[Any], Tensor]",
 ) -> float:
     """Load saved adapters onto the base model with peft; returns the largest difference of a logit.
 
@@ -100,6 +100,8 @@ def adapter_difference(
     """
     import torch
     from peft import PeftModel
+
+    inputs, logits = fed
 
     from trainers.strategy.adapters import adapter_part
 
@@ -113,7 +115,7 @@ def adapter_difference(
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         loaded = PeftModel.from_pretrained(whole, str(folder), torch_device="cpu").eval()
     with torch.no_grad():
-        found = loaded(**inputs).logits
+        found = output_of(loaded(**inputs))
     return float((found.float() - logits.float()).abs().max())
 
 

@@ -11,16 +11,17 @@ import torch
 from configs.errors import RecipeError, TrainingError
 from configs.records import Evaluated
 from trainers.agreement import joined, reduced
-from trainers.data.batches import IGNORED, Microbatch, read_steps
+from trainers.data.batches import Microbatch, read_steps
 from trainers.data.epoch_plan import plan_epochs
 from trainers.data.lane_rows import open_lanes
 from trainers.data.lanes import LanePlan
 from trainers.data.store import SplitInfo, SplitName
 from trainers.engine import feed
 from trainers.session import Session
+from trainers.tasks.judging import Fed, Sample, Scored, is_target
 
 if TYPE_CHECKING:
-    from trainers.metrics import Sample, Scored, Scores
+    from trainers.tasks.judging import Scores
 
 
 EVERY = -1
@@ -32,11 +33,11 @@ class Evaluation:
     """What one pass over a split showed; equal on all ranks, but rank 0 has the samples."""
 
     rows: int
-    scored: "Scored"
+    scored: Scored
     metrics: dict[str, float]
     """The task's metrics and `loss`, the mean over targets; `metric/source` where there are several
     sources."""
-    samples: "list[Sample]"
+    samples: list[Sample]
 
 
 @dataclass
@@ -47,7 +48,7 @@ class _Sums:
     targets: int = 0
     rows: int = 0
     id_sum: int = 0
-    samples: "list[Sample]" = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
 
 
 def evaluate_split(session: Session, split: SplitName) -> Evaluation:
@@ -72,13 +73,13 @@ def evaluate_split(session: Session, split: SplitName) -> Evaluation:
     with closing(stream), torch.no_grad():
         for microbatches in stream:
             for microbatch in microbatches:
-                outputs, labels = _feed(session, microbatch, sums)
-                for source, counted in scores.items():
-                    counted.update(outputs, _of_source(labels, microbatch, source))
+                answer, counted = _feed(session, microbatch, sums)
+                for source, state in scores.items():
+                    state.update(answer, counted & _of_source(counted, microbatch, source))
     session.live.train()
     loss = _reduce(session, sums, split, info)
     # Every rank goes through the same sources in the same order.
-    found = {source: counted.compute() for source, counted in scores.items()}
+    found = {source: state.compute() for source, state in scores.items()}
     metrics = {"loss": loss, **found[EVERY].metrics}
     for source, scored in found.items():
         if source != EVERY:
@@ -89,18 +90,16 @@ def evaluate_split(session: Session, split: SplitName) -> Evaluation:
 
 def _build_scores(session: Session, info: SplitInfo) -> "dict[int, Scores]":
     """Make the state for all rows and, where a split has rows of several sources, for each."""
-    names, device = session.manifest.label_names, session.engine.handle.device
     there = [place for place, rows in enumerate(info.source_counts) if rows]
     places = [EVERY, *(there if len(there) > 1 else ())]
-    return {place: session.task.build_scores(names, device) for place in places}
+    return {place: session.task.build_scores(session.setting()) for place in places}
 
 
-def _of_source(labels: torch.Tensor, microbatch: Microbatch, source: int) -> torch.Tensor:
-    """Leave out the labels of rows of other sources."""
+def _of_source(counted: torch.Tensor, microbatch: Microbatch, source: int) -> torch.Tensor:
+    """Say which rows are of a source."""
     if source == EVERY or not microbatch.num_rows:
-        return labels
-    mine = torch.from_numpy(microbatch.sources == source).to(labels.device)
-    return labels.masked_fill(~mine, IGNORED)
+        return torch.ones_like(counted)
+    return torch.from_numpy(microbatch.sources == source).to(counted.device)
 
 
 def evaluate_and_report(session: Session, split: SplitName) -> Evaluation:
@@ -141,10 +140,12 @@ def metric_value(metrics: dict[str, float], metric: str) -> float:
 
 
 def _feed(session: Session, microbatch: Microbatch, sums: _Sums) -> tuple[object, torch.Tensor]:
-    """Feed one microbatch and add up what it gives; returns outputs and labels on the device."""
+    """Feed one microbatch and add up what it gives; returns the answer and which rows count."""
     device = session.engine.handle.device
     labels = microbatch.labels.to(device)
     outputs = feed(session.engine, microbatch.inputs, microbatch.recorded)
+    fed = Fed(microbatch.inputs, labels, outputs)
+    answer = session.task.answer(session.setting(), fed)
     sums.loss += session.task.summed_loss(outputs, labels).double().item()
     sums.targets += microbatch.num_targets
     sums.rows += microbatch.num_rows
@@ -152,10 +153,8 @@ def _feed(session: Session, microbatch: Microbatch, sums: _Sums) -> tuple[object
         sums.id_sum += int(microbatch.row_ids.sum(dtype=np.uint64))
     missing = session.recipe.tracking.sample_predictions - len(sums.samples)
     if session.leads and missing > 0 and microbatch.num_rows:
-        sums.samples += session.task.sample_predictions(
-            session.tokenizer(), session.manifest.label_names, microbatch.inputs, outputs, labels
-        )[:missing]
-    return outputs, labels
+        sums.samples += session.task.samples(session.setting(), fed, answer)[:missing]
+    return answer, is_target(labels).reshape(len(labels), -1).any(1)
 
 
 def _reduce(session: Session, sums: _Sums, split: str, info: SplitInfo) -> float:

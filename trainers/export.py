@@ -4,7 +4,7 @@ The folder loads with transformers alone; thaw.json beside it says what a predic
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,10 +13,11 @@ from configs.errors import CheckpointError, NotFoundError
 from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER, build_empty, build_merged, save_adapter
 from trainers.model_card import Origin, render_model_card
+from trainers.tasks import task_module
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 EXPORT_FILE = "thaw.json"
 
@@ -30,16 +31,18 @@ class Export(BaseModel):
     label_names: tuple[str, ...]
     max_length: int
     """Most tokens of a row."""
+    numbers: dict[str, int] = {}
+    """What batches must know besides the rows."""
 
 
 def save_export(
     folder: Path,
     state_dict: "dict[str, Tensor]",
     model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
+    processor: Any,
     origin: Origin,
 ) -> None:
-    """Write weights, config, tokenizer, thaw.json and model card into a local folder.
+    """Write weights, config, processor, thaw.json and model card into a local folder.
 
     state_dict holds whole CPU tensors under the model's names, in the type to be stored, with
     adapters in fp32; of the model only class and config are used, so its own weights may lie in
@@ -59,7 +62,7 @@ def save_export(
         save_adapter(folder / ADAPTER_FOLDER, state_dict, model, origin.recipe, dtype)
     whole.tie_weights()
     whole.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    processor.save_pretrained(folder)
     manifest = origin.manifest
     export = Export(
         task=origin.recipe.task,
@@ -81,13 +84,20 @@ def read_export(address: str) -> Export:
         raise CheckpointError(f"{file} is damaged. Export the run again") from error
 
 
-def check_export(folder: Path, inputs: "dict[str, Tensor]", logits: "Tensor") -> float:
-    """Load a folder as any user would and feed it; returns the largest difference of a logit."""
-    import torch
-    from transformers import AutoModelForSequenceClassification
+def load_exported(task: Task, folder: Path) -> "PreTrainedModel":
+    """Load the weights of an exported folder as any user would."""
+    from trainers.tasks.pretrained import auto_class
 
-    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    model: PreTrainedModel = auto_class(task_module(task).AUTO_MODEL).from_pretrained(folder)
     model.eval()
+    return model
+
+
+def check_export(task: Task, folder: Path, inputs: "dict[str, Tensor]", given: "Tensor") -> float:
+    """Load a folder and feed it; returns the largest difference from what the live model gave."""
+    import torch
+
+    model = load_exported(task, folder)
     with torch.no_grad():
-        found = model(**inputs).logits
-    return float((found.float() - logits.float()).abs().max())
+        found = task_module(task).output_of(model(**inputs))
+    return float((found.float() - given.float()).abs().max())

@@ -134,7 +134,7 @@ def _live_logits(session: Session) -> tuple[dict[str, torch.Tensor], torch.Tenso
     with torch.no_grad():
         outputs: Any = engine(**{key: value.to(engine.device) for key, value in inputs.items()})
     session.live.train()
-    return inputs, outputs.logits.detach().float().cpu()
+    return inputs, session.task.output_of(outputs).detach().float().cpu()
 
 
 def _write_and_check(
@@ -152,11 +152,13 @@ def _write_and_check(
         parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix=".export-") as temporary:
         folder = Path(temporary) / FOLDER
-        save_export(folder, state, session.model, session.tokenizer(), origin)
-        differences = [check_export(folder, inputs, logits)]
+        save_export(folder, state, session.model, session.processor(), origin)
+        differences = [check_export(session.recipe.task, folder, inputs, logits)]
         if session.recipe.freezing.lora is not None:
             saved = folder / ADAPTER_FOLDER
-            differences += [adapter_difference(saved, state, session.model, inputs, logits)]
+            differences += [
+                adapter_difference(saved, state, session.model, fed, session.task.output_of)
+            ]
         difference = float(np.max(differences))  # NaN where one is NaN
         allowed = _tolerance(session) * max(1.0, logits.abs().max().item())
         if not difference <= allowed:

@@ -31,9 +31,9 @@ def import_for(recipe: Recipe) -> None:
     A model that cannot be found is passed over here: loading it says what is wrong.
     """
     import_module("trainers.finetune")
-    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
-
-    from trainers.tasks.classifier import load_config
+    from trainers.tasks import task_module
+    from trainers.tasks.pretrained import auto_class, load_config
 
     with suppress(*THAW_ERRORS, KeyError):
-        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(load_config(recipe.model))]
+        known = auto_class(task_module(recipe.task).AUTO_MODEL)._model_mapping
+        known[type(load_config(recipe.model))]

@@ -5,16 +5,18 @@ threshold who was right. Adding whole numbers has no order, so any division of t
 same bits.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from trainers.tasks.judging import Scored
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-IGNORED = -100
+    from trainers.tasks.one_label import Answer
+
 NUM_THRESHOLDS = 101
 METRIC_NAMES = (
     "accuracy",
@@ -26,34 +28,7 @@ METRIC_NAMES = (
 )
 
 
-@dataclass(frozen=True)
-class Sample:
-    """What the model said about one row."""
-
-    text: str
-    label: str
-    prediction: str
-    probability: float
-    """Probability of the prediction."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """How well a split was classified."""
-
-    label_names: tuple[str, ...]
-    metrics: dict[str, float]
-    """The metrics of METRIC_NAMES, each in [0, 1]."""
-    per_class: dict[str, dict[str, float]]
-    """Label name to precision, recall, f1 and support (rows with that label)."""
-    confusion: np.ndarray
-    """Rows by label and prediction: (classes, classes) int64."""
-    pr_counts: np.ndarray
-    """Rows by threshold, class, whether it is that class, whether its probability reaches the
-    threshold: (thresholds, classes, 2, 2) int64; the thresholds divide [0, 1] evenly."""
-
-
-class Scores:
+class ClassScores:
     """Counts over the rows seen so far, on one rank."""
 
     def __init__(self, label_names: tuple[str, ...], device: "torch.device | str") -> None:
@@ -70,12 +45,11 @@ class Scores:
             classes, thresholds=NUM_THRESHOLDS, validate_args=False
         ).to(device)
 
-    def update(self, outputs: Any, labels: "Tensor") -> None:
-        """Count rows by their logits (rows, classes); rows whose label is -100 are left out."""
-        counted = labels != IGNORED
-        labels = labels[counted]
+    def update(self, answer: "Answer", counted: "Tensor") -> None:
+        """Count rows by their probabilities; rows that are not counted are left out."""
+        labels = answer.labels[counted]
         # Probabilities, since torchmetrics would take a batch of logits within [0, 1] for such.
-        probabilities = outputs.logits.detach()[counted].float().softmax(-1)
+        probabilities = answer.probabilities[counted]
         self._confusion.update(probabilities.argmax(-1), labels)
         self._curves.update(probabilities, labels)
 
@@ -117,7 +91,7 @@ def score(label_names: tuple[str, ...], confusion: np.ndarray, pr_counts: np.nda
         }
         for i, name in enumerate(label_names)
     }
-    return Scored(label_names, metrics, per_class, confusion, pr_counts)
+    return Scored(metrics, label_names, per_class, confusion, pr_counts)
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

@@ -22,16 +22,19 @@ def load_model(
     Also names the parameters of the head.
 
     Collective: every rank calls this. Under ZeRO-3 each rank keeps only its slice of the weights
-    while they load. What learns is marked later, phase by phase.
+    while they load; a model from scratch is drawn whole, the same on every rank, and cut later.
+    What learns is marked later, phase by phase.
     """
     stage = running_stage(recipe)
     # transformers asks whether ZeRO-3 is on through a weak reference to this object.
-    announcement = _announce_zero3(recipe, world_size) if stage == 3 else None
+    slices = stage == 3 and not recipe.model.from_scratch
+    announcement = _announce_zero3(recipe, world_size) if slices else None
     task = task_module(recipe.task)
     lora = recipe.freezing.lora
     bits = lora.bits if lora is not None else None
     if bits is not None:
         require_cuda()
+    torch.manual_seed(derive_seed(recipe.seed, "from scratch"))
     model, head, new = task.build_model(recipe.model, recipe.task, label_names, bits)
     if lora is not None:
         new |= add_adapters(model, lora, head)

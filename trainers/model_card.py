@@ -6,11 +6,12 @@ from pathlib import PurePosixPath
 from configs.load import recipe_to_yaml
 from configs.schema import Recipe
 from trainers.data.store import Manifest
+from trainers.tasks import task_module
 
 TEMPLATE = """\
 ---
 library_name: transformers
-pipeline_tag: text-classification
+pipeline_tag: {{ task.PIPELINE }}
 {%- if base_model %}
 base_model: {{ base_model | tojson }}
 {%- endif %}
@@ -20,12 +21,14 @@ tags:
 
 # {{ recipe.name }}
 
-A text classifier with {{ labels | length }} labels, fine-tuned from `{{ base_name }}` with Thaw.
+{{ recipe.task.kind | replace("_", " ") | capitalize }}
+{%- if labels %} with {{ labels | length }} labels{% endif -%}
+, fine-tuned from `{{ base_name }}` with Thaw.
 
 ```python
 from transformers import pipeline
 
-classify = pipeline("text-classification", model="path/to/this/folder")
+pipe = pipeline("{{ task.PIPELINE }}", model="path/to/this/folder")
 ```
 
 {% if recipe.freezing.lora -%}
@@ -34,10 +37,10 @@ the head, to be put onto the base model:
 
 ```python
 from peft import PeftModel
-from transformers import AutoModelForSequenceClassification
+from transformers import {{ task.AUTO_MODEL }}
 
-base = AutoModelForSequenceClassification.from_pretrained("{{ base_name }}", num_labels={{
-  labels | length }})
+base = {{ task.AUTO_MODEL }}.from_pretrained("{{ base_name }}"{% if labels %}, num_labels={{
+  labels | length }}{% endif %})
 model = PeftModel.from_pretrained(base, "path/to/this/folder/adapter")
 ```
 
@@ -67,10 +70,12 @@ The recipe had no split to evaluate.
 {%- endfor %}. Texts of more than {{ manifest.max_length }} tokens were cut.
 Fingerprint of the prepared data: `{{ manifest.fingerprint }}`.
 
+{% if labels -%}
 ## Labels
 
 {% for label in labels %}{{ loop.index0 }}. `{{ label }}`
 {% endfor %}
+{% endif -%}
 ## Licence
 
 Unknown. The licences of the base model and of the data apply; neither was checked.
@@ -111,6 +116,7 @@ def render_model_card(origin: Origin) -> str:
     return environment.from_string(TEMPLATE).render(
         recipe=recipe,
         manifest=manifest,
+        task=task_module(recipe.task),
         labels=manifest.label_names,
         metrics=origin.metrics if splits else {},
         split=splits[0] if splits else None,

@@ -1,89 +1,93 @@
-"""Predict labels with an exported folder alone; which rows, and where to, is the cluster's."""
+"""Predict with an exported folder alone; which rows, and where to, is the cluster's."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from configs.errors import DataError
+from configs.model_sections import Model
 from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER
-from trainers.export import read_export
-from trainers.tasks import text_classification
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from trainers.export import load_exported, read_export
+from trainers.tasks import task_module
+from trainers.tasks.judging import Batching, Fed, Setting
 
 
 class Predictor:
-    """A loaded model and its tokenizer."""
+    """A loaded model and what turns cells into its inputs."""
 
     def __init__(self, address: str, *, microbatch_size: int = 32) -> None:
         """Load an exported folder; raises NotFoundError when there is none."""
         import torch
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
         from transformers.utils import logging
 
         logging.disable_progress_bar()
         self.export = read_export(address)
+        self._task = task_module(self.export.task)
         self._microbatch_size = microbatch_size
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         with tempfile.TemporaryDirectory(prefix="thaw-export-") as temporary:
             folder = _local_folder(address, Path(temporary))
-            self._tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = AutoModelForSequenceClassification.from_pretrained(folder)
-        self._model = model.to(self._device).eval()
+            self._processor = self._task.load_processor(Model(path=str(folder)))
+            model: Any = load_exported(self.export.task, folder)
+        self._model = model.to(self._device)
 
-    def __call__(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
-        """Give label, its probability, and the probabilities of all labels, for each row in order.
+    def __call__(self, cells: pa.Table) -> dict[str, list[Any]]:
+        """Give the task's columns of predictions for each row of text cells, in order.
 
-        Raises DataError for a column or a text that is missing.
+        Raises DataError for a column or a cell that is missing.
         """
-        import torch
-
-        rows = self._encoded(columns)
-        collate = text_classification.collate_to(
-            self._tokenizer.pad_token_id, self.export.max_length, pad_to_multiple_of=1
-        )
+        rows = self._encoded(cells)
+        task, names = self.export.task, self.export.label_names
+        setting = Setting(task, names, self._device, lambda: self._processor)
+        collate = self._task.collate(task, self._batching())
         # Rows of like length side by side: little padding.
         order = np.argsort(rows["length"].to_numpy(), kind="stable")
-        probabilities = np.empty((len(order), len(self.export.label_names)), np.float32)
+        parts: dict[str, list[Any]] = {name: [] for name in self._task.PREDICTED}
         for start in range(0, len(order), self._microbatch_size):
-            chosen = order[start : start + self._microbatch_size]
-            inputs, _ = collate(rows.take(chosen))
-            with torch.inference_mode():
-                probabilities[chosen] = self._fed(inputs).numpy()
-        best = probabilities.argmax(axis=1)
-        return {
-            "label": [self.export.label_names[number] for number in best],
-            "probability": probabilities[np.arange(len(best)), best].tolist(),
-            "probabilities": probabilities.tolist(),
-        }
+            fed = self._fed(*collate(rows.take(order[start : start + self._microbatch_size])))
+            made = self._task.predictions(setting, self._task.answer(setting, fed))
+            for name, values in made.items():
+                parts[name].extend(values)
+        places = np.argsort(order, kind="stable").tolist()
+        return {name: [values[place] for place in places] for name, values in parts.items()}
 
-    def _fed(self, inputs: "dict[str, Tensor]") -> "Tensor":
-        outputs = self._model(**{name: t.to(self._device) for name, t in inputs.items()})
-        probabilities: Tensor = outputs.logits.float().softmax(-1).cpu()
-        return probabilities
-
-    def _encoded(self, columns: Mapping[str, Sequence[Any]]) -> pa.Table:
-        task = self.export.task
-        texts = {}
-        for name in (c.name for c in text_classification.columns(task).inputs):
-            if name not in columns:
-                raise DataError(
-                    f"the input has no column {name}; it has {', '.join(columns)}. "
-                    f"Name the text column {name}"
-                )
-            texts[name] = pa.chunked_array([pa.array(columns[name], from_pandas=True)])
-            if texts[name].null_count:
-                place = texts[name].is_null().to_pylist().index(True)
-                raise DataError(f"row {place} has no {name}. Fill it in or leave the row out")
-        return text_classification.encode_inputs(
-            task, self._tokenizer, self.export.max_length, pa.table(texts)
+    def _batching(self) -> Batching:
+        return Batching(
+            pad_token_id=self._processor.pad_token_id,
+            max_length=self.export.max_length,
+            pad_to_multiple_of=1,
+            num_labels=len(self.export.label_names),
+            numbers=self.export.numbers,
         )
+
+    def _fed(self, inputs: dict[str, Any], labels: Any) -> Fed:
+        import torch
+
+        with torch.inference_mode():
+            outputs = self._model(**{name: t.to(self._device) for name, t in inputs.items()})
+        return Fed(inputs, labels.to(self._device), outputs)
+
+    def _encoded(self, cells: pa.Table) -> pa.Table:
+        task = self.export.task
+        columns = self._task.columns(task).inputs
+        for column in columns:
+            if column.name not in cells.column_names:
+                raise DataError(
+                    f"the input has no column {column.name}; it has "
+                    f"{', '.join(cells.column_names)}. Name the {column.kind} column {column.name}"
+                )
+            missing = cells[column.name].is_null().to_numpy()
+            if missing.any() and not column.may_be_empty:
+                place = int(np.flatnonzero(missing)[0])
+                raise DataError(
+                    f"row {place} has no {column.name}. Fill it in or leave the row out"
+                )
+        chosen = cells.select([column.name for column in columns])
+        return self._task.encode_inputs(task, self._processor, self.export.max_length, chosen)
 
 
 def _local_folder(address: str, temporary: Path) -> Path:

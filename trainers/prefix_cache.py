@@ -111,7 +111,11 @@ def prove(session: "Session", cache: PrefixCache) -> bool:
     Collective: every rank calls this.
     """
     with evaluating(session):
-        logits = feed(session.engine, cache.probe.inputs, cache.probe.given).logits.detach().cpu()
+        logits = (
+            session.task.output_of(feed(session.engine, cache.probe.inputs, cache.probe.given))
+            .detach()
+            .cpu()
+        )
     same = all_agree(torch.equal(logits, cache.probe.logits))
     if not same:
         session.note(

@@ -48,7 +48,7 @@ def look_at(session: "Session", prefix: Prefix) -> tuple[Probe, Shape]:
     with evaluating(session):
         values = capture.run(whole)
         capture.close()
-        logits = whole().logits.detach().cpu()
+        logits = session.task.output_of(whole()).detach().cpu()
     tokens = inputs.get("input_ids")
     by_token = tokens is not None and values.dim() > 2 and values.shape[1] == tokens.shape[1]
     tail = tuple(values.shape[2:] if by_token else values.shape[1:])
@@ -75,7 +75,7 @@ def _find_kept(
         shape = Shape(kept, True, tuple(values.shape[2:]), values.dtype)
         alone = _as_kept(values, lengths, shape)
         with evaluating(session), _giving(block, alone):
-            answer = feed_whole(session, inputs).logits.detach().cpu()
+            answer = session.task.output_of(feed_whole(session, inputs)).detach().cpu()
         if all_agree(torch.equal(answer, logits)):
             return kept
     return "all"

@@ -7,7 +7,7 @@ weights win.
 
 import torch
 
-from configs.errors import CheckpointError
+from configs.errors import CheckpointError, NotFoundError
 from configs.schema import Recipe
 from trainers import checkpoint
 from trainers.arithmetic import changed_arithmetic
@@ -49,3 +49,18 @@ def check_continues(saved: Manifest, name: str, recipe: Recipe, data_fingerprint
             f"commit {name} was made with other values of {', '.join(changed)}. "
             "Resume with the run's own recipe, or start a new run"
         )
+
+
+def read_best(run_dir: str, newest: str | None) -> tuple[str, Manifest]:
+    """Read the commit whose weights are to be exported, to stand where it stands; also name it.
+
+    Raises NotFoundError for a run without a commit.
+    """
+    if newest is None:
+        raise NotFoundError(
+            f"{run_dir} has no commit yet. Wait for the first one, or resume the run"
+        )
+    name = checkpoint.read_manifest(run_dir, newest).cursor.best_checkpoint or newest
+    best = checkpoint.read_manifest(run_dir, name)
+    cursor = best.cursor.model_copy(update={"best_checkpoint": None})
+    return name, best.model_copy(update={"cursor": cursor})

@@ -12,23 +12,24 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from configs.errors import CheckpointError, NotFoundError, TrainingError
+from configs.errors import CheckpointError, TrainingError
 from configs.records import Committed, Note, Record
 from configs.schema import Recipe
 from trainers import checkpoint, partitions
 from trainers.arithmetic import arithmetic
 from trainers.checkpoint import Cursor
-from trainers.data.batches import Collate
+from trainers.data.batches import Collate, batching, fed_width
 from trainers.data.lane_rows import OpenRecording
 from trainers.data.store import Split, SplitName, load_manifest, open_split
 from trainers.engine import Engine, feed, running_stage, start_distributed
 from trainers.live_model import LiveModel
 from trainers.place import Place
 from trainers.prefix_cache import PrefixCache, open_cache, prove
-from trainers.saved_state import SavedState, check_continues
+from trainers.saved_state import SavedState, check_continues, read_best
 from trainers.strategy.freezing import count_elements
 from trainers.strategy.phases import births, choose_phases, learned
 from trainers.tasks import task_module
+from trainers.tasks.judging import Setting
 from trainers.tracking import Tracker
 
 Report = Callable[[Record], None]
@@ -59,12 +60,15 @@ class Session:
             raise CheckpointError(
                 f"no commit of {place.run_dir} can be loaded: {problems[0]}. Start a new run"
             )
-        saved = self._read_newest() if training else self._read_best()
+        if training:
+            saved = self._read_newest()
+        else:
+            self.newest, saved = read_best(place.run_dir, self.newest)
         self.cursor = saved.cursor if saved is not None else Cursor()
         self._frozen = saved.frozen if saved is not None else None
         self._cache: PrefixCache | None = None
         self._may_cache = training
-        self._tokenizer: Any = None
+        self._processor: Any = None
         self._outside = report
         self.tracker = (
             Tracker(place.run_dir, recipe, resumed_from_step=self.cursor.step)
@@ -101,11 +105,16 @@ class Session:
         """Report one sentence for a person."""
         self.report(Note(time=time.time(), level=level, text=text))
 
-    def tokenizer(self) -> Any:
-        """Load the tokenizer at first use; training itself needs none."""
-        if self._tokenizer is None:
-            self._tokenizer = self.task.load_processor(self.recipe.model)
-        return self._tokenizer
+    def processor(self) -> Any:
+        """Load what turned cells into numbers at first use; training itself needs none."""
+        if self._processor is None:
+            self._processor = self.task.load_processor(self.recipe.model)
+        return self._processor
+
+    def setting(self) -> Setting:
+        """Give what the task must know to judge what the model says."""
+        names, device = self.manifest.label_names, self.engine.handle.device
+        return Setting(self.recipe.task, names, device, self.processor)
 
     def open_split(self, name: SplitName) -> Split:
         """Open a split of the prepared set; raises DataError where it has none of that name."""
@@ -114,7 +123,7 @@ class Session:
 
     def collate(self) -> Collate:
         """Give the function that turns shard rows into tensors."""
-        return self.task.collate(self.manifest, self.recipe.pad_to_multiple_of)
+        return self.task.collate(self.recipe.task, batching(self.recipe, self.manifest))
 
     def recordings(self, split: SplitName) -> OpenRecording | None:
         """Give what opens the recordings that stand for the frozen prefix of the model."""
@@ -255,19 +264,6 @@ class Session:
         check_continues(saved, self.newest, self.recipe, self.manifest.fingerprint)
         return saved
 
-    def _read_best(self) -> checkpoint.Manifest:
-        """Read the commit whose weights are to be exported, and stand where it stands."""
-        if self.newest is None:
-            raise NotFoundError(
-                f"{self.place.run_dir} has no commit yet. Wait for the first one, or resume the run"
-            )
-        saved = checkpoint.read_manifest(self.place.run_dir, self.newest)
-        self.newest = saved.cursor.best_checkpoint or self.newest
-        best = checkpoint.read_manifest(self.place.run_dir, self.newest)
-        return best.model_copy(
-            update={"cursor": best.cursor.model_copy(update={"best_checkpoint": None})}
-        )
-
     def _commit_frozen(self) -> str | None:
         """Write the weights that never learned, once for the whole run; None without any."""
         place = self.place
@@ -293,7 +289,7 @@ class Session:
     def _feed_once(self) -> torch.Tensor:
         split = self.open_split("train")
         inputs, labels = self.collate()(split.read(np.array([0])))
-        width = next(iter(inputs.values())).shape[1]
+        width = fed_width(inputs)
         recorded = self._cache.shape.blank(width) if self._cache is not None else None
         outputs = feed(self.engine, inputs, recorded)
         return self.task.summed_loss(outputs, labels.to(self.engine.handle.device))

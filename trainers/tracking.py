@@ -19,7 +19,7 @@ from trainers import storage
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-    from trainers.metrics import Sample, Scored
+    from trainers.tasks.judging import Sample, Scored
 
 RECORDS_FILE = "metrics.jsonl"
 EVENTS_FOLDER = "tensorboard"
@@ -97,7 +97,9 @@ class Tracker:
         if not self._recipe.tracking.tensorboard:
             return
         writer, prefix, step = self._writer, f"eval/{record.split}", record.step
-        _add_pr_curves(writer, f"{prefix}/pr_curve", scored, step)
+        if scored.pr_counts is not None:
+            names = scored.label_names
+            _add_pr_curves(writer, f"{prefix}/pr_curve", names, scored.pr_counts, step)
         if samples:
             writer.add_text(f"{prefix}/samples", _sample_table(samples), step)
         # Drawn beside the training: the other ranks would wait seconds for a hundred classes.
@@ -210,20 +212,24 @@ def _step_of(record: dict[str, Any]) -> int:
 def _add_figures(writer: "SummaryWriter", prefix: str, scored: "Scored", step: int) -> None:
     from trainers.figures import draw_confusion_matrix, draw_f1_per_class
 
-    matrix = draw_confusion_matrix(scored.confusion, scored.label_names)
-    writer.add_image(f"{prefix}/confusion_matrix", matrix, step, dataformats="HWC")
-    bars = draw_f1_per_class(scored.per_class)
-    writer.add_image(f"{prefix}/f1_per_class", bars, step, dataformats="HWC")
+    if scored.confusion is not None:
+        matrix = draw_confusion_matrix(scored.confusion, scored.label_names)
+        writer.add_image(f"{prefix}/confusion_matrix", matrix, step, dataformats="HWC")
+    if scored.per_class:
+        bars = draw_f1_per_class(scored.per_class)
+        writer.add_image(f"{prefix}/f1_per_class", bars, step, dataformats="HWC")
 
 
-def _add_pr_curves(writer: "SummaryWriter", prefix: str, scored: "Scored", step: int) -> None:
-    support = scored.confusion.sum(axis=1)
+def _add_pr_curves(
+    writer: "SummaryWriter", prefix: str, names: tuple[str, ...], pr_counts: np.ndarray, step: int
+) -> None:
+    support = pr_counts[0, :, 1].sum(axis=-1)  # each threshold divides the same rows
     most = np.argsort(-support, kind="stable")[:MAX_CURVES]
     for number in (n for n in most if support[n]):
-        counts = scored.pr_counts[:, number]  # (thresholds, 2, 2)
+        counts = pr_counts[:, number]  # (thresholds, 2, 2)
         hits, false_alarms = counts[:, 1, 1], counts[:, 0, 1]
         writer.add_pr_curve_raw(
-            f"{prefix}/{scored.label_names[number]}",
+            f"{prefix}/{names[number]}",
             true_positive_counts=hits,
             false_positive_counts=false_alarms,
             true_negative_counts=counts[:, 0, 0],
@@ -238,7 +244,8 @@ def _add_pr_curves(writer: "SummaryWriter", prefix: str, scored: "Scored", step:
 def _sample_table(samples: "list[Sample]") -> str:
     rows = ["| text | label | prediction | probability |", "|---|---|---|---|"]
     for sample in samples:
-        cells = (sample.text, sample.label, sample.prediction, f"{sample.probability:.3f}")
+        probability = f"{sample.probability:.3f}" if sample.probability is not None else ""
+        cells = (sample.text, sample.label, sample.prediction, probability)
         rows.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
     return "\n".join(rows)
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
 from configs.adapter_sections import Lora
+from configs.data_sections import TextClassification
 from configs.freezing_sections import Freezing
 from configs.schema import Model
 from tests.origin import NAMES, make_origin
@@ -21,14 +22,17 @@ from trainers.export import check_export, save_export
 from trainers.model import draw_new_parameters
 from trainers.strategy.adapters import adapter_part, add_adapters
 from trainers.strategy.freezing import mark_trainable
-from trainers.tasks.classifier import build_classifier, load_tokenizer
+from trainers.tasks.one_label import output_of
+from trainers.tasks.pretrained import Head, build_pretrained, load_tokenizer
 
 INPUTS = {"input_ids": torch.tensor([[7, 8, 9]]), "attention_mask": torch.ones(1, 3).long()}
+AUTO = "AutoModelForSequenceClassification"
+TASK = TextClassification(kind="text_classification")
 
 
 def _learned(base: Path, lora: Lora) -> tuple[Any, dict[str, torch.Tensor], torch.Tensor]:
     """Load a model with adapters that add about as much as there is; gives its logits also."""
-    model, head, new = build_classifier(Model(path=str(base)), NAMES)
+    model, head, new = build_pretrained(AUTO, Model(path=str(base)), Head(NAMES))
     adapters = add_adapters(model, lora, head)
     draw_new_parameters(model, new | adapters, 0, seed=1)
     mark_trainable(model, adapters | head)
@@ -68,8 +72,8 @@ def test_merged_and_alone_give_the_same_logits(tmp_path: Path, kind: str, dora: 
     # What merging may change of a logit of size 1, and half of the least that is seen as a fault.
     assert merge_rounding(model) < 5e-5
     allowed = merge_rounding(model) * max(1.0, float(logits.abs().max()))
-    assert check_export(folder, INPUTS, logits) <= allowed
-    assert adapter_difference(folder / "adapter", state, model, INPUTS, logits) <= 1e-6
+    assert check_export(TASK, folder, INPUTS, logits) <= allowed
+    assert adapter_difference(folder / "adapter", state, model, (INPUTS, logits), output_of) <= 1e-6
     assert all(state[name].equal(before[name]) for name in before)
     exported = load_file(folder / "model.safetensors")
     assert not [name for name in exported if "lora" in name or "base_layer" in name]
@@ -117,7 +121,7 @@ def test_a_head_that_was_not_saved_does_not_go_unnoticed(tmp_path: Path) -> None
     stored = load_file(file)
     stored["base_model.model.classifier.weight"] *= 0.9
     save_file(stored, file)
-    assert adapter_difference(file.parent, state, model, INPUTS, logits) > 0.01
+    assert adapter_difference(file.parent, state, model, (INPUTS, logits), output_of) > 0.01
 
 
 def test_half_precision_is_rounded_once_after_merging(tmp_path: Path) -> None:
@@ -130,4 +134,4 @@ def test_half_precision_is_rounded_once_after_merging(tmp_path: Path) -> None:
     stored = load_file(tmp_path / "half" / "adapter" / "adapter_model.safetensors")
     assert {tensor.dtype for tensor in stored.values()} == {torch.bfloat16}
     assert json.loads((tmp_path / "half" / "config.json").read_text())["dtype"] == "bfloat16"
-    assert 0 < check_export(tmp_path / "half", INPUTS, logits) < 0.05 * logits.abs().max()
+    assert 0 < check_export(TASK, tmp_path / "half", INPUTS, logits) < 0.05 * logits.abs().max()

@@ -38,7 +38,7 @@ def _row_by_row(rank: int, world_size: int, recipe: Recipe, data_dir: str) -> di
     """Feed one row after another to the bare model and let scikit-learn judge."""
     session = _open(rank, world_size, recipe, data_dir)
     split = open_split(data_dir, session.manifest, "test")
-    collate = session.task.collate(session.manifest, 1)
+    collate = session.collate()
     losses, truth, said = [], [], []
     session.model.eval()
     for row in range(split.info.rows):
@@ -77,7 +77,7 @@ def _hits_by_source(rank: int, world_size: int, recipe: Recipe, data_dir: str) -
     """Give the accuracy of each source, feeding one row after another to the bare model."""
     session = _open(rank, world_size, recipe, data_dir)
     split = open_split(data_dir, session.manifest, "test")
-    collate = session.task.collate(session.manifest, 1)
+    collate = session.collate()
     hits: dict[str, list[bool]] = {}
     session.model.eval()
     for row in range(split.info.rows):

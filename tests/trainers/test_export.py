@@ -14,13 +14,16 @@ from configs.schema import Model
 from tests.origin import NAMES, make_origin
 from tests.tiny import make_model_folder
 from trainers.export import check_export, read_export, save_export
-from trainers.tasks.classifier import build_classifier, load_tokenizer
+from trainers.tasks.pretrained import Head, build_pretrained, load_tokenizer
+
+AUTO = "AutoModelForSequenceClassification"
+TASK = TextClassification(kind="text_classification")
 
 
 def exported(tmp_path: Path, kind: str, dtype: torch.dtype = torch.float32) -> Any:
     """Export a tiny model; gives its folder, the model and inputs with their logits."""
     base = make_model_folder(tmp_path / "base", kind)
-    model, _, _ = build_classifier(Model(path=str(base)), NAMES)
+    model, _, _ = build_pretrained(AUTO, Model(path=str(base)), Head(NAMES))
     model.eval()
     state = {name: tensor.to(dtype) for name, tensor in model.state_dict().items()}
     tokenizer = load_tokenizer(Model(path=str(base)))
@@ -35,11 +38,11 @@ def exported(tmp_path: Path, kind: str, dtype: torch.dtype = torch.float32) -> A
 def test_the_folder_gives_the_same_logits(tmp_path: Path, kind: str) -> None:
     folder, model, inputs, logits = exported(tmp_path, kind)
     # Where the file puts a tensor in memory decides the order in which some kernels add.
-    assert check_export(folder, inputs, logits) < 1e-7
+    assert check_export(TASK, folder, inputs, logits) < 1e-7
     # A weight that is off shows.
-    assert check_export(folder, inputs, logits + torch.tensor([0.0, 0.5, 0.0])) == pytest.approx(
-        0.5, abs=1e-6
-    )
+    assert check_export(
+        TASK, folder, inputs, logits + torch.tensor([0.0, 0.5, 0.0])
+    ) == pytest.approx(0.5, abs=1e-6)
     assert all(not parameter.is_meta for parameter in model.parameters())
     assert [path.suffix for path in folder.glob("*model*") if path.suffix != ".json"] == [
         ".safetensors"
@@ -61,12 +64,12 @@ def test_half_precision_is_stored_as_such(tmp_path: Path) -> None:
     folder, _, inputs, logits = exported(tmp_path, "bert", torch.bfloat16)
     assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"
     # 8 bits of mantissa: a relative error of 2^-9 for each rounding.
-    assert 0 < check_export(folder, inputs, logits) < 0.05
+    assert 0 < check_export(TASK, folder, inputs, logits) < 0.05
 
 
 def test_a_lost_weight_does_not_go_unnoticed(tmp_path: Path) -> None:
     base = make_model_folder(tmp_path / "base")
-    model, _, _ = build_classifier(Model(path=str(base)), NAMES)
+    model, _, _ = build_pretrained(AUTO, Model(path=str(base)), Head(NAMES))
     state = model.state_dict()
     del state["classifier.bias"]
     tokenizer = load_tokenizer(Model(path=str(base)))
@@ -77,7 +80,7 @@ def test_a_lost_weight_does_not_go_unnoticed(tmp_path: Path) -> None:
 def test_an_export_tells_task_and_length(tmp_path: Path) -> None:
     folder, _, _, _ = exported(tmp_path, "bert")
     export = read_export(str(folder))
-    assert export.task == TextClassification(kind="text_classification")
+    assert export.task == TASK
     assert (export.label_names, export.max_length) == (NAMES, 32)
     with pytest.raises(NotFoundError, match="holds no exported model"):
         read_export(str(tmp_path / "absent"))

@@ -1,14 +1,14 @@
 """Scores against scikit-learn, and the same bits however the rows are divided over ranks."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from tests.on_ranks import on_ranks
-from trainers.metrics import METRIC_NAMES, NUM_THRESHOLDS, Scored, Scores, score
+from trainers.metrics import METRIC_NAMES, NUM_THRESHOLDS, ClassScores, score
+from trainers.tasks.judging import Scored
+from trainers.tasks.one_label import Answer
 
 NAMES = tuple(f"label-{i}" for i in range(7))
 
@@ -25,10 +25,10 @@ def made_rows(rows: int = 211) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def scored(logits: torch.Tensor, labels: torch.Tensor, batch: int) -> Scored:
-    scores = Scores(NAMES, "cpu")
+    scores = ClassScores(NAMES, "cpu")
     for start in range(0, len(labels), batch):
         rows = slice(start, start + batch)
-        scores.update(SimpleNamespace(logits=logits[rows]), labels[rows])
+        scores.update(Answer(logits[rows].softmax(-1), labels[rows]), labels[rows] != -100)
     return scores.compute()
 
 
@@ -68,7 +68,7 @@ def test_pr_counts_are_counted_at_each_threshold() -> None:
             assert found[index, name].sum() == len(labels)
 
 
-def test_rows_without_label_do_not_count() -> None:
+def test_rows_that_are_not_counted_are_left_out() -> None:
     logits, labels = made_rows(20)
     padded = torch.cat([labels, torch.full((3,), -100)])
     with_empty = torch.cat([logits, torch.zeros(3, 7)])

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -12,14 +12,16 @@ from tests.origin import NAMES, make_origin
 from tests.tiny import make_model_folder
 from trainers.export import save_export
 from trainers.predictor import Predictor
-from trainers.tasks.classifier import build_classifier, load_tokenizer
+from trainers.tasks.one_label import PREDICTED
+from trainers.tasks.pretrained import Head, build_pretrained, load_tokenizer
 
 TEXTS = ["the topic1a of", "she was with the topic2b and the topic2c", "", "to"]
+AUTO = "AutoModelForSequenceClassification"
 
 
 def make_export(tmp_path: Path, kind: str = "bert") -> Path:
     base = Model(path=str(make_model_folder(tmp_path / "base", kind)))
-    model, _, _ = build_classifier(base, NAMES)
+    model, _, _ = build_pretrained(AUTO, base, Head(NAMES))
     with torch.no_grad():
         # Far from the near-equal logits of fresh heads.
         for parameter in model.parameters():
@@ -33,32 +35,32 @@ def make_export(tmp_path: Path, kind: str = "bert") -> Path:
 def test_predictions_are_the_model_s_whatever_the_batch(tmp_path: Path, kind: str) -> None:
     folder = make_export(tmp_path, kind)
     predictor = Predictor(str(folder), microbatch_size=3)
-    together = predictor({"text": TEXTS})
-    assert set(together) == {"label", "probability", "probabilities"}
+    together = predictor(pa.table({"text": TEXTS}))
+    assert set(together) == {"predicted_label", "probability", "probabilities"}
     for row, text in enumerate(TEXTS):
-        alone = predictor({"text": [text]})
-        assert together["label"][row] == alone["label"][0]
+        alone = predictor(pa.table({"text": [text]}))
+        assert together["predicted_label"][row] == alone["predicted_label"][0]
         assert together["probabilities"][row] == pytest.approx(alone["probabilities"][0], abs=1e-6)
-    ids = predictor._tokenizer(TEXTS[1], return_tensors="pt")
+    ids = predictor._processor(TEXTS[1], return_tensors="pt")
     with torch.no_grad():
         expected = predictor._model(**ids).logits.softmax(-1)[0]
     assert together["probabilities"][1] == pytest.approx(expected.tolist(), abs=1e-6)
     assert together["probability"][1] == max(together["probabilities"][1])
-    assert together["label"][1] == NAMES[int(expected.argmax())]
+    assert together["predicted_label"][1] == NAMES[int(expected.argmax())]
 
 
-def test_arrays_of_a_data_set_are_columns_too(tmp_path: Path) -> None:
+def test_other_columns_are_left_alone_and_no_rows_give_none(tmp_path: Path) -> None:
     predictor = Predictor(str(make_export(tmp_path)))
-    found = predictor({"text": np.array(TEXTS, dtype=object), "other": np.arange(4)})
-    assert found == predictor({"text": TEXTS})
-    assert predictor({"text": []}) == {"label": [], "probability": [], "probabilities": []}
+    texts = pa.table({"text": TEXTS})
+    assert predictor(texts.append_column("other", [range(4)])) == predictor(texts)
+    assert predictor(texts.slice(0, 0)) == {name: [] for name in PREDICTED}
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     predictor = Predictor(str(make_export(tmp_path)))
     with pytest.raises(DataError, match="no column text; it has sentence"):
-        predictor({"sentence": TEXTS})
+        predictor(pa.table({"sentence": TEXTS}))
     with pytest.raises(DataError, match="row 1 has no text"):
-        predictor({"text": ["a", None]})
+        predictor(pa.table({"text": ["a", None]}))
     with pytest.raises(NotFoundError, match="holds no exported model"):
         Predictor(str(tmp_path))

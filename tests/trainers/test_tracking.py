@@ -10,7 +10,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from configs.records import Committed, Evaluated, Ledger, Note, Record, Step, read_record
 from configs.schema import Recipe
-from trainers.metrics import METRIC_NAMES, NUM_THRESHOLDS, Sample, Scored, score
+from trainers.metrics import METRIC_NAMES, NUM_THRESHOLDS, score
+from trainers.tasks.judging import Sample, Scored
 from trainers.tracking import TAGS, Tracker, flatten, forget_later_steps
 
 NAMES = ("cat", "dog", "b|rd")

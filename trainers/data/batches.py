@@ -16,11 +16,12 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from configs.schema import Recipe
 from trainers.data.lane_rows import LaneRows
 from trainers.data.lanes import LanePlan
-from trainers.data.store import ROW_ID, SOURCE
+from trainers.data.store import ROW_ID, SOURCE, Manifest
+from trainers.tasks.judging import IGNORED, Batching, is_target
 
-IGNORED = -100
 MOST_AT_ONCE = 16
 BYTES_AT_ONCE = 2**20
 
@@ -171,8 +172,10 @@ def _read_lane(
             )
             if begin == end:
                 # Every forward is a collective under ZeRO-3: lanes without rows take part as well.
-                labels = torch.full_like(labels, IGNORED)
-            fed = next(iter(inputs.values())).shape  # (rows, tokens, ...)
+                labels = torch.full_like(
+                    labels, torch.nan if labels.is_floating_point() else IGNORED
+                )
+            width = fed_width(inputs)
             yield Microbatch(
                 lane=lane.lane,
                 epoch=epoch,
@@ -182,13 +185,29 @@ def _read_lane(
                 row_ids=row_ids[begin:end],
                 sources=sources[begin:end],
                 num_rows=end - begin,
-                num_targets=int(np.count_nonzero(labels.numpy() != IGNORED)),
+                num_targets=int(is_target(labels).sum()),
                 num_tokens=int(lengths[begin:end].sum()),
-                num_fed_tokens=fed[0] * fed[1],
+                num_fed_tokens=len(next(iter(inputs.values()))) * width,
                 recorded=lane.recorded(
-                    window.rows[first + begin : first + end], lengths[begin:end], fed[1]
+                    window.rows[first + begin : first + end], lengths[begin:end], width
                 ),
             )
+
+
+def batching(recipe: Recipe, manifest: Manifest) -> Batching:
+    """Give what turning the rows of a prepared set into tensors depends on."""
+    return Batching(
+        pad_token_id=manifest.pad_token_id,
+        max_length=manifest.max_length,
+        pad_to_multiple_of=recipe.pad_to_multiple_of,
+        num_labels=len(manifest.label_names),
+    )
+
+
+def fed_width(inputs: dict[str, torch.Tensor]) -> int:
+    """Give the tokens that are fed for each row; 1 where a row has no tokens but pixels."""
+    first = next(iter(inputs.values()))
+    return int(first.shape[1]) if first.dim() == 2 else 1
 
 
 def _sources(rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int16]]:

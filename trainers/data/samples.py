@@ -29,7 +29,7 @@ def sample_rows(
 
 
 def _decoder(tokenizer: str) -> Decode:
-    from trainers.tasks.classifier import load_tokenizer
+    from trainers.tasks.pretrained import load_tokenizer
 
     path, _, revision = tokenizer.partition("@")
     try:

@@ -10,17 +10,23 @@ from configs.task_columns import Columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import torch
     from torch import Tensor
     from transformers import PreTrainedModel
 
     from trainers.data.store import Manifest
-    from trainers.metrics import Sample, Scores
     from trainers.step import SummedLoss
+    from trainers.tasks.judging import Batching, Fed, Sample, Scores, Setting
 
 
 class TaskModule(Protocol):
-    """The functions that each file of this package has."""
+    """What each file of this package has that is a task."""
+
+    AUTO_MODEL: str
+    """Name of the class of transformers that loads a model with the head of this task."""
+    PIPELINE: str
+    """Name of the pipeline of transformers that uses the exported model."""
+    PREDICTED: tuple[str, ...]
+    """Columns that predicting adds."""
 
     def columns(self, task: Task) -> Columns:
         """Name the columns that are read, and say what their cells hold."""
@@ -28,7 +34,7 @@ class TaskModule(Protocol):
     def load_processor(self, model: Model) -> Any:
         """Load what turns cells into numbers: the tokenizer, for text.
 
-        It knows `model_max_length` and `pad_token_id`.
+        It knows `model_max_length` and `pad_token_id`, and can `save_pretrained`.
         """
 
     def encode(
@@ -42,18 +48,14 @@ class TaskModule(Protocol):
         """Turn raw columns into the columns of a shard."""
 
     def encode_inputs(
-        self,
-        task: Task,
-        processor: Any,
-        max_length: int,
-        cells: "pa.Table",
+        self, task: Task, processor: Any, max_length: int, cells: "pa.Table"
     ) -> "pa.Table":
         """Turn raw input columns, without a target, into those of a shard."""
 
     def collate(
-        self, manifest: "Manifest", pad_to_multiple_of: int
+        self, task: Task, batching: "Batching"
     ) -> "Callable[[pa.Table], tuple[dict[str, Tensor], Tensor]]":
-        """Give the function that turns shard rows into tensors."""
+        """Give the function that turns shard rows into the model's inputs and labels."""
 
     def build_model(
         self, model: Model, task: Task, label_names: tuple[str, ...], bits: int | None = None
@@ -63,24 +65,26 @@ class TaskModule(Protocol):
         With 4 `bits` the linear modules of its blocks are loaded in them.
         """
 
+    def output_of(self, outputs: Any) -> "Tensor":
+        """Give, of what the model returns, the tensor that the task goes by."""
+
     def summed_loss(self, outputs: Any, labels: "Tensor") -> "Tensor":
         """Sum the loss over the targets."""
 
     def training_loss(self, recipe: Recipe, manifest: "Manifest") -> "SummedLoss":
         """Give the loss that training minimises, summed over the targets."""
 
-    def build_scores(self, label_names: tuple[str, ...], device: "torch.device | str") -> "Scores":
-        """Make the state from which the metrics of a split are computed."""
+    def answer(self, setting: "Setting", fed: "Fed") -> Any:
+        """Work out what the model says about the rows. Collective under ZeRO-3."""
 
-    def sample_predictions(
-        self,
-        processor: Any,
-        label_names: tuple[str, ...],
-        inputs: "dict[str, Tensor]",
-        outputs: Any,
-        labels: "Tensor",
-    ) -> "list[Sample]":
-        """Show what the model said about some rows."""
+    def build_scores(self, setting: "Setting") -> "Scores":
+        """Make the state from which the metrics of a split are computed, out of answers."""
+
+    def samples(self, setting: "Setting", fed: "Fed", given: Any) -> "list[Sample]":
+        """Show the answer about each row that has a target."""
+
+    def predictions(self, setting: "Setting", given: Any) -> dict[str, list[Any]]:
+        """Give the columns that predicting adds, out of an answer."""
 
 
 def task_module(task: Task) -> TaskModule:

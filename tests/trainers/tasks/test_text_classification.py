@@ -7,15 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from torch.nn import functional
 
 from configs.data_sections import TextClassification
 from configs.errors import DataError
 from configs.task_columns import Column, Columns
-from tests.origin import NAMES, make_origin
+from tests.origin import NAMES
 from tests.tiny import make_tokenizer
-from trainers.metrics import Sample
 from trainers.tasks import task_module, text_classification
+from trainers.tasks.judging import Batching, Fed, Sample, Setting
 
 TASK = TextClassification(kind="text_classification")
 PAIRS = TextClassification(kind="text_classification", text="first", text_b="second")
@@ -90,8 +89,7 @@ def test_an_unknown_label_is_named() -> None:
 
 
 def test_collate_pads_to_a_multiple_but_not_past_the_model() -> None:
-    manifest = make_origin("model").manifest.model_copy(update={"max_length": 6})
-    collate = text_classification.collate(manifest, 4)
+    collate = text_classification.collate(TASK, Batching(PAD, 6, 4, len(NAMES)))
     inputs, labels = collate(encoded(["a", "an and"], ["label-1", "label-0"]))
     assert set(inputs) == {"input_ids", "attention_mask"}
     assert inputs["input_ids"].tolist() == [[CLS, A, SEP, PAD], [CLS, AN, AND, SEP]]
@@ -105,7 +103,7 @@ def test_collate_pads_to_a_multiple_but_not_past_the_model() -> None:
 def test_collate_reads_slices_of_shards() -> None:
     """A slice of a list column has an offset into its values."""
     table = encoded(["a", "an and", "and"], ["label-0", "label-1", "label-2"])
-    collate = text_classification.collate(make_origin("model").manifest, 1)
+    collate = text_classification.collate(TASK, Batching(PAD, 64, 1, len(NAMES)))
     inputs, labels = collate(table.slice(1, 2))
     assert inputs["input_ids"].tolist() == [[CLS, AN, AND, SEP], [CLS, AND, SEP, PAD]]
     assert labels.tolist() == [1, 2]
@@ -116,47 +114,20 @@ def test_collate_reads_slices_of_shards() -> None:
 def test_collate_pads_token_types_with_0() -> None:
     table = pa.table({"first": ["a", "a"], "second": ["an and", "an"], "label": ["label-1"] * 2})
     rows = text_classification.encode(PAIRS, make_tokenizer(), 64, NAMES, table)
-    inputs, _ = text_classification.collate(make_origin("model").manifest, 1)(rows)
+    inputs, _ = text_classification.collate(TASK, Batching(PAD, 64, 1, len(NAMES)))(rows)
     assert inputs["token_type_ids"].tolist() == [[0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 0]]
 
 
-def test_the_loss_is_summed_in_fp32_without_ignored_rows() -> None:
-    logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
-    labels = torch.tensor([0, -100, 2, 1])
-    chosen = labels != -100
-    expected = functional.cross_entropy(logits[chosen], labels[chosen]) * 3
-    found = text_classification.summed_loss(SimpleNamespace(logits=logits), labels)
-    assert found.item() == pytest.approx(expected.item(), rel=1e-6)
-    half = text_classification.summed_loss(SimpleNamespace(logits=logits.bfloat16()), labels)
-    assert half.dtype == torch.float32
-    empty = text_classification.summed_loss(SimpleNamespace(logits=logits), torch.full((4,), -100))
-    assert empty.item() == 0.0
-
-
-def test_an_ignored_row_has_no_gradient() -> None:
-    logits = torch.ones(2, 3, requires_grad=True)
-    loss = text_classification.summed_loss(
-        SimpleNamespace(logits=logits), torch.tensor([-100, -100])
-    )
-    loss.backward()
-    assert logits.grad is not None
-    assert logits.grad.abs().sum() == 0.0
-
-
 def test_samples_show_text_label_and_prediction() -> None:
-    inputs, labels = text_classification.collate(make_origin("model").manifest, 8)(
+    inputs, labels = text_classification.collate(TASK, Batching(PAD, 64, 8, len(NAMES)))(
         encoded(["a an", "and"], ["label-2", "label-0"])
     )
     labels[1] = -100
     outputs = SimpleNamespace(logits=torch.tensor([[0.0, 3.0, 0.0], [1.0, 0.0, 0.0]]))
-    found = text_classification.sample_predictions(make_tokenizer(), NAMES, inputs, outputs, labels)
+    setting = Setting(TASK, NAMES, "cpu", make_tokenizer)
+    fed = Fed(inputs, labels, outputs)
+    found = text_classification.samples(setting, fed, text_classification.answer(setting, fed))
     # softmax of (0, 3, 0): e^3 / (e^3 + 2).
     probability = pytest.approx(20.0855 / 22.0855, rel=1e-4)
     assert found == [Sample("a an", "label-2", "label-1", found[0].probability)]
     assert found[0].probability == probability
-
-
-def test_scores_count_labels() -> None:
-    scores = text_classification.build_scores(NAMES, "cpu")
-    scores.update(SimpleNamespace(logits=torch.eye(3)), torch.tensor([0, 1, 1]))
-    assert scores.compute().metrics["accuracy"] == pytest.approx(2 / 3)

@@ -15,7 +15,7 @@ from configs.schema import Model
 from tests.on_ranks import on_ranks
 from tests.tiny import make_model_folder, make_tokenizer
 from trainers.engine import start_distributed
-from trainers.tasks.classifier import build_classifier, load_tokenizer
+from trainers.tasks.pretrained import Head, build_pretrained, load_tokenizer
 
 NAMES = ("label-0", "label-1", "label-2")
 HEADS = {
@@ -41,10 +41,11 @@ SIZED = {
     "gpt2": HEADS["gpt2"],
 }
 """Head weights whose size goes by the number of labels."""
+AUTO = "AutoModelForSequenceClassification"
 
 
 def build(path: Path, **model: Any) -> Any:
-    return build_classifier(Model(path=str(path), **model), NAMES)
+    return build_pretrained(AUTO, Model(path=str(path), **model), Head(NAMES))
 
 
 def change_config(folder: Path, **values: Any) -> None:
@@ -88,7 +89,7 @@ def load_under_zero3(_rank: int, _world_size: int, path: str) -> tuple[set[str],
     start_distributed("cpu")
     settings = {"train_micro_batch_size_per_gpu": 1, "zero_optimization": {"stage": 3}}
     alive = HfDeepSpeedConfig(settings)
-    model, _, new = build_classifier(Model(path=path), NAMES)
+    model, _, new = build_pretrained(AUTO, Model(path=path), Head(NAMES))
     del alive
     words = model.get_input_embeddings().weight
     head = model.get_parameter("classifier.out_proj.weight")
@@ -203,14 +204,14 @@ def test_a_folder_without_tokenizer_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_model_is_refused(tmp_path: Path) -> None:
-    for call in (load_tokenizer, lambda model: build_classifier(model, NAMES)):
+    for call in (load_tokenizer, lambda model: build_pretrained(AUTO, model, Head(NAMES))):
         with pytest.raises(RecipeError, match="is no model that can be loaded"):
             call(Model(path=str(tmp_path)))
 
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
     (make_model_folder(tmp_path) / "model.safetensors").unlink()
-    with pytest.raises(RecipeError, match="does not load as a text classifier"):
+    with pytest.raises(RecipeError, match="does not load with this task"):
         build(tmp_path)
 
 

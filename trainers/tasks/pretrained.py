@@ -1,9 +1,11 @@
-"""Load a pre-trained model with a classification head, and its tokenizer, from a folder or the hub.
+"""Load a pre-trained model with the head of a task, and its tokenizer, from a folder or the hub.
 
 What is fed to it and how its outputs are judged stands in the task.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from configs.errors import CheckpointError, RecipeError
 from configs.model_sections import Model
@@ -12,6 +14,7 @@ from trainers.quantization import four_bit_loading
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 DISCARDED = "discarded."
 LATE_POSITIONS = (
     "roberta",
@@ -72,35 +75,69 @@ def load_config(model: Model, *, local_only: bool = False) -> "PreTrainedConfig"
     return config
 
 
-def build_classifier(
-    model: Model, label_names: tuple[str, ...], bits: int | None = None
-) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
-    """Load weights in fp32 under a head for the labels; also name the head and what of it is new.
+@dataclass(frozen=True)
+class Head:
+    """What a head tells apart."""
 
-    With 4 `bits` the linear modules of the blocks are loaded in them.
+    label_names: tuple[str, ...]
+    problem_type: ProblemType = "single_label_classification"
+    """As transformers calls it."""
+
+
+def build_pretrained(
+    auto_model: str, model: Model, head: Head | None = None, bits: int | None = None
+) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
+    """Load weights in fp32 with a class of transformers; also name the head and what of it is new.
+
+    Without `head` the model keeps the one that it has. With 4 `bits` the linear modules of the
+    blocks are loaded in them. A model from scratch has random weights, none of them called new.
+    Raises RecipeError for a model that cannot be used as asked, CheckpointError for one whose
+    weights are not whole.
 
     Collective under an alive HfDeepSpeedConfig for ZeRO-3: every rank calls this.
     """
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForSequenceClassification
-
     _silence()
     config = load_config(model)
-    replaced = _replaced_head(config, len(label_names))
-    _adapt_config(config, model, label_names)
-    try:
-        loaded, report = AutoModelForSequenceClassification.from_pretrained(
+    replaced = _replaced_head(auto_model, config, len(head.label_names)) if head else None
+    _adapt_config(config, model, head)
+    if model.from_scratch:
+        built = _load(
+            auto_model,
+            model,
+            lambda loader: loader.from_config(config, attn_implementation=model.attention),
+        )
+        return built, _head(built), frozenset()
+    loaded, report = _load(
+        auto_model,
+        model,
+        lambda loader: loader.from_pretrained(
             model.path,
             config=config,
-            dtype=torch.float32,
+            dtype="float32",
             attn_implementation=model.attention,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
             key_mapping=replaced,
-            **(four_bit_loading(config) if bits else {}),
+            **(four_bit_loading(auto_model, config) if bits else {}),
             **_source(model),
-        )
+        ),
+    )
+    return loaded, *_head_and_new(loaded, report, model.path)
+
+
+def auto_class(name: str) -> Any:
+    """Give a class of transformers by its name."""
+    import transformers
+
+    return getattr(transformers, name)
+
+
+def _load(auto_model: str, model: Model, load: Callable[[Any], Any]) -> Any:
+    """Load with an auto class, and say in one sentence what is wrong with the model."""
+    from safetensors import SafetensorError
+
+    try:
+        return load(auto_class(auto_model))
     except (SafetensorError, RuntimeError) as error:
         raise CheckpointError(
             f"the weights of {model.path} do not fit its config: {_first_line(error)}. "
@@ -108,10 +145,9 @@ def build_classifier(
         ) from error
     except (OSError, ValueError, ImportError) as error:
         raise RecipeError(
-            f"model.path ({model.path}) does not load as a text classifier: {_first_line(error)}. "
-            "Choose a model that AutoModelForSequenceClassification knows"
+            f"model.path ({model.path}) does not load with this task: {_first_line(error)}. "
+            f"Choose a model that {auto_model} knows"
         ) from error
-    return loaded, *_head_and_new(loaded, report, model.path)
 
 
 def _silence() -> None:
@@ -140,15 +176,16 @@ def _max_positions(config: "PreTrainedConfig") -> int:
     return positions - (text_config.pad_token_id + 1 if late else 0)
 
 
-def _adapt_config(config: "PreTrainedConfig", model: Model, label_names: tuple[str, ...]) -> None:
+def _adapt_config(config: "PreTrainedConfig", model: Model, head: Head | None) -> None:
     """Write labels, padding and dropout into the config."""
-    config.id2label = dict(enumerate(label_names))
-    config.label2id = {name: number for number, name in enumerate(label_names)}
-    config.problem_type = "single_label_classification"
-    text_config = config.get_text_config()
-    if text_config.pad_token_id is None:
-        # Models such as GPT-2 take the last token that is not padding as the summary of a row.
-        text_config.pad_token_id = load_tokenizer(model).pad_token_id
+    if head is not None:
+        config.id2label = dict(enumerate(head.label_names))
+        config.label2id = {name: number for number, name in enumerate(head.label_names)}
+        config.problem_type = head.problem_type
+        text_config = config.get_text_config()
+        if "vocab_size" in text_config and text_config.pad_token_id is None:
+            # Models such as GPT-2 take the last token that is not padding as the summary of a row.
+            text_config.pad_token_id = load_tokenizer(model).pad_token_id
     if model.dropout is not None and not _set_dropout(config, model.dropout):
         raise RecipeError(
             f"model.dropout is {model.dropout} but {model.path} has no dropout rate. "
@@ -177,13 +214,14 @@ def _is_dropout_rate(name: str, value: object) -> bool:
     return named and (is_number or (value is None and name == "classifier_dropout"))
 
 
-def _replaced_head(config: "PreTrainedConfig", num_labels: int) -> dict[str, str] | None:
+def _replaced_head(
+    auto_model: str, config: "PreTrainedConfig", num_labels: int
+) -> dict[str, str] | None:
     """Rename stored head weights of another size under ZeRO-3, so that they count as missing.
 
     transformers 5.23 ignores mismatched sizes everywhere but there, where rank 0 alone raises.
     """
     import torch
-    from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
     from transformers.integrations import is_deepspeed_zero3_enabled
 
     if not is_deepspeed_zero3_enabled():
@@ -191,9 +229,10 @@ def _replaced_head(config: "PreTrainedConfig", num_labels: int) -> dict[str, str
     names = config.architectures or ()
     if config.num_labels == num_labels or not any("Classification" in name for name in names):
         return None
-    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+    known = auto_class(auto_model)._model_mapping
+    if type(config) not in known:
         return None
-    architecture: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
+    architecture: Any = known[type(config)]
     shapes = []
     for count in (config.num_labels, num_labels):
         sized = type(config).from_dict(config.to_dict() | {"id2label": None, "num_labels": count})
@@ -214,15 +253,30 @@ def _head_and_new(
     """
     base = f"{model.base_model_prefix}."
     missing = set(report["missing_keys"]) | {key for key, *_ in report["mismatched_keys"]}
+    head = _head(model)
     # Models saved after masked language modelling have no pooler: it is as new as the classifier.
     lost = sorted(
-        name for name in missing if name.startswith(base) and not name.startswith(f"{base}pooler.")
+        name for name in missing if name not in head and not name.startswith(f"{base}pooler.")
     )
     if lost:
         raise CheckpointError(
             f"{path} lacks {len(lost)} weights below the head, {lost[0]} first. "
             "Use a folder with the whole model"
         )
+    new = frozenset(name for name, _ in model.named_parameters() if name in missing)
+    return new or head, new
+
+
+def _head(model: "PreTrainedModel") -> frozenset[str]:
+    """Name the parameters above the pre-trained model, or those of the output embeddings.
+
+    The latter where the model has no part that is pre-trained alone (T5).
+    """
+    base = f"{model.base_model_prefix}."
     names = [name for name, _ in model.named_parameters()]
-    new = frozenset(name for name in names if name in missing)
-    return new or frozenset(name for name in names if not name.startswith(base)), new
+    above = frozenset(name for name in names if not name.startswith(base))
+    if len(above) < len(names):
+        return above
+    outputs = model.get_output_embeddings()
+    own = {id(parameter) for parameter in outputs.parameters()} if outputs is not None else set()
+    return frozenset(name for name, p in model.named_parameters() if id(p) in own)

@@ -1,0 +1,91 @@
+"""What passes between a task and those who feed its model, judge it and show what it says."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from configs.data_sections import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+IGNORED = -100
+"""Stands for a target that does not count; among numbers with a fraction NaN does."""
+
+
+@dataclass(frozen=True)
+class Batching:
+    """What turning shard rows into tensors depends on besides the rows."""
+
+    pad_token_id: int
+    max_length: int
+    """Most tokens of a row."""
+    pad_to_multiple_of: int
+    num_labels: int
+    numbers: dict[str, int] = field(default_factory=dict)
+    """What the task's `numbers` gave when the rows were prepared."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a task must know, besides a microbatch, to judge what the model says."""
+
+    task: Task
+    label_names: tuple[str, ...]
+    device: Any
+    """The torch device of the model."""
+    processor: Callable[[], Any]
+    """Gives what the task's `load_processor` gave, loaded at first use."""
+
+
+@dataclass(frozen=True)
+class Fed:
+    """A microbatch, and what the model gave for it."""
+
+    inputs: "dict[str, Tensor]"
+    labels: "Tensor"
+    """On the model's device."""
+    outputs: Any
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the model said about one row."""
+
+    text: str
+    label: str
+    prediction: str
+    probability: float | None = None
+    """Probability of the prediction, where the task knows one."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How well a split was told."""
+
+    metrics: dict[str, float]
+    label_names: tuple[str, ...] = ()
+    per_class: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Label name to precision, recall, f1 and support (rows with that label)."""
+    confusion: np.ndarray | None = None
+    """Rows by label and prediction: (classes, classes) int64."""
+    pr_counts: np.ndarray | None = None
+    """Rows by threshold, class, whether it is that class, whether its probability reaches the
+    threshold: (thresholds, classes, 2, 2) int64; the thresholds divide [0, 1] evenly."""
+
+
+class Scores(Protocol):
+    """What is known of the rows seen so far, on one rank."""
+
+    def update(self, answer: Any, counted: "Tensor") -> None:
+        """Take in an answer of the task, but for the rows where `counted`, (rows,), is False."""
+
+    def compute(self) -> Scored:
+        """Score the rows of all ranks. Collective: every rank calls this."""
+
+
+def is_target(labels: "Tensor") -> "Tensor":
+    """Say which labels count in the loss: those that are neither IGNORED nor NaN."""
+    return ~labels.isnan() if labels.is_floating_point() else labels != IGNORED
