@@ -22,7 +22,7 @@ PRELOADED = [
     "torchmetrics",
     "trainers.finetune",
     "trainers.finish",
-    "trainers.tasks.classifier",
+    "trainers.tasks.pretrained",
     "transformers.models.auto.modeling_auto",
     "transformers.models.auto.tokenization_auto",
     "transformers.models.bert.modeling_bert",
