@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from configs.data_sections import TextClassification
+from configs.task_sections import TextClassification
 from trainers.data.batches import Collate
 from trainers.data.store import (
     MANIFEST,

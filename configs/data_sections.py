@@ -1,41 +1,12 @@
-"""Recipe sections about the task, its data and its batches; the model stands elsewhere."""
+"""Recipe sections about data and batches; task and model stand elsewhere."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from configs.cleaning_sections import Cleaning, SplitRule
 from configs.model_sections import SECTION
 from configs.source_sections import Format, SourceEntry, source_entries
-
-
-class TextClassification(BaseModel):
-    """Give each text, or pair of texts, one label."""
-
-    model_config = SECTION
-
-    kind: Literal["text_classification"]
-    """Name of the task."""
-    text: str = Field(default="text", min_length=1)
-    """Column with the text."""
-    text_b: str | None = None
-    """Column with a second text, for pairs; None for single texts."""
-    label: str = Field(default="label", min_length=1)
-    """Column with the label, strings or integers."""
-    labels: tuple[str, ...] | None = None
-    """The label names in order; None takes those of the training split, sorted."""
-
-    @model_validator(mode="after")
-    def _columns_differ(self) -> Self:
-        columns = [c for c in (self.text, self.text_b, self.label) if c is not None]
-        if len(set(columns)) < len(columns):
-            raise ValueError(f"columns {', '.join(columns)} must differ from each other")
-        if self.labels is not None and len(set(self.labels)) < max(2, len(self.labels)):
-            raise ValueError("labels needs at least two names, each once")
-        return self
-
-
-Task = TextClassification
 
 
 def _share(value: Any) -> Any:
@@ -123,6 +94,8 @@ class Batch(BaseModel):
     """Rows that a worker feeds forward at once in evaluation."""
     max_length: int = Field(default=512, ge=1)
     """Tokens per row, special tokens included; longer rows are cut at the end."""
+    packing: bool = False
+    """Lay several rows one behind the other in a sequence without padding (language models)."""
     pad_to_multiple_of: int | None = Field(default=None, ge=1)
     """Tokens to whose multiple the longest row is padded; None: 8 in half precision, 1 in fp32."""
 

@@ -48,6 +48,9 @@ EXPECTED = {
 }
 
 
+ABSENT = ("missing", "union_tag_not_found")
+
+
 def describe_problems(value: dict[str, Any], origins: Mapping[Path, str]) -> list[str]:
     """Check plain values as a recipe; give one sentence per problem, none when all is well.
 
@@ -86,7 +89,7 @@ def _grouped(
     seen: set[Path] = set()
     for detail in details:
         path, is_union = _yaml_path(detail, value)
-        if path in seen and (is_union or detail["type"] == "missing"):
+        if path in seen and (is_union or detail["type"] in ABSENT):
             continue
         seen.add(path)
         yield path, detail, is_union
@@ -96,6 +99,8 @@ def _yaml_path(detail: ErrorDetails, value: Any) -> tuple[Path, bool]:
     """Turn pydantic's location, which also names union members, into the path in the YAML."""
     path: list[str | int] = []
     loc = detail["loc"]
+    if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return (*loc, detail["ctx"]["discriminator"].strip("'")), False
     for index, part in enumerate(loc):
         is_index = isinstance(value, list | tuple) and part in range(len(value))
         if is_index or (isinstance(value, Mapping) and part in value):
@@ -115,6 +120,8 @@ def _sentences(path: Path, detail: ErrorDetails, is_union: bool) -> list[str]:
     """Say what was found, what is allowed and what is nearest."""
     dotted = ".".join(map(str, path))
     kind, found = detail["type"], _shown(detail["input"])
+    if kind == "union_tag_invalid":
+        kind, found = "literal_error", _shown(detail["ctx"]["tag"])
     if kind == "value_error":
         text = str(detail["ctx"]["error"])
         return [_sentence(part if not path else f"{dotted}: {part}") for part in text.split("; ")]
@@ -122,13 +129,14 @@ def _sentences(path: Path, detail: ErrorDetails, is_union: bool) -> list[str]:
         return [_unknown(path, dotted)]
     field = _field(path)
     about = (field.description or "").split("; None")[0].rstrip(".") if field else ""
-    choices = _choices(field)
-    if kind == "missing" and detail["loc"][-1] == path[-1] and field is not None:
+    choices = _choices(path)
+    absent = kind == "union_tag_not_found" or (kind == "missing" and detail["loc"][-1] == path[-1])
+    if absent and field is not None:
         allowed = f" ({' or '.join(choices)})" if choices else ""
         return [_sentence(f"{dotted} is missing. Give it{allowed}: {about}")]
     if kind == "literal_error":
         choices = choices or ["head", "full"]  # a section that has a short form: freezing
-        near = difflib.get_close_matches(str(detail["input"]), choices, n=1)
+        near = difflib.get_close_matches(found.strip("'"), choices, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         return [f"{dotted}: found {found}, allowed is {' or '.join(choices)}.{hint}"]
     if is_union:
@@ -195,9 +203,12 @@ def _set_aside(value: dict[str, Any], path: Path, detail: ErrorDetails) -> set[s
             break
         section = section[part]
     keys = [part for part in path if isinstance(section, dict) and part in section]
-    if keys:
+    if detail["type"] == "union_tag_invalid" and keys:
+        near = difflib.get_close_matches(str(section[keys[-1]]), _choices(path), n=1)
+        section[keys[-1]] = near[0] if near else PLACEHOLDERS[dotted]
+    elif keys:
         del section[keys[-1]]
-    elif detail["type"] == "missing" and dotted in PLACEHOLDERS and isinstance(section, dict):
+    elif detail["type"] in ABSENT and dotted in PLACEHOLDERS and isinstance(section, dict):
         section[path[-1]] = PLACEHOLDERS[dotted]
     if detail["type"] == "extra_forbidden" and len(path) > 1:
         return {dotted, ".".join(map(str, path[:-1]))}
@@ -270,15 +281,14 @@ def _types(annotation: Any) -> Iterator[Any]:
             yield from _types(inner)
 
 
-def _choices(field: FieldInfo | None) -> list[str]:
-    """List the values of a field that is a choice."""
-    types = _types(field.annotation) if field is not None else ()
-    return [
-        str(choice)
-        for one in types
-        if typing.get_origin(one) is typing.Literal
-        for choice in typing.get_args(one)
-    ]
+def _choices(path: Path) -> list[str]:
+    """List the values of a choice, in all sections that it may stand in."""
+    names = [part for part in path if isinstance(part, str)]
+    sections = _sections_at(tuple(names[:-1])) if names else []
+    fields = [section.model_fields.get(names[-1]) for section in sections]
+    types = [one for field in fields if field is not None for one in _types(field.annotation)]
+    literals = [one for one in types if typing.get_origin(one) is typing.Literal]
+    return [str(choice) for one in literals for choice in typing.get_args(one)]
 
 
 def _all_keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -7,10 +7,11 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from configs.augmentation_sections import Augmentation
 from configs.balance_sections import Balance, Loss
-from configs.data_sections import Batch, Data, Task
+from configs.data_sections import Batch, Data
 from configs.freezing_sections import Freezing, lay_out_presets
 from configs.model_sections import SECTION, Model, Optimizer, Schedule, Zero
 from configs.run_sections import Checkpoint, Cluster, EarlyStopping, Evaluation, Tracking
+from configs.task_sections import ONE_LABEL, Task
 
 NAME_PATTERN = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
 
@@ -84,7 +85,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        problems = []
+        problems = self._of_other_tasks()
         lanes, workers = self.batch.lanes, self.cluster.num_workers
         if lanes % workers:
             below, above = lanes - lanes % workers, lanes - lanes % workers + workers
@@ -123,6 +124,22 @@ class Recipe(BaseModel):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _of_other_tasks(self) -> list[str]:
+        """Say what is asked for that the recipe's task does not have."""
+        kind, problems = self.task.kind, []
+        if kind not in ONE_LABEL:
+            for key, is_asked in (
+                ("balance", self.balance.method != "none"),
+                ("loss.label_smoothing", self.loss.label_smoothing > 0),
+            ):
+                if is_asked:
+                    problems.append(
+                        f"{key} is for tasks with one label a row, not {kind}. Leave it out"
+                    )
+        if self.batch.packing and kind not in ("language_modeling", "instruction_tuning"):
+            problems.append(f"batch.packing is for language models, not {kind}. Leave it out")
+        return problems
 
     @property
     def best_metric(self) -> str | None:

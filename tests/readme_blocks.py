@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Callable, Iterator
+from typing import get_args
 
 import click
 from pydantic import BaseModel
@@ -45,12 +46,17 @@ def sections() -> str:
     """Give the table of the recipe's sections with their fields."""
     single, rows = [], []
     for name, field in Recipe.model_fields.items():
-        section = _section(field.annotation)
-        if section is None:
+        found = _sections(field.annotation)
+        if not found:
             single.append(f"`{name}`")
-        else:
-            fields = ", ".join(f"`{inner}`" for inner in section.model_fields)
-            rows.append(f"| `{name}` | {_sentence(section.__doc__)} | {fields} |")
+        for section in found:
+            shown = f"`{name}`"
+            fields = list(section.model_fields)
+            if len(found) > 1:  # one of several, told apart by their kind
+                shown += f", `kind: {get_args(section.model_fields['kind'].annotation)[0]}`"
+                fields.remove("kind")
+            named = ", ".join(f"`{inner}`" for inner in fields)
+            rows.append(f"| {shown} | {_sentence(section.__doc__)} | {named} |")
     rows.append(f"| (no section) | Of the run as a whole. | {', '.join(single)} |")
     return "\n".join(["| section | what it says | keys |", "|---|---|---|", *rows])
 
@@ -110,10 +116,9 @@ def _sentence(docstring: str | None) -> str:
     return docstring.split("\n\n")[0].replace("\n", " ").strip()
 
 
-def _section(annotation: object) -> type[BaseModel] | None:
-    candidates = [annotation, *getattr(annotation, "__args__", ())]
-    found = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-    return found[0] if found else None
+def _sections(annotation: object) -> list[type[BaseModel]]:
+    candidates = [annotation, *get_args(annotation)]
+    return [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
 
 
 def _gloss(module: ast.Module) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from configs.data_sections import Task
 from configs.errors import CheckpointError, NotFoundError
+from configs.task_sections import Task
 from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER, build_empty, build_merged, save_adapter
 from trainers.model_card import Origin, render_model_card

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from configs.data_sections import Data, TextClassification
+from configs.data_sections import Data
 
 
 @pytest.mark.parametrize(
@@ -30,17 +30,3 @@ def test_a_share_lies_between_none_and_all(share):
 def test_shares_leave_rows_to_train_on():
     with pytest.raises(ValidationError, match="Leave some for training"):
         Data(train="a.csv", validation="50%", test="50%")
-
-
-@pytest.mark.parametrize(
-    ("value", "sentence"),
-    [
-        ({"text": "a", "label": "a"}, "must differ"),
-        ({"text_b": "text"}, "must differ"),
-        ({"labels": ["one"]}, "at least two names"),
-        ({"labels": ["one", "one"]}, "at least two names"),
-    ],
-)
-def test_a_task_that_makes_no_sense_is_refused(value, sentence):
-    with pytest.raises(ValidationError, match=sentence):
-        TextClassification(kind="text_classification", **value)

@@ -105,3 +105,12 @@ def test_two_disagreements_between_sections_are_two_sentences():
         "batch.lanes (3) is not a multiple of cluster.num_workers (2). Use 2 or 4 lanes.",
         "early_stopping needs data.validation, such as 10%.",
     ]
+
+
+def test_the_kinds_of_task_are_all_named_and_the_nearest_too():
+    values = {"name": "a", "model": {"path": "b"}, "data": {"train": "c"}}
+    (found,) = describe_problems(values | {"task": {"kind": "text_regresion", "value": "v"}}, {})
+    assert "text_classification or multi_label_classification" in found
+    assert found.endswith("Did you mean text_regression?")
+    (absent,) = describe_problems(values | {"task": {}}, {})
+    assert absent.startswith("task.kind is missing. Give it (text_classification or")

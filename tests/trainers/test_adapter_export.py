@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
 from configs.adapter_sections import Lora
-from configs.data_sections import TextClassification
 from configs.freezing_sections import Freezing
 from configs.schema import Model
+from configs.task_sections import TextClassification
 from tests.origin import NAMES, make_origin
 from tests.tiny import make_model_folder
 from trainers.adapter_export import adapter_difference, merge_rounding

@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import AutoTokenizer, pipeline
 
-from configs.data_sections import TextClassification
 from configs.errors import CheckpointError, NotFoundError
 from configs.schema import Model
+from configs.task_sections import TextClassification
 from tests.origin import NAMES, make_origin
 from tests.tiny import make_model_folder
 from trainers.export import check_export, read_export, save_export

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from configs.errors import DataError, RecipeError
 from configs.schema import Recipe
+from configs.task_sections import asked_labels
 from trainers import storage
 from trainers.data.dealing import Dealt, Measured, deal_bucket, measure_bucket, plan_deals
 from trainers.data.encoding import Encode, Encoded, encode_bucket, write_labels
@@ -227,7 +228,7 @@ def choose_labels(
                 return plan.view.first_place(rows, mask)
         return split
 
-    return choose_label_names(plan.recipe.task.labels, counts, find)
+    return choose_label_names(asked_labels(plan.recipe.task), counts, find)
 
 
 def _no_rows_left(plan: Plan, split: SplitName, rows_in: Counter[SplitName], tally: Tally) -> str:

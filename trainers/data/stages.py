@@ -22,6 +22,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from configs.errors import DataError
+from configs.task_sections import asked_labels
 from trainers.data.cleaning import Cleaner
 from trainers.data.duplicates import (
     COPIES,
@@ -80,10 +81,10 @@ def clean_bucket(plan: Plan, bucket: int) -> Cleaned:
 
 def _scatter(plan: Plan, number: int, tick: Tick | None) -> Scattered:
     source, name, counts = plan.sources[number], plan.view.names[number], Counts()
-    task, rules = plan.recipe.task, plan.recipe.data.cleaning
+    labels, rules = asked_labels(plan.recipe.task), plan.recipe.data.cleaning
     target = plan.target_column
-    cleaner = Cleaner(rules, plan.input_columns, target, task.labels, name, counts)
-    distinct = Distinct(target, name, asked=task.labels is not None)
+    cleaner = Cleaner(rules, plan.input_columns, target, labels, name, counts)
+    distinct = Distinct(target, name, asked=labels is not None)
     rows_in, num_bytes = 0, 0
     groups = np.zeros(0, np.uint64)
     with bucket_file(plan.work_dir, "scattered", str(number)) as file:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from configs.data_sections import Task
 from configs.model_sections import Model
 from configs.schema import Recipe
 from configs.task_columns import Columns
+from configs.task_sections import Task
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +28,7 @@ class TaskModule(Protocol):
     PREDICTED: tuple[str, ...]
     """Columns that predicting adds."""
 
-    def columns(self, task: Task) -> Columns:
+    def columns(self, task: Any) -> Columns:
         """Name the columns that are read, and say what their cells hold."""
 
     def load_processor(self, model: Model) -> Any:
@@ -39,7 +39,7 @@ class TaskModule(Protocol):
 
     def encode(
         self,
-        task: Task,
+        task: Any,
         processor: Any,
         max_length: int,
         label_names: tuple[str, ...],
@@ -48,17 +48,17 @@ class TaskModule(Protocol):
         """Turn raw columns into the columns of a shard."""
 
     def encode_inputs(
-        self, task: Task, processor: Any, max_length: int, cells: "pa.Table"
+        self, task: Any, processor: Any, max_length: int, cells: "pa.Table"
     ) -> "pa.Table":
         """Turn raw input columns, without a target, into those of a shard."""
 
     def collate(
-        self, task: Task, batching: "Batching"
+        self, task: Any, batching: "Batching"
     ) -> "Callable[[pa.Table], tuple[dict[str, Tensor], Tensor]]":
         """Give the function that turns shard rows into the model's inputs and labels."""
 
     def build_model(
-        self, model: Model, task: Task, label_names: tuple[str, ...], bits: int | None = None
+        self, model: Model, task: Any, label_names: tuple[str, ...], bits: int | None = None
     ) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
         """Load the model; also name the parameters of its head, and those of them that are new.
 

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from configs.data_sections import Task
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -32,7 +30,8 @@ class Batching:
 class Setting:
     """What a task must know, besides a microbatch, to judge what the model says."""
 
-    task: Task
+    task: Any
+    """The recipe's section of the task."""
     label_names: tuple[str, ...]
     device: Any
     """The torch device of the model."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from configs.data_sections import Task
 from configs.model_sections import Model
 from configs.task_columns import Column, Columns
+from configs.task_sections import TextClassification
 from trainers.tasks.judging import Batching, Fed, Sample, Setting
 from trainers.tasks.one_label import (
     PREDICTED,
@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 
-def columns(task: Task) -> Columns:
+def columns(task: TextClassification) -> Columns:
     """Name the columns with the texts and the label."""
     names = [name for name in (task.text, task.text_b) if name is not None]
     inputs = tuple(Column(name, "text") for name in names)
@@ -72,7 +72,7 @@ def load_processor(model: Model) -> "PreTrainedTokenizerBase":
 
 
 def encode(
-    task: Task,
+    task: TextClassification,
     processor: "PreTrainedTokenizerBase",
     max_length: int,
     label_names: tuple[str, ...],
@@ -89,14 +89,14 @@ def encode(
 
 
 def encode_inputs(
-    task: Task, processor: "PreTrainedTokenizerBase", max_length: int, cells: pa.Table
+    task: TextClassification, processor: "PreTrainedTokenizerBase", max_length: int, cells: pa.Table
 ) -> pa.Table:
     """Turn text columns into input_ids, token_type_ids (pairs only) and length."""
     return tokenised(processor, max_length, [cells[c.name] for c in columns(task).inputs])
 
 
 def collate(
-    task: Task, batching: Batching
+    task: TextClassification, batching: Batching
 ) -> "Callable[[pa.Table], tuple[dict[str, Tensor], Tensor]]":
     """Give the function that pads shard rows to the longest of them.
 
@@ -107,7 +107,7 @@ def collate(
 
 
 def build_model(
-    model: Model, task: Task, label_names: tuple[str, ...], bits: int | None = None
+    model: Model, task: TextClassification, label_names: tuple[str, ...], bits: int | None = None
 ) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
     """Load the model with a classification head in fp32; also name the head and what of it is new.
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from configs.data_sections import TextClassification
+from configs.task_sections import TextClassification
 from tests.origin import NAMES
 from tests.tiny import make_tokenizer
 from trainers.tasks import one_label

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 import torch
 
-from configs.data_sections import TextClassification
 from configs.errors import DataError
 from configs.task_columns import Column, Columns
+from configs.task_sections import TextClassification
 from tests.origin import NAMES
 from tests.tiny import make_tokenizer
 from trainers.tasks import task_module, text_classification

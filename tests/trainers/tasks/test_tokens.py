@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from configs.data_sections import TextClassification
+from configs.task_sections import TextClassification
 from tests.tiny import make_tokenizer
 from trainers.tasks import tokens
 from trainers.tasks.judging import Batching, Fed, Setting

@@ -1,0 +1,279 @@
+"""Recipe sections of the tasks, one class a task; what a task does stands in trainers/tasks.
+
+The kind of a task is the name of its section here and of its file there.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from configs.model_sections import SECTION
+
+ColumnName = Annotated[str, Field(min_length=1)]
+LabelNames = tuple[str, ...] | None
+
+
+class TextClassification(BaseModel):
+    """Give each text, or pair of texts, one label."""
+
+    model_config = SECTION
+
+    kind: Literal["text_classification"]
+    """Name of the task."""
+    text: ColumnName = "text"
+    """Column with the text."""
+    text_b: str | None = None
+    """Column with a second text, for pairs; None for single texts."""
+    label: ColumnName = "label"
+    """Column with the label, strings or integers."""
+    labels: LabelNames = None
+    """The label names in order; None takes those of the training split, sorted."""
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        check_columns((self.text, self.text_b, self.label))
+        check_labels(self.labels)
+        return self
+
+
+class MultiLabelClassification(BaseModel):
+    """Give each text, or pair of texts, any number of labels."""
+
+    model_config = SECTION
+
+    kind: Literal["multi_label_classification"]
+    """Name of the task."""
+    text: ColumnName = "text"
+    """Column with the text."""
+    text_b: str | None = None
+    """Column with a second text, for pairs; None for single texts."""
+    label: ColumnName = "labels"
+    """Column with the labels: a list, or one string with commas between them."""
+    labels: LabelNames = None
+    """The label names in order; None takes those of the training split, sorted."""
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    """Probability from which on a label is taken to apply."""
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        check_columns((self.text, self.text_b, self.label))
+        check_labels(self.labels)
+        return self
+
+
+class TextRegression(BaseModel):
+    """Give each text, or pair of texts, a number."""
+
+    model_config = SECTION
+
+    kind: Literal["text_regression"]
+    """Name of the task."""
+    text: ColumnName = "text"
+    """Column with the text."""
+    text_b: str | None = None
+    """Column with a second text, for pairs; None for single texts."""
+    value: ColumnName = "value"
+    """Column with the number."""
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        check_columns((self.text, self.text_b, self.value))
+        return self
+
+
+class TokenClassification(BaseModel):
+    """Give each word of a text a tag, such as B-PER, I-PER and O."""
+
+    model_config = SECTION
+
+    kind: Literal["token_classification"]
+    """Name of the task."""
+    tokens: ColumnName = "tokens"
+    """Column with the words: a list, or one string with blanks between them."""
+    tags: ColumnName = "tags"
+    """Column with one tag a word, in the same form."""
+    labels: LabelNames = None
+    """The tags in order; None takes those of the training split, sorted."""
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        check_columns((self.tokens, self.tags))
+        check_labels(self.labels)
+        return self
+
+
+class ImageClassification(BaseModel):
+    """Give each image one label."""
+
+    model_config = SECTION
+
+    kind: Literal["image_classification"]
+    """Name of the task."""
+    image: ColumnName = "image"
+    """Column with the image: the address of a file, or its bytes."""
+    label: ColumnName = "label"
+    """Column with the label, strings or integers."""
+    labels: LabelNames = None
+    """The label names in order; None takes those of the training split, sorted."""
+    image_size: int | None = Field(default=None, ge=1)
+    """Height and width in pixels that images are brought to; None takes the model's own."""
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        check_columns((self.image, self.label))
+        check_labels(self.labels)
+        return self
+
+
+class Generation(BaseModel):
+    """How a model writes text in evaluation and prediction."""
+
+    model_config = SECTION
+
+    max_new_tokens: int = Field(default=64, ge=1)
+    """Most tokens that it writes."""
+    num_beams: int = Field(default=1, ge=1)
+    """Beams of the search; 1 takes the likeliest token each time."""
+    length_penalty: float = 1.0
+    """Power of the length that the score of a beam is divided by."""
+    evaluation_rows: int | None = Field(default=None, ge=0)
+    """Rows of a split that text is written for in evaluation, evenly spaced; None takes all, 0
+    none."""
+
+
+class SequenceToSequence(BaseModel):
+    """Turn each text into another, such as its translation."""
+
+    model_config = SECTION
+
+    kind: Literal["sequence_to_sequence"]
+    """Name of the task."""
+    source: ColumnName = "source"
+    """Column with the text that is read."""
+    target: ColumnName = "target"
+    """Column with the text that is to be written."""
+    prefix: str = ""
+    """Put before each source, such as `translate English to German: `."""
+    max_target_length: int = Field(default=128, ge=1)
+    """Most tokens of a target; longer ones are cut at the end."""
+    generation: Generation = Generation()
+    """How text is written in evaluation and prediction."""
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        check_columns((self.source, self.target))
+        return self
+
+
+class LanguageModeling(BaseModel):
+    """Go on writing plain text."""
+
+    model_config = SECTION
+
+    kind: Literal["language_modeling"]
+    """Name of the task."""
+    text: ColumnName = "text"
+    """Column with the text."""
+    generation: Generation = Generation(evaluation_rows=0)
+    """How text is written in evaluation and prediction."""
+
+
+class InstructionTuning(BaseModel):
+    """Answer prompts, instructions or conversations."""
+
+    model_config = SECTION
+
+    kind: Literal["instruction_tuning"]
+    """Name of the task."""
+    messages: str | None = None
+    """Column with conversations: lists of {role, content}; None reads prompts and completions."""
+    prompt: ColumnName = "prompt"
+    """Column with the prompt or instruction."""
+    input: str | None = None
+    """Column with what an instruction is about, which may be empty; None for prompts alone."""
+    completion: ColumnName = "completion"
+    """Column with the answer."""
+    chat_template: str | None = None
+    """Jinja template that writes conversations as text; None takes the tokenizer's, or writes
+    prompt and answer one behind the other."""
+    loss_on: Literal["completion", "all"] = "completion"
+    """Which tokens the model learns to write: those of the answers, or all."""
+    generation: Generation = Generation(evaluation_rows=0)
+    """How text is written in evaluation and prediction."""
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        if self.messages is None:
+            check_columns((self.prompt, self.input, self.completion))
+            return self
+        given = {"prompt", "input", "completion"} & self.model_fields_set
+        if given:
+            raise ValueError(f"messages and {', '.join(sorted(given))} are both given. Keep one")
+        return self
+
+
+class SentenceEmbedding(BaseModel):
+    """Give each text a vector, near to those of texts that mean the same."""
+
+    model_config = SECTION
+
+    kind: Literal["sentence_embedding"]
+    """Name of the task."""
+    anchor: ColumnName = "anchor"
+    """Column with the text."""
+    positive: ColumnName = "positive"
+    """Column with a text that means the same, or one that is compared with a score."""
+    negative: str | None = None
+    """Column with a text that means something else; the other rows of a microbatch are such too."""
+    score: str | None = None
+    """Column with how near the two are, a number in [0, 1]; None takes all pairs for near."""
+    scale: float = Field(default=20.0, gt=0)
+    """What cosines are multiplied by before the softmax over the texts of a microbatch."""
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> Self:
+        check_columns((self.anchor, self.positive, self.negative, self.score))
+        if self.negative is not None and self.score is not None:
+            raise ValueError("negative and score are both given. Keep one")
+        return self
+
+
+Task = Annotated[
+    TextClassification
+    | MultiLabelClassification
+    | TextRegression
+    | TokenClassification
+    | ImageClassification
+    | SequenceToSequence
+    | LanguageModeling
+    | InstructionTuning
+    | SentenceEmbedding,
+    Field(discriminator="kind"),
+]
+
+ONE_LABEL = ("text_classification", "image_classification")
+"""Kinds that give each row one label."""
+WRITES = ("sequence_to_sequence", "language_modeling", "instruction_tuning")
+"""Kinds whose model writes text."""
+
+
+def asked_labels(task: Task) -> LabelNames:
+    """Give the label names that a recipe lists, where its task has any."""
+    with_labels = (
+        TextClassification | MultiLabelClassification | TokenClassification | ImageClassification
+    )
+    return task.labels if isinstance(task, with_labels) else None
+
+
+def check_columns(names: Sequence[str | None]) -> None:
+    """Raise ValueError for a column that is asked for twice."""
+    given = [name for name in names if name is not None]
+    if len(set(given)) < len(given):
+        raise ValueError(f"columns {', '.join(given)} must differ from each other")
+
+
+def check_labels(labels: LabelNames) -> None:
+    """Raise ValueError for less than two labels, or one that is listed twice."""
+    if labels is not None and len(set(labels)) < max(2, len(labels)):
+        raise ValueError("labels needs at least two names, each once")
