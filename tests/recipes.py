@@ -12,6 +12,7 @@ def tiny_recipe(folder: Path, **sections: Any) -> Recipe:
     model = folder / "model"
     if not model.exists():
         make_model_folder(model)
+    if not (folder / "train.csv").exists():
         make_csv(folder / "train.csv", rows=61)
         make_csv(folder / "validation.csv", rows=14, seed=1)
         make_csv(folder / "test.csv", rows=17, seed=2)

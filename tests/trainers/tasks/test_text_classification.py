@@ -1,5 +1,6 @@
 """Columns to tokens, tokens to tensors, loss and samples of text classification."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,9 @@ from configs.errors import DataError
 from configs.task_columns import Column, Columns
 from configs.task_sections import TextClassification
 from tests.origin import NAMES
-from tests.tiny import make_tokenizer
+from tests.recipes import tiny_recipe
+from tests.tiny import make_model_folder, make_tokenizer
+from tests.trainers.task_runs import prove_task
 from trainers.tasks import task_module, text_classification
 from trainers.tasks.judging import Batching, Fed, Sample, Setting
 
@@ -131,3 +134,11 @@ def test_samples_show_text_label_and_prediction() -> None:
     probability = pytest.approx(20.0855 / 22.0855, rel=1e-4)
     assert found == [Sample("a an", "label-2", "label-1", found[0].probability)]
     assert found[0].probability == probability
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta", "gpt2"])
+def test_runs_agree_however_they_are_divided(tmp_path: Path, kind: str) -> None:
+    make_model_folder(tmp_path / "model", kind)
+    recipe = tiny_recipe(tmp_path, epochs=1)
+    proved = prove_task(recipe, pa.table({"text": ["the topic1a of", "", "to"]}))
+    assert tuple(proved.predictions) == text_classification.PREDICTED

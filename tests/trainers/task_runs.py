@@ -1,0 +1,100 @@
+"""What must hold for every task, proved by whole runs; what is peculiar to one is its test's."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from configs.records import Exported, Ledger
+from configs.schema import Recipe
+from tests.on_ranks import on_ranks
+from tests.trainers.runs import (
+    Told,
+    all_or,
+    assert_same_bits,
+    export_of,
+    read_export,
+    run_all,
+    stop_and_resume,
+)
+from trainers.data.preparation import prepare
+from trainers.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Proved:
+    """A recipe whose runs all agreed."""
+
+    recipe: Recipe
+    told: Told
+    """Of ZeRO stage 0 on two ranks."""
+    predictions: dict[str, list[Any]]
+
+
+def prove_task(recipe: Recipe, cells: pa.Table, *, stop: int = 3) -> Proved:
+    """Train, evaluate, export, predict and resume a recipe; all ways must give the same.
+
+    On two ranks ZeRO stages 0 and 3 (all with THAW_TESTS=full), stage 0 on one rank, and stage 2
+    stopped before step `stop` and resumed. Losses and metrics agree to a relative 1e-5; what was
+    resumed has the bits of what was not. `cells` are rows of text cells to predict.
+    """
+    data_dir = prepare(recipe, recipe.storage).data_dir
+    stages = all_or(0, 2, 3)
+    recipes = {stage: _staged(recipe, stage, "") for stage in stages}
+    again = _staged(recipe, 2, "-again")
+    two, resumed = on_ranks(2, _on_two, list(recipes.values()), again, data_dir, stop, seconds=250)[
+        0
+    ]
+    (one,) = on_ranks(1, run_all, [_staged(recipe, 0, "-one")], data_dir, 1, 0, seconds=150)[0]
+    first = two[0]
+    for told in (*two, one):
+        _assert_whole(told)
+        assert told.losses() == pytest.approx(first.losses(), rel=1e-5)
+        assert told.ended.metrics == pytest.approx(first.ended.metrics, rel=1e-5, abs=1e-7)
+    stopped, ended = resumed
+    assert (stopped.ended.state, ended.ended.state) == ("stopped", "succeeded")
+    whole = two[stages.index(2)]
+    assert stopped.losses() | ended.losses() == whole.losses()
+    assert_same_bits(read_export(again), read_export(recipes[2]))
+    return Proved(recipes[0], first, _predictions(recipes[0], cells))
+
+
+def _staged(recipe: Recipe, stage: int, suffix: str) -> Recipe:
+    zero = recipe.zero.model_copy(update={"stage": stage})
+    return recipe.model_copy(update={"name": f"{recipe.name}-z{stage}{suffix}", "zero": zero})
+
+
+def _on_two(
+    rank: int, world_size: int, recipes: list[Recipe], again: Recipe, data_dir: str, stop: int
+) -> tuple[list[Told], tuple[Told, Told]]:
+    told = run_all(rank, world_size, recipes[:-1], data_dir, 1, 0)
+    (resumed,) = stop_and_resume(rank, world_size, [again], data_dir, [stop])
+    # Stage 3 last: DeepSpeed puts a linear of its own, which rounds otherwise, in torch's place for
+    # as long as the process lives.
+    return told + run_all(rank, world_size, recipes[-1:], data_dir, 1, 0), resumed
+
+
+def _assert_whole(told: Told) -> None:
+    assert told.ended.state == "succeeded"
+    ledgers = [r for r in told.records if isinstance(r, Ledger)]
+    assert ledgers
+    assert all(ledger.ok for ledger in ledgers)
+    (exported,) = [r for r in told.records if isinstance(r, Exported)]
+    assert exported.max_difference < 1e-4  # of logits that may be tens
+
+
+def _predictions(recipe: Recipe, cells: pa.Table) -> dict[str, list[Any]]:
+    """Predict with an export, all rows at once and one by one: padding must change nothing."""
+    folder = str(export_of(recipe))
+    together = Predictor(folder, microbatch_size=32)(cells)
+    alone = Predictor(folder, microbatch_size=1)(cells)
+    assert together.keys() == alone.keys()
+    for name, values in together.items():
+        assert len(values) == len(cells)
+        for value, other in zip(values, alone[name], strict=True):
+            is_text = isinstance(value, str) or (
+                isinstance(value, list) and isinstance(value[0], str)
+            )
+            assert other == (value if is_text else pytest.approx(value, abs=1e-5))
+    return together
