@@ -34,7 +34,7 @@ class EarlyStopping(BaseModel):
     min_delta: float = Field(default=0.0, ge=0)
     """Smallest change that counts as an improvement."""
     mode: Literal["auto", "min", "max"] = "auto"
-    """Whether lower or higher is better; auto takes min for loss and max for the others."""
+    """Whether lower or higher is better; auto takes min for losses and errors, else max."""
 
 
 class Checkpoint(BaseModel):

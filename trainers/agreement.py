@@ -1,4 +1,7 @@
-"""Let all ranks come to one answer; what they do with it stands elsewhere."""
+"""Let all ranks come to one answer; what they do with it stands elsewhere.
+
+Without a process group there is one rank.
+"""
 
 from typing import Any
 
@@ -16,7 +19,7 @@ def reduced(mine: list[int], how: Any = dist.ReduceOp.SUM) -> torch.Tensor:
 
     Collective: every rank calls this.
     """
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    device = "cuda" if _world_size() > 1 and dist.get_backend() == "nccl" else "cpu"
     return joined(torch.tensor(mine, dtype=torch.int64, device=device), how)
 
 
@@ -25,6 +28,32 @@ def joined(mine: torch.Tensor, how: Any = dist.ReduceOp.SUM) -> torch.Tensor:
 
     Collective: every rank calls this.
     """
-    if dist.get_world_size() > 1:
+    if _world_size() > 1:
         dist.all_reduce(mine, op=how)
     return mine
+
+
+def stacked(mine: torch.Tensor) -> torch.Tensor:
+    """Put the rows of all ranks one behind another; ranks may have different numbers of them.
+
+    Collective: every rank calls this.
+    """
+    if _world_size() == 1:
+        return mine
+    counts = [0] * _world_size()
+    counts[dist.get_rank()] = len(mine)
+    shares: list[int] = reduced(counts).tolist()
+    padded = mine.new_zeros((max(shares), *mine.shape[1:]))
+    padded[: len(mine)] = mine
+    parts = [torch.empty_like(padded) for _ in shares]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[:rows] for part, rows in zip(parts, shares, strict=True)])
+
+
+def rank_and_size() -> tuple[int, int]:
+    """Give the number of this rank, and of how many it is one."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def _world_size() -> int:
+    return rank_and_size()[1]

@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 
 from configs.run_sections import EarlyStopping
 
+FALLING = frozenset({"loss", "perplexity", "ece", "hamming_loss", "mse", "rmse", "mae"})
+"""Metrics that improve by falling."""
+
 
 @dataclass(frozen=True)
 class Best:
@@ -23,10 +26,10 @@ class Best:
 
 
 def lower_is_better(metric: str, mode: str = "auto") -> bool:
-    """Say whether a metric improves by falling."""
+    """Say whether a metric, of all rows or of one source, improves by falling."""
     if mode != "auto":
         return mode == "min"
-    return metric == "loss"
+    return metric.split("/")[0] in FALLING
 
 
 def update_best(

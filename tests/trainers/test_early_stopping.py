@@ -18,6 +18,7 @@ def _follow(values: list[float], asked: EarlyStopping) -> list[Best]:
 def test_loss_falls_and_accuracy_rises() -> None:
     assert lower_is_better("loss")
     assert not lower_is_better("macro_f1")
+    assert lower_is_better("mse") and lower_is_better("perplexity/news")
     assert lower_is_better("accuracy", "min")
     assert not lower_is_better("loss", "max")
 

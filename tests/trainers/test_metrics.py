@@ -3,10 +3,18 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    confusion_matrix,
+    matthews_corrcoef,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
+from torchmetrics.functional.classification import multiclass_calibration_error
 
 from tests.on_ranks import on_ranks
-from trainers.metrics import METRIC_NAMES, NUM_THRESHOLDS, ClassScores, score
+from trainers.metrics import METRIC_NAMES, NUM_THRESHOLDS, Calibration, ClassScores, score
 from trainers.tasks.judging import Scored
 from trainers.tasks.one_label import Answer
 
@@ -54,6 +62,30 @@ def test_metrics_are_those_of_scikit_learn() -> None:
     assert np.array_equal(found.confusion, confusion_matrix(labels, predicted, labels=classes))
 
 
+def test_correlation_areas_and_calibration_are_those_of_other_libraries() -> None:
+    logits, labels = made_rows()
+    found, probabilities = scored(logits, labels, batch=10).metrics, logits.softmax(-1)
+    assert found["mcc"] == pytest.approx(matthews_corrcoef(labels, logits.argmax(-1)), rel=1e-13)
+    there = [label for label in range(7) if label != 5]  # no row has label 5
+    roc = [roc_auc_score(labels == n, probabilities[:, n]) for n in there]
+    assert found["roc_auc"] == pytest.approx(np.mean(roc), rel=1e-13)
+    precision = [average_precision_score(labels == n, probabilities[:, n]) for n in there]
+    assert found["average_precision"] == pytest.approx(np.mean(precision), rel=1e-13)
+    theirs = multiclass_calibration_error(probabilities, labels, num_classes=7, n_bins=15)
+    assert found["ece"] == pytest.approx(theirs.item(), rel=1e-5)
+
+
+def test_a_bin_ends_with_its_upper_bound() -> None:
+    calibration = Calibration("cpu")
+    # Sure and right, and half right at 1/2, which is within bin 8 of 15: nothing is off there. At
+    # 0.9, never right, one row of five is off by 0.9.
+    calibration.update(torch.tensor([1.0, 1.0, 0.5, 0.5]), torch.tensor([True, True, True, False]))
+    assert calibration.compute() == 0.0
+    calibration.update(torch.tensor([0.9]), torch.tensor([False]))
+    # With the two sure ones in the last bin, 14/15 to 1; 0.9 is in the one below it.
+    assert calibration.compute() == pytest.approx(0.9 / 5, rel=1e-7)
+
+
 def test_pr_counts_are_counted_at_each_threshold() -> None:
     logits, labels = made_rows()
     probabilities = logits.softmax(-1)
@@ -78,6 +110,7 @@ def test_rows_that_are_not_counted_are_left_out() -> None:
     nothing = scored(torch.zeros(2, 7), torch.full((2,), -100), batch=1)
     assert nothing.confusion.sum() == 0
     assert set(nothing.metrics.values()) == {0.0}
+    assert tuple(nothing.metrics) == METRIC_NAMES
 
 
 def test_logits_within_0_and_1_are_still_logits() -> None:
@@ -94,7 +127,7 @@ def test_all_right_and_all_wrong() -> None:
     right = score(("a", "b"), np.array([[3, 0], [0, 5]]), curves)
     assert set(right.metrics.values()) == {1.0}
     wrong = score(("a", "b"), np.array([[0, 3], [5, 0]]), curves)
-    assert set(wrong.metrics.values()) == {0.0}
+    assert {name: value for name, value in wrong.metrics.items() if value} == {"mcc": -1.0}
 
 
 def score_share(rank: int, _world_size: int, divided: list[tuple[int, int]]) -> Scored:
