@@ -89,7 +89,15 @@ class TaskModule(Protocol):
 
 def task_module(task: Task) -> TaskModule:
     """Give the functions of the recipe's task."""
-    from trainers.tasks import text_classification
+    from trainers.tasks import (
+        multi_label_classification,
+        text_classification,
+        text_regression,
+    )
 
-    modules: dict[str, TaskModule] = {"text_classification": text_classification}
+    modules: dict[str, TaskModule] = {
+        "text_classification": text_classification,
+        "multi_label_classification": multi_label_classification,
+        "text_regression": text_regression,
+    }
     return modules[task.kind]

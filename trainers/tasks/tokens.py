@@ -7,11 +7,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from configs.model_sections import Model
 from trainers.tasks.judging import Batching, Fed, Setting
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
+
+
+def load_processor(model: Model) -> "PreTrainedTokenizerBase":
+    """Load the model's tokenizer, with a padding token and the length the model can take.
+
+    Raises RecipeError when there is no model or no tokenizer.
+    """
+    from trainers.tasks.pretrained import load_tokenizer
+
+    return load_tokenizer(model)
+
+
+def no_numbers(model: Model, processor: "PreTrainedTokenizerBase") -> dict[str, int]:
+    """Give nothing: batches need the rows alone."""
+    return {}
 
 
 def strings(column: pa.ChunkedArray) -> pa.ChunkedArray:
