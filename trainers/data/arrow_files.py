@@ -1,6 +1,6 @@
 """Rows of parquet and Arrow IPC files; which of them there are stands elsewhere."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -8,19 +8,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.errors import DataError
-from trainers.data.columns import check_columns, label_array, named_labels, text_array
+from trainers.data.cells import Asked
+from trainers.data.columns import block_rows, check_columns, column_array
 
-MAX_ROWS = 16_384
 FILE_MAGIC = b"ARROW1"
 CONTINUATION = b"\xff\xff\xff\xff"
 """What each part of a stream begins with; none did before Arrow 0.15."""
 STREAM_END = CONTINUATION + b"\0\0\0\0"
 
-Classes = Mapping[str, tuple[str, ...]]
-"""Names of the classes of columns that hold class numbers."""
 
-
-def read_parquet(path: Path, address: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+def read_parquet(path: Path, address: str, columns: Sequence[Asked]) -> Iterator[pa.Table]:
     """Yield the columns asked for of a parquet file as text, a block at a time.
 
     Raises DataError for a damaged file, a missing column or one of another type.
@@ -28,17 +25,16 @@ def read_parquet(path: Path, address: str, columns: Sequence[str]) -> Iterator[p
     rows = 0
     try:
         with pq.ParquetFile(path) as file:
-            check_columns(address, columns, file.schema_arrow.names)
-            for batch in file.iter_batches(batch_size=MAX_ROWS, columns=list(columns)):
-                yield _text(batch, f"{address} from row {rows + 1} on", columns, {})
+            names = [each.name for each in columns]
+            check_columns(address, names, file.schema_arrow.names)
+            for batch in file.iter_batches(batch_size=block_rows(columns), columns=names):
+                yield _text(batch, address, columns, rows + 1)
                 rows += batch.num_rows
     except (OSError, pa.ArrowException) as error:
         raise _damaged(address, "parquet", rows, error) from error
 
 
-def read_arrow(
-    path: Path, address: str, columns: Sequence[str], classes: Classes
-) -> Iterator[pa.Table]:
+def read_arrow(path: Path, address: str, columns: Sequence[Asked]) -> Iterator[pa.Table]:
     """Yield the columns asked for of an Arrow IPC file or stream as text, a block at a time.
 
     A stream must have been closed: one that was cut between two batches would read as whole.
@@ -48,12 +44,13 @@ def read_arrow(
         with ExitStack() as opened:
             source = opened.enter_context(pa.memory_map(str(path)))
             schema, batches = _batches(source, address, opened)
-            check_columns(address, columns, schema.names)
+            names, size = [each.name for each in columns], block_rows(columns)
+            check_columns(address, names, schema.names)
             for batch in batches:
-                chosen = batch.select(list(columns))
-                for start in range(0, batch.num_rows, MAX_ROWS):
-                    place = f"{address} from row {rows + start + 1} on"
-                    yield _text(chosen.slice(start, MAX_ROWS), place, columns, classes)
+                chosen = batch.select(names)
+                for start in range(0, batch.num_rows, size):
+                    part = chosen.slice(start, size)
+                    yield _text(part, address, columns, rows + start + 1)
                 rows += batch.num_rows
     except (OSError, pa.ArrowException) as error:
         raise _damaged(address, "Arrow", rows, error) from error
@@ -76,14 +73,11 @@ def _batches(
     return stream.schema, iter(stream)
 
 
-def _text(batch: pa.RecordBatch, place: str, columns: Sequence[str], classes: Classes) -> pa.Table:
-    *inputs, target = columns
-    arrays = [text_array(batch[name], place, name) for name in inputs]
-    if target in classes:
-        arrays.append(named_labels(batch[target], classes[target], place, target))
-    else:
-        arrays.append(label_array(batch[target], place, target))
-    return pa.table(arrays, names=list(columns))
+def _text(
+    batch: pa.RecordBatch, address: str, columns: Sequence[Asked], first_row: int
+) -> pa.Table:
+    arrays = [column_array(batch[each.name], each, address, first_row) for each in columns]
+    return pa.table(arrays, names=[each.name for each in columns])
 
 
 def _damaged(address: str, kind: str, rows: int, error: Exception) -> DataError:

@@ -1,17 +1,25 @@
-"""Whether a file has the columns asked for and values that can be text or labels; no reading here.
+"""Whether a source has the columns asked for, and its columns as text; no reading here.
 
-Text stays as it is; integer labels become their decimal strings. Anything else raises DataError.
+Text and labels are taken as whole Arrow columns, the cells of other kinds one by one (cells.py).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.errors import DataError
+from configs.task_columns import Column, ColumnKind
+from trainers.data.cells import LABEL_ADVICE, Asked, cell_text, class_names, plain_text
 
-LABEL_ADVICE = "Write labels as strings or integers"
+MAX_ROWS = 16_384
+IMAGE_ROWS = 256
+"""Most rows of a block with images, which may be carried themselves."""
+
+Cells = tuple[str | None, ...]
+"""The texts of one row, in the order of the columns asked for."""
 
 
 def check_columns(address: str, asked: Sequence[str], found: Sequence[str]) -> None:
@@ -35,20 +43,58 @@ def check_columns(address: str, asked: Sequence[str], found: Sequence[str]) -> N
     )
 
 
-def text_value(value: object, place: str, column: str) -> str | None:
-    """Take a text as it is; raises DataError for anything but a string or nothing."""
-    if value is None or isinstance(value, str):
-        return value
-    raise DataError(f"{place}: column {column} is {_kind(value)}, not text. Write it as a string")
+def block_rows(asked: Sequence[Asked]) -> int:
+    """Give the most rows that a block may have."""
+    return IMAGE_ROWS if any(each.kind == "image" for each in asked) else MAX_ROWS
 
 
-def label_value(value: object, place: str, column: str) -> str | None:
-    """Take a label as its name; raises DataError for neither a string, an integer nor nothing."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    raise DataError(f"{place}: label in column {column} is {_kind(value)}. {LABEL_ADVICE}")
+def column_array(values: pa.Array, asked: Asked, address: str, first_row: int) -> pa.Array:
+    """Give a column of a file as text; `first_row` is the number of its first row.
+
+    Raises DataError for a type or a value that the column cannot hold.
+    """
+    if asked.kind == "text":
+        return text_array(values, _from(address, first_row), asked.name)
+    if asked.kind == "label" and asked.names:
+        return named_labels(values, asked.names, _from(address, first_row), asked.name)
+    if asked.kind == "label":
+        return label_array(values, _from(address, first_row), asked.name)
+    if pa.types.is_timestamp(values.type):  # Python knows no nanoseconds
+        values = values.cast(pa.timestamp("us", "UTC" if values.type.tz else None), safe=False)
+    cells = (
+        cell_text(_plain(value, asked), asked, f"{address} row {row}")
+        for row, value in enumerate(values.to_pylist(), first_row)
+    )
+    return string_array(cells, address)
+
+
+def text_columns(block: pa.Table, asked: Sequence[Asked], address: str, first_row: int) -> pa.Table:
+    """Turn columns that a text file holds as strings into the texts of their kinds."""
+    for place, each in enumerate(asked):
+        if each.kind not in ("text", "label", "key"):
+            strings = pa.concat_arrays(block.column(place).chunks or [pa.array([], pa.string())])
+            found = column_array(strings, each, address, first_row)
+            block = block.set_column(place, each.name, found)
+    return block
+
+
+def tables_of(rows: Iterable[Cells], asked: Sequence[Asked], address: str) -> Iterable[pa.Table]:
+    """Put rows of texts together in blocks."""
+    rows, size = iter(rows), block_rows(asked)
+    while block := list(islice(rows, size)):
+        arrays = [string_array(cells, address) for cells in zip(*block, strict=True)]
+        yield pa.table(arrays, names=[each.name for each in asked])
+
+
+def string_array(cells: Iterable[str | None], address: str) -> pa.Array:
+    """Give texts as an Arrow array; raises DataError for what is no text."""
+    try:
+        return pa.array(cells, pa.string())
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{address} holds half a surrogate pair ({error.object[:40]!r}), which is no "
+            "character. Write the character itself"
+        ) from error
 
 
 def text_array(values: pa.Array, address: str, column: str) -> pa.Array:
@@ -83,6 +129,22 @@ def named_labels(values: pa.Array, names: Sequence[str], address: str, column: s
     return pa.array(names, pa.string()).take(known)
 
 
+def class_column(cells: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
+    """Give the classes of all rows of a target column, row after row; the empty cell has none."""
+    if column.kind == "label":
+        return cells.filter(pc.not_equal(cells, "")) if column.may_be_empty else cells
+    names = (name for text in cells.to_pylist() for name in class_names(text, column.kind))
+    return pa.chunked_array([pa.array(names, pa.string())])
+
+
+def plain_texts(cells: pa.ChunkedArray, kind: ColumnKind) -> pa.ChunkedArray:
+    """Give the words of a column, without the JSON around them."""
+    if kind not in ("words", "json"):
+        return cells
+    texts = [plain_text(text, kind) for text in cells.to_pylist()]
+    return pa.chunked_array([pa.array(texts, pa.string())])
+
+
 def _cast(values: pa.Array, address: str, column: str) -> pa.Array:
     """Cast to text; bytes that are no UTF-8 are complained of here, not in the middle of a task."""
     try:
@@ -102,7 +164,16 @@ def _is_text(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (*tests, pa.types.is_null))
 
 
-def _kind(value: object) -> str:
-    kinds = {bool: "true or false", int: "an integer", float: "a number with a fraction"}
-    kind = kinds.get(type(value), "a list" if isinstance(value, list) else "an object")
-    return f"{kind} ({str(value)[:40]})"
+def _from(address: str, first_row: int) -> str:
+    return f"{address} from row {first_row} on"
+
+
+def _plain(value: object, asked: Asked) -> object:
+    """Leave out the keys without values that Arrow gives every object of a column."""
+    return _without_nulls(value) if asked.kind == "json" else value
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value

@@ -14,7 +14,8 @@ import pyarrow as pa
 import xxhash
 
 from configs.errors import DataError, RecipeError
-from trainers.data.columns import check_columns, label_value, text_value
+from trainers.data.cells import Asked, cell_text
+from trainers.data.columns import Cells, check_columns, tables_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
@@ -49,31 +50,28 @@ def hash_rows(address: str, query: str) -> tuple[str, int]:
 
 
 def read_query(
-    address: str, query: str, columns: Sequence[str], expected_hash: str
+    address: str, query: str, columns: Sequence[Asked], expected_hash: str
 ) -> Iterator[pa.Table]:
     """Yield the columns asked for of a query's result as text, a block at a time.
 
-    Raises DataError for a query that fails, a missing column, a value that is neither text nor a
-    label, and for rows that are not those that were hashed before.
+    Raises DataError for a query that fails, a missing column, a value that its column cannot hold,
+    and for rows that are not those that were hashed before.
     """
     number = total = 0
-    *inputs, target = columns
+    asked = [each.name for each in columns]
     shown = shown_url(address)
     for names, rows in _results(address, query):
-        check_columns(f"{shown} (query)", columns, names)
-        places = [names.index(column) for column in columns]
-        block = []
+        check_columns(f"{shown} (query)", asked, names)
+        places = [names.index(column) for column in asked]
+        block: list[Cells] = []
         for row in rows:
             number += 1
             if expected_hash:
                 total += xxhash.xxh3_128_intdigest(repr(row).encode("utf-8", "surrogatepass"))
             where = f"{shown} row {number}"
-            values = [row[place] for place in places]
-            texts = [text_value(v, where, c) for v, c in zip(values, inputs, strict=False)]
-            block.append((*texts, label_value(values[-1], where, target)))
-        if block:
-            cells = zip(*block, strict=True)
-            yield pa.table([pa.array(each, pa.string()) for each in cells], names=list(columns))
+            cells = zip((row[place] for place in places), columns, strict=True)
+            block.append(tuple(cell_text(value, each, where) for value, each in cells))
+        yield from tables_of(block, columns, shown)
     if expected_hash and f"{total % 2**128:032x}" != expected_hash:
         raise DataError(f"{shown} gave other rows the second time. Prepare while nobody writes")
 

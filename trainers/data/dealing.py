@@ -1,11 +1,14 @@
 """Deal the clean rows of a bucket to the splits; what a rule says stands in splits.py."""
 
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel
 
 from configs.errors import DataError
+from trainers.data.cells import class_names
 from trainers.data.duplicates import COPIES, ID_HIGH, Rows, drop_leaks, ids
 from trainers.data.plan import EXTRA, Plan
 from trainers.data.report import Tally
@@ -45,13 +48,11 @@ class Dealt(BaseModel):
     """The splits of one bucket."""
 
     model_config = FROZEN
+    rows: dict[SplitName, int]
+    """Rows of each split, copies included."""
     labels: dict[SplitName, dict[str, int]]
-    """Rows of each label in each split."""
+    """How often each label comes in each split; empty where there are no classes."""
     tally: Tally
-
-    def num_rows(self, split: SplitName) -> int:
-        """Rows of one split."""
-        return sum(self.labels.get(split, {}).values())
 
 
 def measure_bucket(plan: Plan, bucket: int) -> Measured:
@@ -89,9 +90,10 @@ def _check_strata(plan: Plan, totals: dict[str, int]) -> None:
         label = few[0]
         more = f" and {len(few) - 1} more labels" if len(few) > 1 else ""
         raise DataError(
-            f"label {label!r} in column {plan.target_column} has {totals[label]} different rows"
-            f"{more}, fewer than the {len(sides)} splits ({', '.join(sides)}). Add rows, drop the "
-            "label (task.labels, data.cleaning.unknown_labels: drop), or set data.split.by to hash"
+            f"label {label!r} in column {plan.names[-1]} has {totals[label]} different "
+            f"rows{more}, fewer than the {len(sides)} splits ({', '.join(sides)}). Add rows, drop "
+            "the label (task.labels, data.cleaning.unknown_labels: drop), or set data.split.by to "
+            "hash"
         )
 
 
@@ -136,15 +138,21 @@ def _deal(plan: Plan, deal: Deal) -> Dealt:
     for split in plan.splits:
         write_rows(plan.work_dir, "dealt", f"{deal.bucket}-{split}", rows[split])
     labels = {split: count_labels(plan, rows[split]) for split in plan.splits}
-    return Dealt(labels=labels, tally=left.tally)
+    num_rows = {split: int(rows[split][COPIES].to_numpy().sum()) for split in plan.splits}
+    return Dealt(rows=num_rows, labels=labels, tally=left.tally)
 
 
 def count_labels(plan: Plan, rows: pa.Table) -> dict[str, int]:
-    """Count the rows of each label, copies included."""
-    target = plan.target_column
-    counted = rows.select([target, COPIES]).group_by(target).aggregate([(COPIES, "sum")])
-    names, counts = counted[target].to_pylist(), counted[f"{COPIES}_sum"].to_pylist()
-    return dict(sorted(zip(names, counts, strict=True)))
+    """Count how often each label comes, copies included; nothing where there are no classes."""
+    target, found = plan.columns.target, Counter[str]()
+    if target is None or not target.has_classes:
+        return {}
+    counted = rows.select([target.name, COPIES]).group_by(target.name).aggregate([(COPIES, "sum")])
+    texts, counts = counted[target.name].to_pylist(), counted[f"{COPIES}_sum"].to_pylist()
+    for text, count in zip(texts, counts, strict=True):
+        for name in class_names(text, target.kind):
+            found[name] += count
+    return dict(sorted(found.items()))
 
 
 def _sides(plan: Plan, deal: Deal, train: pa.Table) -> Sides:
@@ -157,7 +165,8 @@ def _sides(plan: Plan, deal: Deal, train: pa.Table) -> Sides:
     if rule == "hash":
         return deal_by_hash(high, plan.shares)
     first = first_of_inputs(high)
-    labels = train[plan.target_column].filter(pa.array(first))
+    assert plan.columns.target is not None, "the plan was checked"
+    labels = train[plan.columns.target.name].filter(pa.array(first))
     sides = np.zeros(len(labels), np.int8)
     for label, (before, count) in deal.strata.items():
         there = np.flatnonzero(pc.equal(labels, label).to_numpy())

@@ -15,16 +15,16 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from configs.errors import DataError
-from trainers.data.columns import check_columns
+from trainers.data.cells import Asked
+from trainers.data.columns import block_rows, check_columns, string_array, text_columns
 from trainers.data.text_streams import READ_BYTES, Read, check_utf8, count_lines, open_utf8
 
 MAX_CELL_CHARACTERS = 2**31 - 1
-MAX_ROWS = 16_384
 QUOTE = ord('"')
 
 
 def read_delimited(
-    path: Path, address: str, delimiter: str, columns: Sequence[str], encoding: str = "utf-8"
+    path: Path, address: str, delimiter: str, columns: Sequence[Asked], encoding: str = "utf-8"
 ) -> Iterator[pa.Table]:
     """Yield the columns asked for of a csv or tsv file with a header, a block of rows at a time.
 
@@ -50,8 +50,10 @@ def read_delimited(
 class _Rows:
     """Knows the header of a file, and how many lines and rows of it are read."""
 
-    def __init__(self, address: str, delimiter: str, columns: Sequence[str]) -> None:
-        self._address, self._delimiter, self._columns = address, delimiter, list(columns)
+    def __init__(self, address: str, delimiter: str, columns: Sequence[Asked]) -> None:
+        self._address, self._delimiter, self._asked = address, delimiter, columns
+        self._columns = [each.name for each in columns]
+        self._size = block_rows(columns)
         self._header: list[str] = []
         self._places: list[int] = []
         self._num_lines = self._num_rows = 0
@@ -82,18 +84,21 @@ class _Rows:
         except pa.ArrowInvalid:
             yield from self.read_exactly(_lines(piece, _nothing))
             return
+        for start in range(0, table.num_rows, self._size):
+            block = table.slice(start, self._size).combine_chunks()
+            yield text_columns(block, self._asked, self._address, self._num_rows + start + 1)
         self._num_rows += table.num_rows
         self._num_lines += count_lines(piece)
-        for start in range(0, table.num_rows, MAX_ROWS):
-            yield table.slice(start, MAX_ROWS).combine_chunks()
 
     def read_exactly(self, lines: Iterator[bytes]) -> Iterator[pa.Table]:
         """Read rows one by one; raises DataError naming line and row."""
         rows = self._full_rows(lines)
-        while block := list(islice(rows, MAX_ROWS)):
+        while block := list(islice(rows, self._size)):
             cells = list(zip(*block, strict=True))
-            arrays = [pa.array(cells[place], pa.string()) for place in self._places]
-            yield pa.table(arrays, names=self._columns)
+            arrays = [string_array(cells[place], self._address) for place in self._places]
+            table = pa.table(arrays, names=self._columns)
+            first_row = self._num_rows - len(block) + 1
+            yield text_columns(table, self._asked, self._address, first_row)
 
     def _parse(self, piece: bytes) -> pa.Table:
         names = [str(place) for place in range(len(self._header))]

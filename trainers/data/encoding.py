@@ -8,11 +8,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel
 
+from configs.errors import DataError
 from trainers import storage
 from trainers.data.augmentation import keep_texts
 from trainers.data.duplicates import COPIES, ID_HIGH, ID_LOW
 from trainers.data.mixing import source_places
 from trainers.data.plan import SET, Plan
+from trainers.data.report import PLACE
 from trainers.data.scratch import kept, read_rows_of
 from trainers.data.store import (
     FROZEN,
@@ -25,6 +27,7 @@ from trainers.data.store import (
     write_shard,
 )
 from trainers.tasks import TaskModule, task_module
+from trainers.tasks.refusals import RowError
 
 ENCODE_ROWS = 4096
 LABELS = "labels.json"
@@ -53,6 +56,8 @@ class Encoded(BaseModel):
     splits: dict[SplitName, SplitInfo]
     max_length: int
     pad_token_id: int
+    numbers: dict[str, int]
+    """What batches must know besides the rows."""
 
 
 def encode_bucket(plan: Plan, encode: Encode, tasks: TaskModule | None = None) -> Encoded:
@@ -76,9 +81,13 @@ def _encode(plan: Plan, encode: Encode, tasks: TaskModule | None) -> Encoded:
     names = read_labels(plan)
 
     def tokenised(rows: pa.Table) -> pa.Table:
-        columns = rows.select(list(plan.columns))
-        encoded = tasks.encode(plan.recipe.task, tokenizer, max_length, names, columns)
-        return keep_texts(plan.recipe.augmentation, plan.input_columns, rows, encoded)
+        columns = rows.select(list(plan.names))
+        try:
+            encoded = tasks.encode(plan.recipe.task, tokenizer, max_length, names, columns)
+        except RowError as error:
+            place = plan.view.place_name(rows[PLACE][error.index].as_py())
+            raise DataError(f"{place}: {error.sentence}") from error
+        return keep_texts(plan.recipe.augmentation, plan.input_names, rows, encoded)
 
     storage.make_folder(plan.shard_dir)
     shard_rows = plan.recipe.data.shard_rows
@@ -93,9 +102,16 @@ def _encode(plan: Plan, encode: Encode, tasks: TaskModule | None) -> Encoded:
             numbers = np.arange(start, min(count, start + shard_rows))
             part = rows.take(pa.array(np.searchsorted(ends, numbers, side="right")))
             file = f"{split}-{first + place:05d}.arrow"
-            infos.append(_write_part(plan.shard_dir, file, part, tokenised))
+            infos.append(
+                _write_part(plan.shard_dir, file, part, tokenised, has_classes=bool(names))
+            )
         splits[split] = join_splits(infos, len(names))
-    return Encoded(splits=splits, max_length=max_length, pad_token_id=int(tokenizer.pad_token_id))
+    return Encoded(
+        splits=splits,
+        max_length=max_length,
+        pad_token_id=int(tokenizer.pad_token_id),
+        numbers=tasks.numbers(plan.recipe.model, tokenizer),
+    )
 
 
 def write_labels(plan: Plan, names: tuple[str, ...]) -> None:
@@ -129,8 +145,20 @@ def join_splits(infos: Sequence[SplitInfo], num_labels: int) -> SplitInfo:
     )
 
 
+def count_classes(labels: pa.ChunkedArray) -> tuple[int, ...]:
+    """Count how often each class comes among numbers or lists of them; none is below zero."""
+    joined = labels.combine_chunks()
+    numbers = (joined if pa.types.is_integer(joined.type) else joined.flatten()).to_numpy()
+    return tuple(np.bincount(numbers[numbers >= 0]).tolist())
+
+
 def _write_part(
-    folder: str, file: str, rows: pa.Table, tokenised: Callable[[pa.Table], pa.Table]
+    folder: str,
+    file: str,
+    rows: pa.Table,
+    tokenised: Callable[[pa.Table], pa.Table],
+    *,
+    has_classes: bool,
 ) -> SplitInfo:
     """Write rows as one shard; a few thousand are tokenised at once, because tokens take memory."""
     starts = range(0, len(rows), ENCODE_ROWS)
@@ -144,6 +172,6 @@ def _write_part(
         id_sum=hex_sum(table[ROW_ID].to_numpy()),
         shards=(shard,),
         lengths=dict(zip(lengths.tolist(), counts.tolist(), strict=True)),
-        class_counts=tuple(np.bincount(table["label"].to_numpy()).tolist()),
+        class_counts=count_classes(table["label"]) if has_classes else (),
         source_counts=tuple(np.bincount(table[SOURCE].to_numpy()).tolist()),
     )

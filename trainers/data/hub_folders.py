@@ -44,12 +44,8 @@ def find_saved_files(folder: str, split: str) -> tuple[list[str], dict[str, tupl
         if not storage.exists(file):
             raise DataError(f"{file} is missing, though {STATE} names it. Copy the folder again")
     features = (_json(folder, INFO) if _has(folder, INFO) else {}).get("features") or {}
-    classes = {
-        column: tuple(feature["names"])
-        for column, feature in features.items()
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
-    }
-    return files, classes
+    names = {column: _class_names(feature) for column, feature in features.items()}
+    return files, {column: found for column, found in names.items() if found}
 
 
 def find_hub_files(address: str, split: str) -> list[str]:
@@ -69,6 +65,17 @@ def find_hub_files(address: str, split: str) -> list[str]:
             f"Give a glob of its files instead; it has: {listed or 'no data files'}"
         )
     return found
+
+
+def _class_names(feature: Any) -> tuple[str, ...]:
+    """Give the names of a column's classes, also where they stand in lists; none for no classes."""
+    if isinstance(feature, list) and len(feature) == 1:
+        return _class_names(feature[0])
+    if not isinstance(feature, dict):
+        return ()
+    if feature.get("_type") == "ClassLabel":
+        return tuple(feature["names"])
+    return _class_names(feature["feature"]) if "feature" in feature else ()
 
 
 def _has(folder: str, name: str) -> bool:

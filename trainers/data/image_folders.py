@@ -8,7 +8,8 @@ from PIL import Image
 
 from configs.errors import DataError
 from trainers import listing, storage
-from trainers.data.columns import check_columns
+from trainers.data.cells import Asked
+from trainers.data.columns import check_columns, text_columns
 
 COLUMNS = ("image", "label")
 MAX_ROWS = 16_384
@@ -20,12 +21,13 @@ def find_classes(folder: str) -> list[str]:
     return [child for child in listing.list_folders(folder) if _images(child)]
 
 
-def read_images(folder: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+def read_images(folder: str, columns: Sequence[Asked]) -> Iterator[pa.Table]:
     """Yield address and class of the images of one class, at any depth below its folder.
 
     Raises DataError naming an image that is empty or begins like none.
     """
-    check_columns(folder, columns, COLUMNS)
+    names = [each.name for each in columns]
+    check_columns(folder, names, COLUMNS)
     label = folder.rstrip("/").rpartition("/")[2]
     images = _images(folder)
     for start in range(0, len(images), MAX_ROWS):
@@ -33,7 +35,8 @@ def read_images(folder: str, columns: Sequence[str]) -> Iterator[pa.Table]:
         for number, file in enumerate(block, start + 1):
             _check_image(file, f"{file.address} (row {number} of {folder})")
         cells = {"image": [file.address for file in block], "label": [label] * len(block)}
-        yield pa.table([pa.array(cells[name], pa.string()) for name in columns], list(columns))
+        table = pa.table([pa.array(cells[name], pa.string()) for name in names], names)
+        yield text_columns(table, columns, folder, start + 1)
 
 
 def hash_images(folder: str) -> tuple[str, int]:

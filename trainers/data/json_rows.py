@@ -6,8 +6,9 @@ every complaint, is left to Python's parser: it keeps any integer as it is and n
 
 import codecs
 import json
+import re
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pyarrow as pa
 import pyarrow.json as pajson
 
 from configs.errors import DataError
-from trainers.data.columns import check_columns, label_value, text_value
+from trainers.data.cells import Asked, cell_text
+from trainers.data.columns import Cells, block_rows, check_columns, tables_of
 from trainers.data.text_streams import (
     READ_BYTES,
     Read,
@@ -26,17 +28,21 @@ from trainers.data.text_streams import (
     read_pieces,
 )
 
-MAX_ROWS = 16_384
 WHITE_SPACE = frozenset(" \t\r\n")
 LONGEST_SIGN = 16
 """Characters of a literal, number or escape that may be cut in two."""
-
-Cells = tuple[str | None, ...]
-"""The columns asked for of one row, the target last."""
+FIRST_BLANK = re.compile(rb"[ \t\r]*(?:\n|\Z)")
+BLANK = re.compile(rb"\n[ \t\r]*(?=\n|\Z)")
+ARROW_TYPES: dict[str, tuple[pa.DataType, ...]] = {
+    "text": (pa.string(),),
+    "label": (pa.string(), pa.int64()),
+    "key": (pa.string(), pa.int64()),
+}
+"""Types that Arrow reads as Python does, by kind, likeliest first; other kinds are Python's."""
 
 
 def read_json_lines(
-    path: Path, address: str, columns: Sequence[str], encoding: str = "utf-8"
+    path: Path, address: str, columns: Sequence[Asked], encoding: str = "utf-8"
 ) -> Iterator[pa.Table]:
     """Yield the columns asked for of a file with one JSON object a line, a block at a time.
 
@@ -48,7 +54,7 @@ def read_json_lines(
 
 
 def read_json(
-    path: Path, address: str, columns: Sequence[str], encoding: str, field: str | None
+    path: Path, address: str, columns: Sequence[Asked], encoding: str, field: str | None
 ) -> Iterator[pa.Table]:
     """Yield the columns of a JSON file: a list of objects, or one object a line.
 
@@ -58,12 +64,12 @@ def read_json(
     rows = _Columns(address, columns)
     with open_utf8(path, address, encoding) as read:
         if field is not None:
-            yield from rows.blocks(rows.cells(_field(read, address, field), "row {}"))
+            yield from rows.tables(rows.cells(_field(read, address, field), "row {}"))
             return
         first = read(READ_BYTES)
         text = first.lstrip()
         if text[:1] == b"[":
-            yield from rows.blocks(rows.cells(_items(text[1:], read, address), "row {}"))
+            yield from rows.tables(rows.cells(_items(text[1:], read, address), "row {}"))
         else:
             yield from _lines_of_objects(read_after(first, read), rows)
 
@@ -71,10 +77,12 @@ def read_json(
 class _Columns:
     """Takes the columns asked for out of objects and remembers what was seen of them."""
 
-    def __init__(self, address: str, columns: Sequence[str]) -> None:
-        self.address, self.columns = address, list(columns)
+    def __init__(self, address: str, columns: Sequence[Asked]) -> None:
+        self.address, self.asked = address, columns
+        self.columns = [each.name for each in columns]
         self._keys: dict[str, None] = {}
-        self._label_kind: type | None = None
+        self._label_kinds: dict[str, type] = {}
+        self._types = list(product(*(ARROW_TYPES.get(each.kind, ()) for each in columns)))
 
     def cells(self, records: Iterator[Any], place: str) -> Iterator[Cells]:
         """Yield the cells of parsed rows; in the end raise DataError for a column none has."""
@@ -90,54 +98,59 @@ class _Columns:
         if not isinstance(record, dict):
             raise DataError(f"{place} is no JSON object. Write rows as objects, such as {{...}}")
         self._keys.update(dict.fromkeys(record))
-        *inputs, target = self.columns
-        texts = [text_value(record.get(column), place, column) for column in inputs]
-        label = record.get(target)
-        self.note_label(label, place)
-        return (*texts, label_value(label, place, target))
+        values = [(record.get(each.name), each) for each in self.asked]
+        for value, each in values:
+            if each.kind == "label":
+                self.note_label(value, each.name, place)
+        return tuple(cell_text(value, each, place) for value, each in values)
 
-    def note_label(self, label: Any, place: str) -> None:
+    def note_label(self, label: Any, column: str, place: str) -> None:
         """Raise DataError where labels change between strings and integers."""
         kind = type(label)
-        if kind is self._label_kind or kind not in (str, int):
+        if kind not in (str, int):
             return
-        if self._label_kind is not None:
+        known = self._label_kinds.setdefault(column, kind)
+        if kind is not known:
             names = {str: "strings", int: "integers"}
             raise DataError(
-                f"{place}: column {self.columns[-1]} changes from {names[self._label_kind]} to "
+                f"{place}: column {column} changes from {names[known]} to "
                 f"{names[kind]} ({str(label)[:40]!r}). Write all labels as one or the other"
             )
-        self._label_kind = kind
 
     def note_table(self, table: pa.Table, piece: bytes) -> None:
         """Remember which columns of a table have values; the keys of a row where one has none."""
         for name in self.columns:
             if table[name].null_count < table.num_rows:
                 self._keys[name] = None
-            elif name not in self._keys:
-                self._keys.update(dict.fromkeys(json.loads(piece.partition(b"\n")[0])))
+            elif name not in self._keys and table.num_rows:
+                first = piece.lstrip().partition(b"\n")[0]
+                self._keys.update(dict.fromkeys(json.loads(first)))
 
-    def label_types(self) -> tuple[pa.DataType, ...]:
-        """Give the types that labels may have here, likeliest first."""
-        both: tuple[pa.DataType, ...] = (pa.string(), pa.int64())
-        return {str: both[:1], int: both[1:]}.get(self._label_kind or object, both)
+    def schemas(self) -> Iterator[pa.Schema]:
+        """Give the types that Arrow may find here, likeliest first; none where it reads nothing."""
+        known = {str: pa.string(), int: pa.int64()}
+        for types in self._types:
+            pairs = list(zip(self.columns, types, strict=True))
+            kinds = self._label_kinds
+            if all(known[kinds[name]] == kind for name, kind in pairs if name in kinds):
+                yield pa.schema(pairs)
+
+    def note_types(self, table: pa.Table) -> None:
+        """Remember the types that were found."""
+        for each in self.asked:
+            column = table[each.name]
+            if each.kind == "label" and column.null_count < table.num_rows:
+                self.note_label(0 if column.type == pa.int64() else "", each.name, self.address)
+        self._types.sort(key=lambda types: types != tuple(table.schema.types))
 
     def check(self) -> None:
         """Raise DataError for a column that no row has, where there are rows."""
         if self._keys:
             check_columns(self.address, self.columns, list(self._keys))
 
-    def blocks(self, rows: Iterator[Cells]) -> Iterator[pa.Table]:
+    def tables(self, rows: Iterator[Cells]) -> Iterator[pa.Table]:
         """Put rows together in tables of text."""
-        while block := list(islice(rows, MAX_ROWS)):
-            try:
-                arrays = [pa.array(cells, pa.string()) for cells in zip(*block, strict=True)]
-            except UnicodeEncodeError as error:
-                raise DataError(
-                    f"{self.address} holds half a surrogate pair ({error.object[:40]!r}), which is "
-                    "no character. Write the character itself"
-                ) from error
-            yield pa.table(arrays, names=self.columns)
+        yield from tables_of(rows, self.asked, self.address)
 
 
 def _lines_of_objects(read: Read, rows: _Columns) -> Iterator[pa.Table]:
@@ -149,22 +162,21 @@ def _lines_of_objects(read: Read, rows: _Columns) -> Iterator[pa.Table]:
         check_utf8(piece, rows.address, num_lines)
         table = _parse(piece, rows)
         if table is None:
-            yield from rows.blocks(_exact_lines(piece, num_lines, rows, last=following is None))
+            yield from rows.tables(_exact_lines(piece, num_lines, rows, last=following is None))
         else:
             rows.note_table(table, piece)
             if following is None:
                 rows.check()  # before the last rows go on, where an absent column would look empty
-            for start in range(0, table.num_rows, MAX_ROWS):
-                yield table.slice(start, MAX_ROWS).combine_chunks()
+            size = block_rows(rows.asked)
+            for start in range(0, table.num_rows, size):
+                yield table.slice(start, size).combine_chunks()
         num_lines += piece.count(b"\n")
         piece = following
 
 
 def _parse(piece: bytes, rows: _Columns) -> pa.Table | None:
     """Read lines with Arrow; None where they are not just one object each with the types asked."""
-    *inputs, target = rows.columns
-    for label_type in rows.label_types():
-        fields = [*((name, pa.string()) for name in inputs), (target, label_type)]
+    for schema in rows.schemas():
         try:
             table = pajson.read_json(
                 pa.BufferReader(piece),
@@ -172,18 +184,22 @@ def _parse(piece: bytes, rows: _Columns) -> pa.Table | None:
                     use_threads=False, block_size=max(READ_BYTES, len(piece))
                 ),
                 parse_options=pajson.ParseOptions(
-                    explicit_schema=pa.schema(fields), unexpected_field_behavior="ignore"
+                    explicit_schema=schema, unexpected_field_behavior="ignore"
                 ),
             )
         except pa.ArrowInvalid:
             continue
-        whole_lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
-        if table.num_rows != whole_lines or table.column_names != rows.columns:
+        if table.num_rows != _num_objects(piece) or table.column_names != rows.columns:
             return None
-        if table[target].null_count < table.num_rows:
-            rows.note_label("" if label_type == pa.string() else 0, rows.address)
-        return table.set_column(len(inputs), target, table[target].cast(pa.string()))
+        rows.note_types(table)
+        return table.cast(pa.schema([(name, pa.string()) for name in rows.columns]))
     return None
+
+
+def _num_objects(piece: bytes) -> int:
+    """Count the lines of a piece that are not blank."""
+    blank = len(BLANK.findall(piece)) + bool(FIRST_BLANK.match(piece))
+    return piece.count(b"\n") + 1 - blank
 
 
 def _exact_lines(piece: bytes, lines_before: int, rows: _Columns, *, last: bool) -> Iterator[Cells]:

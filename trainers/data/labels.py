@@ -52,7 +52,7 @@ class Distinct:
         self._rows = 0
 
     def add(self, labels: pa.ChunkedArray) -> None:
-        """Take in the labels of more rows; raises DataError for far too many."""
+        """Take in more labels; raises DataError for far too many different ones."""
         if not self._asked:
             self._rows += len(labels)
             self._seen.update(pc.unique(labels).to_pylist())
@@ -72,7 +72,7 @@ class Distinct:
 
 def label_notes(names: tuple[str, ...]) -> tuple[str, ...]:
     """Say what is unusual about label names: integers with gaps between them."""
-    if not all(INTEGER.fullmatch(name) for name in names):
+    if not names or not all(INTEGER.fullmatch(name) for name in names):
         return ()
     numbers = [int(name) for name in names]
     count = max(numbers) - min(numbers) + 1 - len(numbers)

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel
 
+from trainers.data.columns import plain_texts
 from trainers.data.duplicates import COPIES, ID_HIGH, ids
 from trainers.data.near_duplicates import band_hashes, jaccard, pair_up, shingle
 from trainers.data.plan import Plan
@@ -70,8 +71,7 @@ def _sketch(plan: Plan, bucket: int) -> None:
             rows = _inputs(plan, bucket, split)
             for start in range(0, len(rows), SLICE_ROWS):
                 part = rows.slice(start, SLICE_ROWS)
-                texts = [part[column] for column in plan.input_columns]
-                found = band_hashes(shingle(texts, rules.shingle_words), rules)
+                found = band_hashes(shingle(_texts(plan, part), rules.shingle_words), rules)
                 keys = found.reshape(-1)
                 high = np.repeat(ids(part)[0], found.shape[1])
                 sides = np.full(len(keys), NUMBERS[split], np.int8)
@@ -124,7 +124,7 @@ def _lend(plan: Plan, bucket: int) -> None:
             for start in range(0, len(some), SLICE_ROWS):
                 part = some.slice(start, SLICE_ROWS)
                 places = np.searchsorted(high, part["strong"].to_numpy())
-                lent = rows.select([*plan.input_columns, PLACE]).take(pa.array(places))
+                lent = rows.select([*plan.input_names, PLACE]).take(pa.array(places))
                 for column in lent.column_names:
                     part = part.append_column(column, lent[column])
                 file.append(part, buckets(part["weak"].to_numpy(), plan.num_buckets))
@@ -159,8 +159,7 @@ def _alike(plan: Plan, rows: pa.Table, places: Numbers, pairs: pa.Table) -> Mask
         weak = rows.take(pa.array(places[start:stop]))
         strong = pairs.slice(start, stop - start)
         first, second = (
-            shingle([table[column] for column in plan.input_columns], rules.shingle_words)
-            for table in (weak, strong)
+            shingle(_texts(plan, table), rules.shingle_words) for table in (weak, strong)
         )
         alike[start:stop] = [
             jaccard(first.of_row(row), second.of_row(row)) >= rules.threshold
@@ -221,6 +220,11 @@ def _inputs(plan: Plan, bucket: int, split: SplitName) -> pa.Table:
     """Read the clean rows of a bucket, one for all with the same inputs."""
     rows = _all_rows(plan, bucket, split)
     return rows.filter(pa.array(first_of_inputs(ids(rows)[0])))
+
+
+def _texts(plan: Plan, rows: pa.Table) -> list[pa.ChunkedArray]:
+    """Give the input columns as plain text."""
+    return [plain_texts(rows[column.name], column.kind) for column in plan.columns.inputs]
 
 
 def _none_dropped() -> pa.Table:

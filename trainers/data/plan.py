@@ -6,14 +6,16 @@ from collections.abc import Sequence
 import pyarrow as pa
 from pydantic import BaseModel
 
+from configs.errors import RecipeError
 from configs.schema import Recipe
+from configs.task_columns import Columns
 from trainers import storage
 from trainers.data.report import View
 from trainers.data.sources import Source, hash_source, list_sources, tokenizer_key
 from trainers.data.store import FROZEN, SPLITS, SplitName
 from trainers.tasks import TaskModule, task_module
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Goes up with every change of code that makes other shards from the same input."""
 FOLDER = ".prepared"
 BUCKET_BYTES = 64 * 2**20
@@ -34,8 +36,7 @@ class Plan(BaseModel):
 
     model_config = FROZEN
     recipe: Recipe
-    input_columns: tuple[str, ...]
-    target_column: str
+    columns: Columns
     sources: tuple[Source, ...]
     num_buckets: int
     """Parts by leading bits of the row ids, a power of two that follows from the input's bytes."""
@@ -55,9 +56,14 @@ class Plan(BaseModel):
         return sum(source.num_bytes for source in self.sources)
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Input columns and target column."""
-        return (*self.input_columns, self.target_column)
+    def names(self) -> tuple[str, ...]:
+        """Names of the input columns and, last, of the target column where there is one."""
+        return tuple(column.name for column in self.columns.all)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the input columns."""
+        return tuple(column.name for column in self.columns.inputs)
 
     @property
     def given(self) -> tuple[SplitName, ...]:
@@ -74,7 +80,7 @@ class Plan(BaseModel):
     def view(self) -> View:
         """How rows are shown to a person."""
         names = tuple(source.shown.rpartition("/")[2] for source in self.sources)
-        return View(self.columns, names)
+        return View(self.names, names)
 
     @property
     def source_names(self) -> tuple[str, ...]:
@@ -97,12 +103,11 @@ class Plan(BaseModel):
         kinds = {"group": pa.uint64(), "time": pa.int64()}
         return kinds.get(self.recipe.data.split.by)
 
-    def read_columns(self, split: SplitName) -> tuple[str, ...]:
-        """Give the columns to be read of a source beside the target."""
+    def extra_column(self, split: SplitName) -> str | None:
+        """Name the column to be read of a source beside those of the task."""
         column = self.recipe.data.split.column
-        if column is None or column in self.columns or not (self.has_groups or split == "train"):
-            return self.input_columns
-        return (*self.input_columns, column)
+        is_read = column not in self.names and (self.has_groups or split == "train")
+        return column if is_read else None
 
     @property
     def shares(self) -> dict[SplitName, float]:
@@ -124,7 +129,8 @@ def plan_preparation(
     """Plan the preparation of a recipe's data below `<storage_root>/.prepared`.
 
     `sources` are those of `list_sources`, each through `hash_source`; None does that here, one file
-    after another. Raises DataError for a file or glob that finds nothing.
+    after another. Raises DataError for a file or glob that finds nothing, RecipeError for rules
+    about rows that rows of the task cannot follow.
     """
     if sources is None:
         sources = [hash_source(source) for source in list_sources(recipe.data)]
@@ -133,6 +139,7 @@ def plan_preparation(
     sources = sorted(sources, key=lambda source: (source.name, source.content))
     tasks = tasks or task_module(recipe.task)
     columns = tasks.columns(recipe.task)
+    _check_rules(recipe, columns)
     fingerprint = _fingerprint(recipe, sources)
     root = storage.join(storage_root, FOLDER)
     data_dir = storage.join(root, fingerprint)
@@ -142,8 +149,7 @@ def plan_preparation(
     work_dir = f"{data_dir}.work" if is_local else f"{data_dir}.{uuid.uuid4().hex[:12]}.work"
     return Plan(
         recipe=recipe,
-        input_columns=tuple(column.name for column in columns.inputs),
-        target_column=columns.target.name if columns.target is not None else "",
+        columns=columns,
         sources=tuple(sources),
         num_buckets=_num_buckets(sources),
         fingerprint=fingerprint,
@@ -151,6 +157,27 @@ def plan_preparation(
         work_dir=work_dir,
         shard_dir=storage.join(work_dir, SET) if is_local else data_dir,
     )
+
+
+def _check_rules(recipe: Recipe, columns: Columns) -> None:
+    """Raise RecipeError for rules that need one label a row, or text, where there is none."""
+    kind = recipe.task.kind
+    if columns.target is None or columns.target.kind != "label":
+        if recipe.data.split.by == "stratified":
+            raise RecipeError(
+                f"data.split.by is stratified, but a row of {kind} has not one label. Set it to "
+                "hash, group or time"
+            )
+        if recipe.balance.draws_rows:
+            raise RecipeError(
+                f"balance.method is {recipe.balance.method}, but a row of {kind} has not one "
+                "label. Leave balance out"
+            )
+    has_images = any(column.kind == "image" for column in columns.inputs)
+    if has_images and recipe.data.cleaning.near_duplicates is not None:
+        raise RecipeError(
+            f"data.cleaning.near_duplicates compares words, but {kind} reads images. Leave it out"
+        )
 
 
 def _fingerprint(recipe: Recipe, sources: Sequence[Source]) -> str:

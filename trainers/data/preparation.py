@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.errors import DataError, RecipeError
 from configs.schema import Recipe
 from configs.task_sections import asked_labels
 from trainers import storage
+from trainers.data.cells import class_names
 from trainers.data.dealing import Dealt, Measured, deal_bucket, measure_bucket, plan_deals
 from trainers.data.encoding import Encode, Encoded, encode_bucket, write_labels
 from trainers.data.labels import choose_label_names
@@ -175,7 +177,7 @@ class _Work:
         proofs = [Prove(bucket=bucket, splits=encoded[bucket].splits) for bucket in buckets]
         proven: list[Proven] = self._all("proving", prove_bucket, proofs)
         assert sum(each.rows for each in proven) == sum(
-            part.num_rows(split) for part in dealt for split in plan.splits
+            part.rows[split] for part in dealt for split in plan.splits
         )
         return publish(plan, names, scattered, encoded, tally)
 
@@ -201,14 +203,18 @@ def plan_shards(plan: Plan, dealt: Sequence[Dealt]) -> list[Encode]:
         shards = {split: first[split] for split in plan.splits}
         found.append(Encode(bucket=bucket, first_shards=shards))
         for split in plan.splits:
-            first[split] += -(-part.num_rows(split) // plan.recipe.data.shard_rows)
+            first[split] += -(-part.rows[split] // plan.recipe.data.shard_rows)
     return found
 
 
 def choose_labels(
     plan: Plan, scattered: Sequence[Scattered], dealt: Sequence[Dealt], tally: Tally
 ) -> tuple[str, ...]:
-    """Give the label names in order; raises DataError for no rows in a split or unseen labels."""
+    """Give the label names in order, none where there are no classes.
+
+    Raises DataError for no rows in a split or unseen labels.
+    """
+    target = plan.columns.target
     counts: dict[SplitName, Counter[str]] = {split: Counter() for split in plan.splits}
     for part in dealt:
         for split, labels in part.labels.items():
@@ -216,14 +222,18 @@ def choose_labels(
     rows_in: Counter[SplitName] = Counter()
     for source in scattered:
         rows_in[source.split] += source.rows_in
-    for split, seen in counts.items():
-        if not seen:
+    for split in plan.splits:
+        if not sum(part.rows[split] for part in dealt):
             raise DataError(_no_rows_left(plan, split, rows_in, tally))
+    if target is None or not target.has_classes:
+        return ()
 
     def find(split: SplitName, label: str) -> str:
         for bucket in range(plan.num_buckets):
             rows = read_rows_of(plan.work_dir, "dealt", f"{bucket}-{split}")
-            mask = pc.equal(rows[plan.target_column], label).to_numpy()
+            texts = pc.unique(rows[target.name]).to_pylist()
+            those = [text for text in texts if label in class_names(text, target.kind)]
+            mask = pc.is_in(rows[target.name], value_set=pa.array(those, pa.string())).to_numpy()
             if mask.any():
                 return plan.view.first_place(rows, mask)
         return split

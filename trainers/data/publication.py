@@ -61,6 +61,7 @@ def publish(
         report=_report(scattered, tally, label_notes(label_names)),
         max_length=encoded[0].max_length,
         pad_token_id=encoded[0].pad_token_id,
+        numbers=encoded[0].numbers,
         tokenizer=f"{model.path}@{model.revision}" if model.revision else model.path,
     )
     report = manifest.report

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel
 
+from trainers.data.cells import IMAGE_BYTES
 from trainers.data.store import FROZEN
 
 MAX_EXAMPLES = 20
@@ -39,7 +40,7 @@ class View:
     """How rows are shown to a person."""
 
     columns: tuple[str, ...]
-    """Input columns and target column, the target last."""
+    """Input columns and, last, the target column where there is one."""
     names: tuple[str, ...]
     """Name of each source, by its number."""
 
@@ -57,7 +58,7 @@ class View:
         few = rows.take(pa.array(np.flatnonzero(mask)[:MAX_EXAMPLES]))
         values = zip(*(few[name].to_pylist() for name in self.columns), strict=True)
         return [
-            f"{self.place_name(place)}: {' | '.join(row)[:EXAMPLE_CHARACTERS]}"
+            f"{self.place_name(place)}: {' | '.join(map(shown_text, row))[:EXAMPLE_CHARACTERS]}"
             for place, row in zip(few[PLACE].to_pylist(), values, strict=True)
         ]
 
@@ -109,6 +110,11 @@ def places(number: int, first_row: int, count: int) -> pa.Array:
     """Give the places of rows in a source, the first of which has the number `first_row`."""
     rows = np.arange(first_row, first_row + count, dtype=np.uint64)
     return pa.array((np.uint64(number) << ROW_BITS) | rows)
+
+
+def shown_text(text: str) -> str:
+    """Give what a person sees of a cell: the bytes of an image show nothing."""
+    return "<image>" if text.startswith(IMAGE_BYTES) else text[:EXAMPLE_CHARACTERS]
 
 
 def _counted(counts: Mapping[str, int]) -> dict[str, int]:

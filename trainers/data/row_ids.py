@@ -20,13 +20,16 @@ LOW_SEED = 0x726F_7773
 SHARE_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
-def row_ids(inputs: Sequence[pa.Array], target: pa.Array) -> tuple[Hashes, Hashes]:
+def row_ids(inputs: Sequence[pa.Array], target: pa.Array | None) -> tuple[Hashes, Hashes]:
     """Hash rows of text columns without nulls; gives the high and the low halves of their ids.
+
+    Without a target both hash the inputs alone.
 
     xxh3 (64 bits) over each value's UTF-8 bytes, each preceded by its number of bytes.
     """
     framed = [part for column in inputs for part in _framed(column)]
-    return _hash(framed, HIGH_SEED), _hash([*framed, *_framed(target)], LOW_SEED)
+    whole = framed if target is None else [*framed, *_framed(target)]
+    return _hash(framed, HIGH_SEED), _hash(whole, LOW_SEED)
 
 
 def hash_values(values: pa.Array) -> Hashes:

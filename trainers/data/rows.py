@@ -1,18 +1,22 @@
 """Read labelled rows from one source of any format; cleaning and hashing them stands elsewhere.
 
-Every format gives the same: blocks of text columns, null where a row has no value, integer labels
-as their decimal strings. What cannot be read raises DataError naming file and line.
+Every format gives the same: blocks of text columns, null where a row has no value. What the texts
+are stands in cells.py. What cannot be read raises DataError naming file and line.
 """
 
 import lzma
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from configs.errors import DataError
+from configs.task_columns import Columns
+from trainers import storage
 from trainers.data.arrow_files import read_arrow, read_parquet
+from trainers.data.cells import Asked
 from trainers.data.databases import read_query
 from trainers.data.delimited import read_delimited
 from trainers.data.image_folders import read_images
@@ -20,22 +24,20 @@ from trainers.data.json_rows import read_json, read_json_lines
 from trainers.data.sources import Source, local_copy
 from trainers.data.text_pairs import read_text_pairs
 
-BLOCK_ROWS = 16_384
-"""Most rows of a block."""
 
+def read_rows(source: Source, columns: Columns, extra: str | None = None) -> Iterator[pa.Table]:
+    """Yield the columns of a task, all text, a block at a time; `extra`, if any, comes last.
 
-def read_rows(source: Source, inputs: Sequence[str], target: str) -> Iterator[pa.Table]:
-    """Yield the input columns and the target column of a source, all text, a block at a time.
-
-    Raises DataError for an empty or malformed source, a missing column or values of a wrong type.
+    An extra column may hold any single value. Raises DataError for an empty or malformed source, a
+    missing column or a value that its column cannot hold.
     """
-    asked = [*inputs, target]
-    columns = [source.columns.get(name, name) for name in asked]
+    asked = list_asked(source, columns, extra)
+    names = [*(column.name for column in columns.all), *([] if extra is None else [extra])]
     num_rows = 0
     try:
-        for block in _blocks(source, columns):
+        for block in _blocks(source, asked):
             num_rows += block.num_rows
-            yield block.rename_columns(asked) if columns != asked else block
+            yield block.rename_columns(names)
     except (EOFError, OSError, lzma.LZMAError, zlib.error, pa.ArrowException) as error:
         problem = " ".join(str(error).split()).rstrip(".")
         raise DataError(
@@ -46,7 +48,29 @@ def read_rows(source: Source, inputs: Sequence[str], target: str) -> Iterator[pa
         raise DataError(f"{source.shown} has no rows. Fill it, or leave it out of the data")
 
 
-def _blocks(source: Source, columns: Sequence[str]) -> Iterator[pa.Table]:
+def list_asked(source: Source, columns: Columns, extra: str | None = None) -> list[Asked]:
+    """Say what is read of a source for the columns of a task."""
+    folder = _folder(source)
+
+    def ask(name: str, kind: Any) -> Asked:
+        there = source.columns.get(name, name)
+        return Asked(there, kind, source.classes.get(there, ()), folder)
+
+    asked = [ask(column.name, column.kind) for column in columns.all]
+    return [*asked, *([] if extra is None else [ask(extra, "key")])]
+
+
+def _folder(source: Source) -> str | None:
+    """Give the address of the folder that a source lies in; None for a database."""
+    if source.format == "sql":
+        return None
+    path = storage.local_path(source.address)
+    if source.format == "images":  # which names its images as the recipe names the folder
+        return str(Path.cwd())
+    return source.address.rpartition("/")[0] if path is None else str(path.absolute().parent)
+
+
+def _blocks(source: Source, columns: Sequence[Asked]) -> Iterator[pa.Table]:
     if source.format == "sql":
         yield from read_query(source.address, source.query or "", columns, source.hash)
     elif source.format == "images":
@@ -58,12 +82,12 @@ def _blocks(source: Source, columns: Sequence[str]) -> Iterator[pa.Table]:
             yield from _blocks_of_file(path, source, columns)
 
 
-def _blocks_of_file(path: Path, source: Source, columns: Sequence[str]) -> Iterator[pa.Table]:
+def _blocks_of_file(path: Path, source: Source, columns: Sequence[Asked]) -> Iterator[pa.Table]:
     address, encoding = source.address, source.encoding
     if source.format == "parquet":
         yield from read_parquet(path, address, columns)
     elif source.format == "arrow":
-        yield from read_arrow(path, address, columns, source.classes)
+        yield from read_arrow(path, address, columns)
     elif source.format == "text":
         assert source.pair is not None, "a text source has a pair"
         with local_copy(source.pair) as other:

@@ -24,6 +24,7 @@ from pydantic import BaseModel
 from configs.errors import DataError
 from configs.task_sections import asked_labels
 from trainers.data.cleaning import Cleaner
+from trainers.data.columns import class_column
 from trainers.data.duplicates import (
     COPIES,
     HOLDS_OUT,
@@ -82,18 +83,19 @@ def clean_bucket(plan: Plan, bucket: int) -> Cleaned:
 def _scatter(plan: Plan, number: int, tick: Tick | None) -> Scattered:
     source, name, counts = plan.sources[number], plan.view.names[number], Counts()
     labels, rules = asked_labels(plan.recipe.task), plan.recipe.data.cleaning
-    target = plan.target_column
-    cleaner = Cleaner(rules, plan.input_columns, target, labels, name, counts)
-    distinct = Distinct(target, name, asked=labels is not None)
+    target = plan.columns.target
+    cleaner = Cleaner(rules, plan.columns, labels, name, counts)
+    distinct = Distinct(plan.names[-1], name, asked=labels is not None)
     rows_in, num_bytes = 0, 0
     groups = np.zeros(0, np.uint64)
     with bucket_file(plan.work_dir, "scattered", str(number)) as file:
-        for block in read_rows(source, plan.read_columns(source.split), target):
+        for block in read_rows(source, plan.columns, plan.extra_column(source.split)):
             clean, stayed = cleaner.clean(block, rows_in + 1)
             place = places(number, rows_in + 1, block.num_rows).filter(pa.array(stayed))
             rows_in += block.num_rows
             num_bytes += block.nbytes
-            distinct.add(clean[target])
+            if target is not None and target.has_classes:
+                distinct.add(class_column(clean[target.name], target))
             rows = combine(_with_ids(plan, source.split, clean, place), across_sources=False)
             if plan.has_groups and source.split != "train":
                 groups = np.union1d(groups, rows[EXTRA].to_numpy())
@@ -156,9 +158,10 @@ def _groups_of(plan: Plan, split: SplitName) -> Hashes:
 def _with_ids(plan: Plan, split: SplitName, rows: pa.Table, place: pa.Array) -> pa.Table:
     """Add the halves of the rows' ids, their places, and what they are split by."""
     rows = rows.combine_chunks()
-    inputs = [_array(rows, column) for column in plan.input_columns]
-    high, low = row_ids(inputs, _array(rows, plan.target_column))
-    made = rows.select(list(plan.columns))
+    inputs = [_array(rows, name) for name in plan.input_names]
+    target = plan.columns.target
+    high, low = row_ids(inputs, None if target is None else _array(rows, target.name))
+    made = rows.select(list(plan.names))
     made = made.append_column(ID_HIGH, pa.array(high)).append_column(ID_LOW, pa.array(low))
     made = made.append_column(PLACE, place)
     made = made.append_column(COPIES, pa.array(np.ones(len(rows), np.int64)))
@@ -194,7 +197,7 @@ def _array(rows: pa.Table, column: str) -> pa.Array:
 
 
 def _no_rows(plan: Plan) -> pa.Table:
-    fields = [(column, pa.string()) for column in plan.columns]
+    fields = [(name, pa.string()) for name in plan.names]
     fields += [(ID_HIGH, pa.uint64()), (ID_LOW, pa.uint64())]
     fields += [(PLACE, pa.uint64()), (COPIES, pa.int64())]
     if plan.extra_type is not None:

@@ -52,7 +52,7 @@ class SplitInfo(BaseModel):
     lengths: dict[int, int]
     """Rows by length in tokens."""
     class_counts: tuple[int, ...]
-    """Rows of each label, in the order of the label names."""
+    """How often each label comes, in the order of the label names."""
     source_counts: tuple[int, ...] = ()
     """Rows of each source, in the order of the sources."""
 
@@ -96,6 +96,8 @@ class Manifest(BaseModel):
     max_length: int
     """Most tokens of a row."""
     pad_token_id: int
+    numbers: dict[str, int] = {}
+    """What batches must know besides the rows, such as the start token of a decoder."""
     tokenizer: str = ""
     """Folder or hub id of the model whose tokenizer was used, with its revision behind an @."""
 

@@ -7,13 +7,15 @@ from pathlib import Path
 import pyarrow as pa
 
 from configs.errors import DataError
+from trainers.data.cells import Asked
+from trainers.data.columns import text_columns
 from trainers.data.text_streams import check_utf8, open_utf8, read_pieces
 
 MAX_ROWS = 16_384
 
 
 def read_text_pairs(
-    paths: tuple[Path, Path], addresses: tuple[str, str], columns: Sequence[str], encoding: str
+    paths: tuple[Path, Path], addresses: tuple[str, str], columns: Sequence[Asked], encoding: str
 ) -> Iterator[pa.Table]:
     """Yield rows whose first column is a line of the first file, the second one of the other's.
 
@@ -42,7 +44,8 @@ def read_text_pairs(
             if not ended:
                 cells = [lines[:size] for lines in held]
                 held = [lines[size:] for lines in held]
-                yield pa.table([pa.array(c, pa.string()) for c in cells], names=list(columns))
+                first_row = num_lines[0] - len(held[0]) - size + 1
+                yield _rows(cells, columns, addresses, first_row)
         for side, blocks in enumerate((first, second)):
             num_lines[side] += sum(map(len, blocks))
     if num_lines[0] != num_lines[1]:
@@ -50,6 +53,16 @@ def read_text_pairs(
             f"{addresses[0]} has {num_lines[0]} lines, {addresses[1]} has {num_lines[1]}. "
             "Give each line its partner"
         )
+
+
+def _rows(
+    cells: list[list[str]], columns: Sequence[Asked], addresses: tuple[str, str], first_row: int
+) -> pa.Table:
+    first, second = (
+        text_columns(pa.table([lines], [column.name]), [column], address, first_row)
+        for lines, column, address in zip(cells, columns, addresses, strict=True)
+    )
+    return first.append_column(columns[1].name, second.column(0))
 
 
 def _blocks(pieces: Iterator[bytes], address: str) -> Iterator[list[str]]:

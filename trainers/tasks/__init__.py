@@ -37,6 +37,9 @@ class TaskModule(Protocol):
         It knows `model_max_length` and `pad_token_id`, and can `save_pretrained`.
         """
 
+    def numbers(self, model: Model, processor: Any) -> dict[str, int]:
+        """Give what batches must know besides the rows, such as the start token of a decoder."""
+
     def encode(
         self,
         task: Any,
@@ -45,7 +48,7 @@ class TaskModule(Protocol):
         label_names: tuple[str, ...],
         cells: "pa.Table",
     ) -> "pa.Table":
-        """Turn raw columns into the columns of a shard."""
+        """Turn raw columns into the columns of a shard; raises RowError for one that it refuses."""
 
     def encode_inputs(
         self, task: Any, processor: Any, max_length: int, cells: "pa.Table"

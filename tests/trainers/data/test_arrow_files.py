@@ -1,5 +1,6 @@
 """Parquet and Arrow files: the same rows whatever the container, and damage is named."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from configs.errors import DataError
-from trainers.data.arrow_files import MAX_ROWS, read_arrow, read_parquet
+from trainers.data.arrow_files import read_arrow, read_parquet
+from trainers.data.cells import Asked
+from trainers.data.columns import MAX_ROWS
 
-COLUMNS = ["text", "label"]
+COLUMNS = [Asked("text", "text"), Asked("label", "label")]
 
 
 def table(rows: int = 50_000) -> pa.Table:
@@ -41,7 +44,8 @@ WRITERS = [write_file, write_stream, write_parquet]
 def read(path: Path, writer: Any, classes: Any = None) -> pa.Table:
     if writer is write_parquet:
         return pa.concat_tables(read_parquet(path, "rows", COLUMNS))
-    return pa.concat_tables(read_arrow(path, "rows", COLUMNS, classes or {}))
+    named = [replace(each, names=(classes or {}).get(each.name, ())) for each in COLUMNS]
+    return pa.concat_tables(read_arrow(path, "rows", named))
 
 
 @pytest.mark.parametrize("writer", WRITERS)
@@ -50,12 +54,12 @@ def test_rows_come_as_text_in_bounded_blocks(tmp_path: Path, writer: Any) -> Non
     if writer is write_parquet:
         blocks = list(read_parquet(path, "rows", COLUMNS))
     else:
-        blocks = list(read_arrow(path, "rows", COLUMNS, {}))
+        blocks = list(read_arrow(path, "rows", COLUMNS))
     assert max(block.num_rows for block in blocks) <= MAX_ROWS
     found = pa.concat_tables(blocks).to_pydict()
     assert found["text"] == [f"text {n}" for n in range(50_000)]
     assert found["label"] == [str(n) for n in range(50_000)]
-    assert list(found) == COLUMNS
+    assert list(found) == ["text", "label"]
 
 
 def test_compressed_batches_are_read(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import pytest
 
 from configs.cleaning_sections import Cleaning
 from configs.errors import DataError
+from configs.task_columns import Column, Columns
 from trainers.data.cleaning import Cleaner
 from trainers.data.report import Counts, Tally
 
+COLUMNS = Columns((Column("text", "text"),), Column("label", "label"))
 Rows = list[dict[str, Any]]
 
 
@@ -17,7 +19,7 @@ def clean(
     block: dict[str, list[str | None]], labels: tuple[str, ...] | None = None, **rules: Any
 ) -> tuple[Rows, Tally]:
     counts = Counts()
-    cleaner = Cleaner(Cleaning(**rules), ("text",), "label", labels, "f.csv", counts)
+    cleaner = Cleaner(Cleaning(**rules), COLUMNS, labels, "f.csv", counts)
     table = pa.table({name: pa.array(values, pa.string()) for name, values in block.items()})
     kept, stayed = cleaner.clean(table, 11)
     assert len(kept) == stayed.sum()

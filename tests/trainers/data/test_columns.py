@@ -7,9 +7,7 @@ from configs.errors import DataError
 from trainers.data.columns import (
     check_columns,
     label_array,
-    label_value,
     text_array,
-    text_value,
 )
 
 
@@ -19,26 +17,6 @@ def test_missing_columns_name_the_nearest() -> None:
     with pytest.raises(DataError, match=r"no column text, label. It has: x, y. Name"):
         check_columns("a.csv", ["text", "label"], ["x", "y"])
     check_columns("a.csv", ["x"], ["x", "y"])
-
-
-def test_labels_are_strings_or_integers() -> None:
-    assert label_value(-12, "p", "label") == "-12"
-    assert label_value("01", "p", "label") == "01"
-    assert label_value(None, "p", "label") is None
-    for value, kind in [
-        (True, r"true or false \(True\)"),
-        (0.5, r"a number with a fraction \(0.5\)"),
-        ([1], r"a list"),
-        ({}, r"an object"),
-    ]:
-        with pytest.raises(DataError, match=rf"a.json line 3: label in column label is {kind}"):
-            label_value(value, "a.json line 3", "label")
-
-
-def test_text_is_text() -> None:
-    assert text_value("12", "p", "text") == "12"
-    with pytest.raises(DataError, match=r"p: column text is an integer \(12\), not text"):
-        text_value(12, "p", "text")
 
 
 def test_arrow_columns() -> None:

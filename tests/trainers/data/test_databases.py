@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import DataError, RecipeError
+from trainers.data.cells import Asked
 from trainers.data.databases import hash_rows, read_query, shown_url
 
 QUERY = "SELECT text, label, 0.5 AS other FROM rows WHERE text != ':x 12:30'"
@@ -21,7 +22,7 @@ def write(path: Path, rows: list[tuple[object, ...]]) -> str:
 
 
 def read(url: str, query: str = QUERY, digest: str = "") -> list[tuple[object, ...]]:
-    tables = read_query(url, query, ["text", "label"], digest)
+    tables = read_query(url, query, [Asked("text", "text"), Asked("label", "label")], digest)
     return [tuple(row.values()) for table in tables for row in table.to_pylist()]
 
 

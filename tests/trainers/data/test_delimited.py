@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 
 from configs.errors import DataError
 from trainers.data import delimited
+from trainers.data.cells import Asked
+from trainers.data.columns import MAX_ROWS
 from trainers.data.delimited import read_delimited
 
 HEADER = ["text", "label"]
+COLUMNS = [Asked(name, "text") for name in HEADER]
 cells = st.text(st.characters(codec="utf-8"), max_size=9)
 rows = st.lists(st.tuples(cells, cells), min_size=1, max_size=9)
 pieces = st.lists(
@@ -34,7 +37,7 @@ def small_reads(size: int) -> Iterator[None]:
 
 
 def read(path: Path, delimiter: str = ",", **options: str) -> list[tuple[str, ...]]:
-    tables = list(read_delimited(path, "rows", delimiter, HEADER, **options))
+    tables = list(read_delimited(path, "rows", delimiter, COLUMNS, **options))
     return [tuple(row.values()) for table in tables for row in table.to_pylist()]
 
 
@@ -87,9 +90,9 @@ def test_regular_files_are_read_by_arrow_and_bare_quotes_by_python(tmp_path: Pat
 
 def test_blocks_are_bounded_and_text(tmp_path: Path) -> None:
     path = tmp_path / "rows"
-    path.write_text("other,label,text\n" + "1,02,NA\n" * (delimited.MAX_ROWS + 1))
-    tables = list(read_delimited(path, "rows", ",", HEADER))
-    assert [table.num_rows for table in tables] == [delimited.MAX_ROWS, 1]
+    path.write_text("other,label,text\n" + "1,02,NA\n" * (MAX_ROWS + 1))
+    tables = list(read_delimited(path, "rows", ",", COLUMNS))
+    assert [table.num_rows for table in tables] == [MAX_ROWS, 1]
     assert tables[1].to_pylist() == [{"text": "NA", "label": "02"}]
     assert tables[0].schema == pa.schema([("text", pa.string()), ("label", pa.string())])
 

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from configs.errors import DataError
+from trainers.data.cells import Asked
 from trainers.data.image_folders import find_classes, hash_images, read_images
 
 
@@ -26,7 +27,7 @@ def rows(root: Path) -> list[tuple[str, ...]]:
     return [tuple(row.values()) for block in blocks for row in block.to_pylist()]
 
 
-COLUMNS = ["image", "label"]
+COLUMNS = [Asked("image", "image"), Asked("label", "label")]
 
 
 def test_rows_are_paths_with_the_name_of_their_folder(tmp_path: Path) -> None:
@@ -70,4 +71,4 @@ def test_a_png_with_a_flipped_byte_is_named(tmp_path: Path) -> None:
 def test_there_are_two_columns(tmp_path: Path) -> None:
     write_images(tmp_path)
     with pytest.raises(DataError, match=r"has no column text. It has: image, label"):
-        list(read_images(str(tmp_path / "cat"), ["text", "label"]))
+        list(read_images(str(tmp_path / "cat"), [Asked("text", "text"), Asked("label", "label")]))

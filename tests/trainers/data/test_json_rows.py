@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from configs.errors import DataError
 from trainers.data import json_rows, text_streams
+from trainers.data.cells import Asked
 from trainers.data.json_rows import read_json, read_json_lines
 
-COLUMNS = ["text", "label"]
+COLUMNS = [Asked("text", "text"), Asked("label", "label")]
 texts = st.none() | st.text(st.characters(codec="utf-8"), max_size=9)
 rows = st.lists(texts, min_size=1, max_size=9).flatmap(
     lambda given: st.tuples(

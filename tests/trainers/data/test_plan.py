@@ -69,17 +69,17 @@ def test_object_stores_are_written_in_place() -> None:
 def test_only_the_column_that_rows_are_split_by_is_read_too() -> None:
     sources = [Source(split="train", address="a.csv", format="csv", hash="0")]
 
-    def columns(split: SplitName, **rule: str) -> tuple[str, ...]:
+    def columns(split: SplitName, **rule: str) -> str | None:
         recipe = make_recipe("a.csv", data={"test": "10%", "split": rule})
         made = plan_preparation(recipe, "store", sources=sources, tasks=words)
-        return made.read_columns(split)
+        return made.extra_column(split)
 
-    assert columns("train") == ("text",)
-    assert columns("train", by="group", column="user") == ("text", "user")
-    assert columns("test", by="group", column="user") == ("text", "user")
-    assert columns("train", by="time", column="when") == ("text", "when")
-    assert columns("test", by="time", column="when") == ("text",)
-    assert columns("train", by="group", column="label") == ("text",)
+    assert columns("train") is None
+    assert columns("train", by="group", column="user") == "user"
+    assert columns("test", by="group", column="user") == "user"
+    assert columns("train", by="time", column="when") == "when"
+    assert columns("test", by="time", column="when") is None
+    assert columns("train", by="group", column="label") is None
 
 
 @pytest.mark.parametrize(

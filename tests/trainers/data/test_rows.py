@@ -12,9 +12,12 @@ import pytest
 from PIL import Image
 
 from configs.errors import DataError
-from trainers.data.rows import BLOCK_ROWS, read_rows
+from configs.task_columns import Column, Columns
+from trainers.data.columns import MAX_ROWS
+from trainers.data.rows import read_rows
 from trainers.data.sources import Source
 
+TEXT_AND_LABEL = Columns((Column("text", "text"),), Column("label", "label"))
 ROWS: list[dict[str, Any]] = [
     {"text": "123", "label": "10", "other": 1},
     {"text": 'with, comma and "quotes"', "label": "9", "other": 2},
@@ -28,7 +31,7 @@ def source(path: Path, kind: str) -> Source:
 
 
 def read(path: Path, kind: str) -> list[dict[str, Any]]:
-    blocks = list(read_rows(source(path, kind), ["text"], "label"))
+    blocks = list(read_rows(source(path, kind), TEXT_AND_LABEL))
     return pa.concat_tables(blocks).to_pylist()
 
 
@@ -77,9 +80,9 @@ def test_json_files_may_hold_one_object_a_line(tmp_path: Path) -> None:
 
 def test_blocks_are_bounded(tmp_path: Path) -> None:
     path = tmp_path / "many.csv"
-    path.write_text("text,label\n" + "a,b\n" * (BLOCK_ROWS + 1))
-    blocks = list(read_rows(source(path, "csv"), ["text"], "label"))
-    assert [block.num_rows for block in blocks] == [BLOCK_ROWS, 1]
+    path.write_text("text,label\n" + "a,b\n" * (MAX_ROWS + 1))
+    blocks = list(read_rows(source(path, "csv"), TEXT_AND_LABEL))
+    assert [block.num_rows for block in blocks] == [MAX_ROWS, 1]
 
 
 def test_absent_values_are_null(tmp_path: Path) -> None:
@@ -147,7 +150,7 @@ def test_parquet_types_are_checked(tmp_path: Path) -> None:
 def test_every_source_goes_to_its_reader_and_columns_may_have_other_names(tmp_path: Path) -> None:
     def rows(kind: str, name: str, **options: Any) -> list[dict[str, Any]]:
         given = Source(split="train", address=name, format=kind, **options)
-        return pa.concat_tables(read_rows(given, ["text"], "label")).to_pylist()
+        return pa.concat_tables(read_rows(given, TEXT_AND_LABEL)).to_pylist()
 
     expected = [{"text": "a", "label": "1"}, {"text": "b", "label": "2"}]
     (tmp_path / "a.txt").write_text("a\nb\n")

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 from configs.errors import DataError
+from trainers.data.cells import Asked
 from trainers.data.text_pairs import MAX_ROWS, read_text_pairs
+
+COLUMNS = [Asked("text", "text"), Asked("label", "label")]
 
 
 def pairs(first: Path, second: Path) -> list[tuple[str, ...]]:
     names = (first.name, second.name)
-    tables = read_text_pairs((first, second), names, ["text", "label"], "utf-8")
+    tables = read_text_pairs((first, second), names, COLUMNS, "utf-8")
     return [tuple(row.values()) for table in tables for row in table.to_pylist()]
 
 
@@ -36,4 +39,4 @@ def test_other_numbers_of_lines_are_both_named(tmp_path: Path, counts: tuple[int
 
 def test_two_files_give_two_columns(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="give two columns, the task reads 3"):
-        list(read_text_pairs((tmp_path, tmp_path), ("a", "b"), ["a", "b", "c"], "utf-8"))
+        list(read_text_pairs((tmp_path, tmp_path), ("a", "b"), [*COLUMNS, *COLUMNS[:1]], "utf-8"))

@@ -28,6 +28,10 @@ def load_processor(model: Any) -> Tokenizer:
     return Tokenizer()
 
 
+def numbers(model: Any, processor: Tokenizer) -> dict[str, int]:
+    return {}
+
+
 def encode(
     task: Any,
     processor: Tokenizer,
