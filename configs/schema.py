@@ -11,7 +11,7 @@ from configs.data_sections import Batch, Data
 from configs.freezing_sections import Freezing, lay_out_presets
 from configs.model_sections import SECTION, Model, Optimizer, Schedule, Zero
 from configs.run_sections import Checkpoint, Cluster, EarlyStopping, Evaluation, Tracking
-from configs.task_sections import ONE_LABEL, Task
+from configs.task_sections import ONE_LABEL, Task, writes_in_evaluation
 
 NAME_PATTERN = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
 
@@ -137,6 +137,11 @@ class Recipe(BaseModel):
                     problems.append(
                         f"{key} is for tasks with one label a row, not {kind}. Leave it out"
                     )
+        if self.freezing.prefix_cache == "on" and writes_in_evaluation(self.task):
+            problems.append(
+                "freezing.prefix_cache is on but evaluation writes text, which takes the whole "
+                "model. Use auto, or set task.generation.evaluation_rows to 0"
+            )
         if self.batch.packing and kind not in ("language_modeling", "instruction_tuning"):
             problems.append(f"batch.packing is for language models, not {kind}. Leave it out")
         return problems

@@ -266,6 +266,18 @@ def asked_labels(task: Task) -> LabelNames:
     return task.labels if isinstance(task, with_labels) else None
 
 
+def generation_of(task: Task) -> Generation | None:
+    """Give how a task writes text; None for one that writes none."""
+    writing = SequenceToSequence | LanguageModeling | InstructionTuning
+    return task.generation if isinstance(task, writing) else None
+
+
+def writes_in_evaluation(task: Task) -> bool:
+    """Say whether evaluation lets the model write text."""
+    generation = generation_of(task)
+    return generation is not None and generation.evaluation_rows != 0
+
+
 def check_columns(names: Sequence[str | None]) -> None:
     """Raise ValueError for a column that is asked for twice."""
     given = [name for name in names if name is not None]

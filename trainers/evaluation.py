@@ -18,6 +18,7 @@ from trainers.data.lanes import LanePlan
 from trainers.data.store import SplitInfo, SplitName
 from trainers.engine import feed
 from trainers.session import Session
+from trainers.tasks.generation import rows_to_write
 from trainers.tasks.judging import Fed, Sample, Scored, is_target
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def evaluate_split(session: Session, split: SplitName) -> Evaluation:
     with closing(stream), torch.no_grad():
         for microbatches in stream:
             for microbatch in microbatches:
-                answer, counted = _feed(session, microbatch, sums)
+                answer, counted = _feed(session, microbatch, sums, info.rows)
                 for source, state in scores.items():
                     state.update(answer, counted & _of_source(counted, microbatch, source))
     session.live.train()
@@ -139,12 +140,15 @@ def metric_value(metrics: dict[str, float], metric: str) -> float:
     return metrics[metric]
 
 
-def _feed(session: Session, microbatch: Microbatch, sums: _Sums) -> tuple[object, torch.Tensor]:
+def _feed(
+    session: Session, microbatch: Microbatch, sums: _Sums, split_rows: int
+) -> tuple[object, torch.Tensor]:
     """Feed one microbatch and add up what it gives; returns the answer and which rows count."""
     device = session.engine.handle.device
     labels = microbatch.labels.to(device)
     outputs = feed(session.engine, microbatch.inputs, microbatch.recorded)
-    fed = Fed(microbatch.inputs, labels, outputs)
+    written = rows_to_write(session.recipe.task, microbatch.numbers, split_rows)
+    fed = Fed(microbatch.inputs, labels, outputs, written)
     answer = session.task.answer(session.setting(), fed)
     sums.loss += session.task.summed_loss(outputs, labels).double().item()
     sums.targets += microbatch.num_targets

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from configs.errors import CheckpointError, NotFoundError
-from configs.task_sections import Task
+from configs.task_sections import Task, generation_of
 from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER, build_empty, build_merged, save_adapter
 from trainers.model_card import Origin, render_model_card
 from trainers.tasks import task_module
+from trainers.tasks.generation import generation_config
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,6 +62,9 @@ def save_export(
         whole = build_merged(model, state_dict, lora, dtype)
         save_adapter(folder / ADAPTER_FOLDER, state_dict, model, origin.recipe, dtype)
     whole.tie_weights()
+    asked = generation_of(origin.recipe.task)
+    if asked is not None:
+        whole.generation_config = generation_config(model, asked, processor)
     whole.save_pretrained(folder)
     processor.save_pretrained(folder)
     manifest = origin.manifest

@@ -13,6 +13,7 @@ from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER
 from trainers.export import load_exported, read_export
 from trainers.tasks import task_module
+from trainers.tasks.generation import build_writer
 from trainers.tasks.judging import Batching, Fed, Setting
 
 
@@ -42,7 +43,8 @@ class Predictor:
         """
         rows = self._encoded(cells)
         task, names = self.export.task, self.export.label_names
-        setting = Setting(task, names, self._device, lambda: self._processor)
+        writer = build_writer(self._model, task, lambda: self._processor)
+        setting = Setting(task, names, self._device, lambda: self._processor, writer)
         collate = self._task.collate(task, self._batching())
         # Rows of like length side by side: little padding.
         order = np.argsort(rows["length"].to_numpy(), kind="stable")
@@ -69,7 +71,8 @@ class Predictor:
 
         with torch.inference_mode():
             outputs = self._model(**{name: t.to(self._device) for name, t in inputs.items()})
-        return Fed(inputs, labels.to(self._device), outputs)
+        every = torch.ones(len(labels), dtype=torch.bool)
+        return Fed(inputs, labels.to(self._device), outputs, every)
 
     def _encoded(self, cells: pa.Table) -> pa.Table:
         task = self.export.task

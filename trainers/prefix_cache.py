@@ -20,6 +20,7 @@ import transformers
 
 from configs.errors import RecipeError
 from configs.records import Recorded
+from configs.task_sections import writes_in_evaluation
 from trainers.agreement import all_agree
 from trainers.data.epoch_plan import plan_epochs
 from trainers.data.lane_rows import OpenRecording
@@ -77,8 +78,10 @@ def open_cache(session: "Session", prefix: Prefix | None) -> PrefixCache | None:
     Collective: every rank calls this, with the whole model in its engine. Raises RecipeError where
     `freezing.prefix_cache` is on and it cannot be.
     """
-    asked = session.recipe.freezing.prefix_cache
-    if asked == "off" or (asked == "auto" and session.recipe.augmentation.is_on):
+    recipe = session.recipe
+    asked = recipe.freezing.prefix_cache
+    # Writing text takes the whole model; on is refused with the recipe.
+    if asked == "off" or recipe.augmentation.is_on or writes_in_evaluation(recipe.task):
         return None
     if prefix is None:
         if asked == "on":

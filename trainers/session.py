@@ -29,6 +29,7 @@ from trainers.saved_state import SavedState, check_continues, read_best
 from trainers.strategy.freezing import count_elements
 from trainers.strategy.phases import births, choose_phases, learned
 from trainers.tasks import task_module
+from trainers.tasks.generation import build_writer
 from trainers.tasks.judging import Setting
 from trainers.tracking import Tracker
 
@@ -114,7 +115,9 @@ class Session:
     def setting(self) -> Setting:
         """Give what the task must know to judge what the model says."""
         names, device = self.manifest.label_names, self.engine.handle.device
-        return Setting(self.recipe.task, names, device, self.processor)
+        together = self.engine.stage == 3 and self.place.world_size > 1
+        writer = build_writer(self.model, self.recipe.task, self.processor, together=together)
+        return Setting(self.recipe.task, names, device, self.processor, writer)
 
     def open_split(self, name: SplitName) -> Split:
         """Open a split of the prepared set; raises DataError where it has none of that name."""

@@ -59,6 +59,15 @@ def test_sections_that_disagree_are_refused(extra, sentence):
         Recipe.model_validate({**GOOD, **extra})
 
 
+def test_a_prefix_is_not_taken_out_where_evaluation_writes_text():
+    task = {"kind": "sequence_to_sequence"}
+    value = {**GOOD, "task": task, "freezing": {"prefix_cache": "on"}}
+    with pytest.raises(ValidationError, match="writes text, which takes the whole model"):
+        Recipe.model_validate(value)
+    silent = {**task, "generation": {"evaluation_rows": 0}}
+    assert Recipe.model_validate({**value, "task": silent}).freezing.prefix_cache == "on"
+
+
 def test_the_best_metric_is_evaluations_then_early_stoppings():
     data = {"train": "a.csv", "validation": "10%"}
     value = {**GOOD, "data": data, "early_stopping": {"metric": "macro_f1"}}

@@ -31,6 +31,7 @@ def make_microbatch(step: int, lane: int) -> Microbatch:
         inputs={"input_ids": torch.randint(5, 30, (fed, length), generator=source)},
         labels=labels,
         row_ids=np.arange(rows, dtype=np.uint64) + np.uint64(2**63),
+        numbers=np.arange(rows),
         sources=np.zeros(rows, np.int16),
         num_rows=rows,
         num_targets=rows,

@@ -43,6 +43,8 @@ class Microbatch:
     labels: torch.Tensor
     row_ids: np.ndarray[tuple[int], np.dtype[np.uint64]]
     """Low halves of the row ids."""
+    numbers: np.ndarray[tuple[int], np.dtype[np.int64]]
+    """The plan's numbers of the rows: their places in the split, where none are drawn."""
     sources: np.ndarray[tuple[int], np.dtype[np.int16]]
     """Place of each row's source among the manifest's."""
     num_rows: int
@@ -167,6 +169,7 @@ def _read_lane(
         sources = _sources(rows)
         ends = (window.bounds - first).tolist()
         for step, (begin, end) in enumerate(pairwise(ends), max(start_step, window.first_step)):
+            numbers = window.rows[first + begin : first + end]
             inputs, labels = collate(
                 rows.slice(begin, end - begin) if end > begin else lane.read_any()
             )
@@ -183,14 +186,13 @@ def _read_lane(
                 inputs=inputs,
                 labels=labels,
                 row_ids=row_ids[begin:end],
+                numbers=numbers,
                 sources=sources[begin:end],
                 num_rows=end - begin,
                 num_targets=int(is_target(labels).sum()),
                 num_tokens=int(lengths[begin:end].sum()),
                 num_fed_tokens=len(next(iter(inputs.values()))) * width,
-                recorded=lane.recorded(
-                    window.rows[first + begin : first + end], lengths[begin:end], width
-                ),
+                recorded=lane.recorded(numbers, lengths[begin:end], width),
             )
 
 

@@ -9,6 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trainers.tasks.generation import Writer
+
 IGNORED = -100
 """Stands for a target that does not count; among numbers with a fraction NaN does."""
 
@@ -37,6 +39,8 @@ class Setting:
     """The torch device of the model."""
     processor: Callable[[], Any]
     """Gives what the task's `load_processor` gave, loaded at first use."""
+    generate: "Writer | None" = None
+    """Writes text for model inputs; None for a task that writes none."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Fed:
     labels: "Tensor"
     """On the model's device."""
     outputs: Any
+    written: "Tensor | None" = None
+    """Which rows text is to be written for, (rows,) of bool on the host; None for none anywhere."""
 
 
 @dataclass(frozen=True)
