@@ -19,9 +19,9 @@ class SplitFacts(BaseModel):
     """Tokens a row."""
     longest: int
     labels: dict[str, int]
-    """Rows of each label."""
+    """How often each label comes; empty where there are none."""
     samples: tuple[tuple[str, str], ...]
-    """Text and label of some rows."""
+    """Text and label of some rows; the label is empty where there is none."""
 
 
 class SetFacts(BaseModel):

@@ -8,7 +8,7 @@ import click
 from launcher.options import JSON, STORAGE, open_client
 
 if TYPE_CHECKING:
-    from cluster.data_sets import SetFacts
+    from cluster.data_sets import SetFacts, SplitFacts
     from launcher.messages import Line
 
 PLACE = click.argument("place", metavar="DIR")
@@ -39,11 +39,11 @@ def inspect(ctx: click.Context, place: str, rows: int, storage: str | None, outp
         return
     terminal.lines(set_lines(facts))
     terminal.table(*split_table(facts))
-    terminal.table(*label_table(facts))
+    if facts.splits["train"].labels:
+        terminal.table(*label_table(facts))
     for name, split in facts.splits.items():
-        samples = [(text[:SHOWN_CHARACTERS], label) for text, label in split.samples]
-        if samples:
-            terminal.table((name.upper(), "LABEL"), samples)
+        if split.samples:
+            terminal.table(*sample_table(name, split))
 
 
 @data.command()
@@ -150,6 +150,13 @@ def label_table(facts: "SetFacts") -> tuple[tuple[str, ...], list[list[str]]]:
     if len(names) > SHOWN_LABELS:
         rows.append([f"and {len(names) - SHOWN_LABELS:,} more", *[""] * len(facts.splits)])
     return ("LABEL", *(name.upper() for name in facts.splits)), rows
+
+
+def sample_table(name: str, split: "SplitFacts") -> tuple[tuple[str, ...], list[list[str]]]:
+    """Give some rows of a split, with their labels where they have any."""
+    with_labels = any(label for _, label in split.samples)
+    head = (name.upper(), "LABEL") if with_labels else (name.upper(),)
+    return head, [[text[:SHOWN_CHARACTERS], label][: len(head)] for text, label in split.samples]
 
 
 COMMANDS = {"data": data}

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cluster.data_sets import SplitFacts
 from launcher.cli import run
+from launcher.data_sets import sample_table
 from tests.trainers.data.prepared_sets import prepare_example
 
 
@@ -58,3 +60,18 @@ def test_what_holds_no_set(cluster, prepared, tmp_path, capsys):
     assert run(["data", "inspect", str(tmp_path / "runs")], cluster.client()) == 8
     assert run(["data", "inspect", "early"], cluster.client()) == 8
     assert "Run early has no prepared data yet" in capsys.readouterr().err
+
+
+def test_rows_without_labels_are_shown_without_them():
+    facts = SplitFacts(
+        rows=2,
+        num_shards=1,
+        num_bytes=1,
+        mean_length=1.0,
+        longest=1,
+        labels={},
+        samples=(("a", ""), ("b", "")),
+    )
+    assert sample_table("test", facts) == (("TEST",), [["a"], ["b"]])
+    named = facts.model_copy(update={"samples": (("a", "x"), ("b", ""))})
+    assert sample_table("test", named) == (("TEST", "LABEL"), [["a", "x"], ["b", ""]])

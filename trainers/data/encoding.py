@@ -31,6 +31,8 @@ from trainers.tasks.refusals import RowError
 
 ENCODE_ROWS = 4096
 LABELS = "labels.json"
+FROM = "thaw.source"
+"""Column with the place of a row's source; a task's column may be called what the shard's is."""
 
 
 class LabelNames(BaseModel):
@@ -94,7 +96,7 @@ def _encode(plan: Plan, encode: Encode, tasks: TaskModule | None) -> Encoded:
     splits: dict[SplitName, SplitInfo] = {}
     for split, first in encode.first_shards.items():
         rows = read_rows_of(plan.work_dir, "dealt", f"{encode.bucket}-{split}")
-        rows = rows.append_column(SOURCE, source_places(plan, rows))
+        rows = rows.append_column(FROM, source_places(plan, rows))
         ends = np.cumsum(rows[COPIES].to_numpy())
         count = int(ends[-1]) if len(ends) else 0
         infos = []
@@ -133,7 +135,7 @@ def join_splits(infos: Sequence[SplitInfo], num_labels: int) -> SplitInfo:
         lengths.update(info.lengths)
     counts = np.zeros(num_labels, np.int64)
     for info in infos:
-        counts[: len(info.class_counts)] += info.class_counts
+        counts[: len(info.class_counts)] += np.array(info.class_counts, np.int64)
     of_sources = zip_longest(*(info.source_counts for info in infos), fillvalue=0)
     return SplitInfo(
         rows=sum(info.rows for info in infos),
@@ -164,7 +166,7 @@ def _write_part(
     starts = range(0, len(rows), ENCODE_ROWS)
     table = pa.concat_tables([tokenised(rows.slice(start, ENCODE_ROWS)) for start in starts])
     table = table.append_column(ROW_ID, rows[ID_LOW]).append_column(INPUT_ID, rows[ID_HIGH])
-    table = table.append_column(SOURCE, rows[SOURCE])
+    table = table.append_column(SOURCE, rows[FROM])
     shard = write_shard(folder, file, table)
     lengths, counts = np.unique(table["length"].to_numpy(), return_counts=True)
     return SplitInfo(

@@ -87,6 +87,15 @@ def read_ids(folder: str, shard: Shard) -> tuple[Hashes, Hashes]:
         return table[INPUT_ID].to_numpy().copy(), table[ROW_ID].to_numpy().copy()
 
 
+def read_column(folder: str, shard: Shard, name: str) -> pa.ChunkedArray:
+    """Read one column of one shard, and nothing else of it."""
+    with storage.open_input(storage.join(folder, shard.file)) as file:
+        options = pa.ipc.IpcReadOptions(
+            included_fields=[pa.ipc.open_file(file).schema.names.index(name)]
+        )
+        return pa.ipc.open_file(file, options=options).read_all()[name]
+
+
 def _count_shared(folder: str, first: Sequence[Shard], second: Sequence[Shard]) -> int:
     """Count inputs in both, by going through both in order."""
     count = 0

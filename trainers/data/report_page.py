@@ -28,7 +28,7 @@ def _page(manifest: Manifest) -> dict[str, Any]:
     return {
         "fingerprint": manifest.fingerprint,
         "task": manifest.task_kind.replace("_", " "),
-        "num_labels": _count(len(manifest.label_names)),
+        "num_labels": _count(len(manifest.label_names)) if manifest.label_names else "",
         "max_length": _count(manifest.max_length),
         "rows_in": _count(report.rows_in),
         "dropped": _count(report.rows_in - kept),

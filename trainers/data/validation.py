@@ -1,5 +1,6 @@
 """Check a prepared set that lies somewhere: names, sizes, counts; deep also every byte and id."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from configs.errors import NotFoundError
+from configs.task_sections import ONE_LABEL
 from trainers import storage
-from trainers.data.proof import find_shared, read_ids
+from trainers.data.encoding import count_classes
+from trainers.data.proof import find_shared, read_column, read_ids
 from trainers.data.store import Manifest, Shard, SplitInfo, SplitName, hex_sum, load_manifest
 
 
@@ -17,7 +20,8 @@ def find_problems(data_dir: str, *, deep: bool = False) -> Iterator[str]:
     """Give a sentence for everything that is wrong; raises DataError for a manifest that is bad.
 
     Not deep: that the manifest is consistent and all shards are there with their sizes. Deep: also
-    hashes and rows of all shards, sums of row ids, and that no input is in two splits.
+    hashes and rows of all shards, sums of row ids, counts of labels, and that no input is in two
+    splits.
     """
     manifest = load_manifest(data_dir)
     yield from _inconsistencies(manifest)
@@ -32,6 +36,7 @@ def find_problems(data_dir: str, *, deep: bool = False) -> Iterator[str]:
     if deep and not damaged:
         for name, info in manifest.splits.items():
             yield from _wrong_sums(data_dir, name, info)
+            yield from _wrong_counts(data_dir, manifest, name)
         shards = {name: info.shards for name, info in manifest.splits.items()}
         yield from find_shared(data_dir, shards)
 
@@ -43,8 +48,9 @@ def _inconsistencies(manifest: Manifest) -> Iterator[str]:
         counts = {
             "its shards": sum(shard.rows for shard in info.shards),
             "its lengths": sum(info.lengths.values()),
-            "its labels": sum(info.class_counts),
         }
+        if manifest.task_kind in ONE_LABEL:
+            counts["its labels"] = sum(info.class_counts)
         for what, rows in counts.items():
             if rows != info.rows:
                 yield f"the manifest has {info.rows} rows in {name} and {rows} in {what}"
@@ -53,6 +59,23 @@ def _inconsistencies(manifest: Manifest) -> Iterator[str]:
     gone = report.duplicates + sum(report.dropped.values())
     if report.rows_in != total + gone:
         yield f"the manifest has {report.rows_in} rows in, {total} kept and {gone} dropped"
+
+
+def _wrong_counts(data_dir: str, manifest: Manifest, name: SplitName) -> Iterator[str]:
+    """Count the labels of a split again, where there are any."""
+    if not manifest.label_names:
+        return
+    info = manifest.splits[name]
+    counts = Counter[int]()
+    for shard in info.shards:
+        for label, count in enumerate(count_classes(read_column(data_dir, shard, "label"))):
+            counts[label] += count
+    for label, count in enumerate(info.class_counts):
+        if counts[label] != count:
+            yield (
+                f"{name} has {counts[label]} rows of {manifest.label_names[label]} where the "
+                f"manifest says {count}"
+            )
 
 
 def _shard_problem(data_dir: str, shard: Shard, *, deep: bool) -> str | None:

@@ -24,6 +24,7 @@ def test_parts_of_a_split_add_up() -> None:
     assert (joined.rows, joined.lengths, joined.class_counts) == (5, {3: 5}, (3, 2, 0))
     assert joined.id_sum == "1".zfill(16)
     assert join_splits([], 2).class_counts == (0, 0)
+    assert join_splits([info(2, "0" * 16, ())], 0).class_counts == ()
 
 
 def test_label_names_reach_every_bucket(tmp_path: Path) -> None:

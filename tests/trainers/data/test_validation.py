@@ -92,6 +92,22 @@ def test_a_manifest_that_does_not_agree_with_itself(tmp_path: Path) -> None:
     assert "rows in," in problems[-1]
 
 
+def test_labels_are_counted_again(tmp_path: Path) -> None:
+    folder = prepare_example(tmp_path).data_dir
+
+    def edit(manifest: Any) -> None:
+        counts = manifest["splits"]["test"]["class_counts"]
+        counts[0], counts[1] = counts[0] + 1, counts[1] - 1
+
+    change(folder, edit)
+    assert list(find_problems(folder)) == []
+    found = list(find_problems(folder, deep=True))
+    assert [re.sub(r"\d+ rows", "n rows", problem)[:37] for problem in found] == [
+        "test has n rows of label-0 where the ",
+        "test has n rows of label-1 where the ",
+    ]
+
+
 def test_a_damaged_manifest_is_a_data_error(tmp_path: Path) -> None:
     folder = prepare_example(tmp_path).data_dir
     cut(Path(folder, MANIFEST))
