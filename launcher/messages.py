@@ -125,9 +125,8 @@ def data_line(record: DataReady) -> Line:
     dropped += [f"{count:,} {reason}" for reason, count in record.dropped.items() if count]
     came = ", ".join([f"{plural(record.rows_in, 'row')} in", *dropped])
     splits = ", ".join(f"{rows:,} {name}" for name, rows in record.splits.items() if rows)
-    labels = plural(record.num_labels, "label") if record.num_labels else ""
-    cached = "cached" if record.cached else ""
-    return Line("data", tuple(filter(None, (came, splits, labels, cached))))
+    labels = [plural(record.num_labels, "label")] if record.num_labels else []
+    return Line("data", (came, splits, *labels, *(["cached"] if record.cached else [])))
 
 
 def data_warnings(record: DataReady) -> list[Line]:
