@@ -162,17 +162,12 @@ def plan_preparation(
 def _check_rules(recipe: Recipe, columns: Columns) -> None:
     """Raise RecipeError for rules that need one label a row, or text, where there is none."""
     kind = recipe.task.kind
-    if columns.target is None or columns.target.kind != "label":
-        if recipe.data.split.by == "stratified":
-            raise RecipeError(
-                f"data.split.by is stratified, but a row of {kind} has not one label. Set it to "
-                "hash, group or time"
-            )
-        if recipe.balance.draws_rows:
-            raise RecipeError(
-                f"balance.method is {recipe.balance.method}, but a row of {kind} has not one "
-                "label. Leave balance out"
-            )
+    one_label = columns.target is not None and columns.target.kind == "label"
+    if recipe.data.split.by == "stratified" and not one_label:
+        raise RecipeError(
+            f"data.split.by is stratified, but a row of {kind} has not one label. Set it to hash, "
+            "group or time"
+        )
     has_images = any(column.kind == "image" for column in columns.inputs)
     if has_images and recipe.data.cleaning.near_duplicates is not None:
         raise RecipeError(

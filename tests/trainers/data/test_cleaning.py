@@ -1,5 +1,6 @@
 """Cleaning row by row: what is dropped, filled or changed, and which row is named."""
 
+import json
 from typing import Any
 
 import pyarrow as pa
@@ -8,6 +9,7 @@ import pytest
 from configs.cleaning_sections import Cleaning
 from configs.errors import DataError
 from configs.task_columns import Column, Columns
+from trainers.data.cells import json_text
 from trainers.data.cleaning import Cleaner
 from trainers.data.report import Counts, Tally
 
@@ -96,3 +98,72 @@ def test_a_row_is_counted_for_its_first_reason_only() -> None:
     block: dict[str, list[str | None]] = {"text": ["", "ab"], "label": ["z", "z"]}
     _, tally = clean(block, ("x", "y"), unknown_labels="drop", min_characters=3)
     assert tally.dropped == {"missing text": 1, "too short text": 1}
+
+
+def clean_kinds(
+    columns: Columns, block: dict[str, list[str | None]], **rules: Any
+) -> tuple[Rows, Tally]:
+    counts = Counts()
+    labels = rules.pop("labels", None)
+    cleaner = Cleaner(Cleaning(**rules), columns, labels, "f.csv", counts)
+    table = pa.table({name: pa.array(values, pa.string()) for name, values in block.items()})
+    return cleaner.clean(table, 1)[0].to_pylist(), counts.tally()
+
+
+def test_what_is_nothing_depends_on_the_kind() -> None:
+    columns = Columns((Column("a", "words"), Column("b", "json")), Column("c", "labels"))
+    block: dict[str, list[str | None]] = {
+        "a": ['["x"]', "[]", '["x"]', '["x"]', '["x"]'],
+        "b": ['{"a":1}', '{"a":1}', "{}", "[1]", "[1]"],
+        "c": ["[]", "[]", "[]", None, ""],
+    }
+    kept, tally = clean_kinds(columns, block)
+    assert kept == [{"a": '["x"]', "b": '{"a":1}', "c": "[]"}]
+    assert tally.dropped == {"missing a": 1, "missing b": 1, "missing c": 2}
+    kept, tally = clean_kinds(columns, block, missing="fill", fill_label="none")
+    assert [row["c"] for row in kept] == ["[]", '["none"]', '["none"]']
+    assert tally.dropped == {"missing a": 1, "missing b": 1}
+    assert tally.changed == {"missing c filled": 2}
+
+
+def test_cells_that_may_be_empty_stay() -> None:
+    columns = Columns(
+        (Column("a", "text", may_be_empty=True), Column("b", "words", may_be_empty=True)), None
+    )
+    block: dict[str, list[str | None]] = {"a": [None, " ", "ab"], "b": ['["x"]', None, ""]}
+    kept, tally = clean_kinds(columns, block, missing="fail", min_characters=2)
+    assert kept == [
+        {"a": "", "b": '["x"]'},
+        {"a": "", "b": "[]"},
+        {"a": "ab", "b": "[]"},
+    ]
+    assert tally == Tally()
+
+
+def test_only_what_people_write_is_normalised() -> None:
+    columns = Columns((Column("a", "words"), Column("b", "text")), Column("c", "label"))
+    words = json_text(["a\x00b\x01\x02", "\\u0001", "\x08\x0c\t", "e\u0301\x7f"])
+    block: dict[str, list[str | None]] = {"a": [words], "b": ["b\x00"], "c": ["c\x00e\u0301"]}
+    kept, _ = clean_kinds(columns, block, unicode="nfc")
+    assert json.loads(kept[0]["a"]) == ["ab", "\\u0001", "\t", "\u00e9"]
+    assert (kept[0]["b"], kept[0]["c"]) == ("b", "c\x00e\u0301")
+
+
+def test_texts_that_are_to_be_written_are_cleaned_like_those_that_are_read() -> None:
+    columns = Columns((Column("a", "text"),), Column("b", "text"))
+    block: dict[str, list[str | None]] = {"a": ["abc", "abc", "abc"], "b": ["d\x00ef", "", "d"]}
+    kept, tally = clean_kinds(columns, block, min_characters=2)
+    assert kept == [{"a": "abc", "b": "def"}]
+    assert tally.dropped == {"missing b": 1, "too short b": 1}
+    kept, _ = clean_kinds(columns, block, missing="fill", fill_text="-")
+    assert [row["b"] for row in kept] == ["def", "-", "d"]
+
+
+def test_unknown_labels_in_lists() -> None:
+    columns = Columns((Column("a", "text"),), Column("c", "labels"))
+    block: dict[str, list[str | None]] = {"a": ["x", "y", "z"], "c": ['["p","q"]', "[]", '["r"]']}
+    with pytest.raises(DataError, match=r"f.csv row 3: label 'r' in column c is not in task"):
+        clean_kinds(columns, block, labels=("p", "q"))
+    kept, tally = clean_kinds(columns, block, labels=("p", "q"), unknown_labels="drop")
+    assert [row["a"] for row in kept] == ["x", "y"]
+    assert tally.examples == {"unknown label": ('f.csv row 3: ["r"]',)}

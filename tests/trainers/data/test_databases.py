@@ -83,3 +83,24 @@ def test_passwords_are_never_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises((DataError, RecipeError)) as caught_too:
         read("nothing://me:s3cret@host/rows")
     assert "s3cret" not in str(caught_too.value)
+
+
+def test_columns_of_other_kinds(tmp_path: Path) -> None:
+    url = write(tmp_path / "x.db", [("a b", 1), (None, None)])
+    query = "SELECT text, label, x'00ff' AS image, 0.5 AS key FROM rows"
+    asked = [
+        Asked("text", "words"),
+        Asked("label", "number"),
+        Asked("image", "image"),
+        Asked("key", "key"),
+    ]
+    assert [
+        tuple(row.values()) for t in read_query(url, query, asked, "") for row in t.to_pylist()
+    ] == [
+        ('["a","b"]', "1.0", "data:;base64,AP8=", "0.5"),
+        (None, None, "data:;base64,AP8=", "0.5"),
+    ]
+    with pytest.raises(DataError, match=r"x.db row 1: column text is text \(a b\), not a number"):
+        list(read_query(url, query, [Asked("text", "number")], ""))
+    with pytest.raises(DataError, match=r"x.db row 1: the address of the image .* Write the whole"):
+        list(read_query(url, query, [Asked("text", "image")], ""))

@@ -56,6 +56,22 @@ def test_splits_are_folders_and_classes_have_names(tmp_path: Path) -> None:
         find_saved_files(folder, "dev")
 
 
+def test_classes_in_lists_have_names_too(tmp_path: Path) -> None:
+    folder = write_saved(tmp_path / "set", ROWS)
+    names = {"names": ["O", "B-PER"], "_type": "ClassLabel"}
+    features = {
+        "text": {"dtype": "string", "_type": "Value"},
+        "tags": {"feature": names, "_type": "Sequence"},
+        "more": {"feature": names, "_type": "List"},
+        "old": [names],
+        "words": {"feature": {"dtype": "string", "_type": "Value"}, "_type": "Sequence"},
+    }
+    (folder / "dataset_info.json").write_text(json.dumps({"features": features}))
+    assert find_saved_files(str(folder), "train")[1] == dict.fromkeys(
+        ("tags", "more", "old"), ("O", "B-PER")
+    )
+
+
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     folder = write_saved(tmp_path / "set", ROWS)
     (folder / "data-00001-of-00002.arrow").unlink()

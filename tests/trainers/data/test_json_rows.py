@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from configs.errors import DataError
 from trainers.data import json_rows, text_streams
 from trainers.data.cells import Asked
-from trainers.data.json_rows import read_json, read_json_lines
+from trainers.data.json_rows import _Columns, _parse, read_json, read_json_lines
 
 COLUMNS = [Asked("text", "text"), Asked("label", "label")]
 texts = st.none() | st.text(st.characters(codec="utf-8"), max_size=9)
@@ -139,3 +139,45 @@ def test_a_field_that_is_no_list_is_named_with_those_that_are(tmp_path: Path) ->
     path.write_text("[]")
     with pytest.raises(DataError, match=r"rows is no JSON object. Leave out field"):
         whole(path, "n")
+
+
+@pytest.mark.parametrize("end", ["\n", "\n\n", "\r\n\t \r\n", "\n\n\n"])
+@pytest.mark.parametrize("start", ["", "\n", " \n\n"])
+def test_blank_lines_are_left_to_arrow(start: str, end: str) -> None:
+    pair = '{"text": "a", "label": 1}' + end + '{"text": "b", "label": 2}'
+    for content in (start + pair, start + pair + end):
+        table = _parse(content.encode(), _Columns("rows", COLUMNS))
+        assert table is not None
+        assert table.to_pylist() == [{"text": "a", "label": "1"}, {"text": "b", "label": "2"}]
+    # Two objects in a line are no JSON lines, however many blank lines make up for it.
+    assert _parse((pair.replace(end, "") + "\n" + end).encode(), _Columns("rows", COLUMNS)) is None
+
+
+def test_keys_that_rows_are_split_by_are_read_by_arrow_too(tmp_path: Path) -> None:
+    asked = [*COLUMNS, Asked("user", "key")]
+    path = tmp_path / "rows"
+    for users, is_fast in [
+        (["a", "b"], True),
+        ([1, 2], True),
+        ([1, 0.5], False),
+        ([1, "a"], False),
+    ]:
+        rows = [{"text": "t", "label": "x", "user": user} for user in users]
+        content = "".join(json.dumps(row) + "\n" for row in rows)
+        path.write_text(content)
+        assert (_parse(content.encode(), _Columns("rows", asked)) is not None) == is_fast
+        found = cells(read_json_lines(path, "rows", asked))
+        assert found == [("t", "x", str(user)) for user in users]
+
+
+def test_other_kinds_are_read_by_python(tmp_path: Path) -> None:
+    asked = [Asked("a", "words"), Asked("b", "number"), Asked("c", "json")]
+    path = tmp_path / "rows"
+    path.write_text('{"a": ["x"], "b": 1e3, "c": {"d": [1]}}\n\n{"a": "y z", "b": "2", "c": []}\n')
+    assert cells(read_json_lines(path, "rows", asked)) == [
+        ('["x"]', "1000.0", '{"d":[1]}'),
+        ('["y","z"]', "2.0", "[]"),
+    ]
+    path.write_text('{"a": ["x"], "b": NaN, "c": {}}\n')
+    with pytest.raises(DataError, match=r"rows line 1: column b is .* \(nan\), not a number"):
+        cells(read_json_lines(path, "rows", asked))

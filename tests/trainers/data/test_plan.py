@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from configs.errors import RecipeError
+from configs.task_columns import Column
 from tests.trainers.data import words
+from tests.trainers.data.kinds import Kinds, columns
 from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
 from trainers.data.plan import BUCKET_BYTES, Plan, plan_preparation
 from trainers.data.sources import Source
@@ -97,3 +100,22 @@ def test_buckets_follow_from_bytes(num_bytes: int, kind: str, expected: int) -> 
     sources = [Source(split="train", address="a", format=kind, hash="0", num_bytes=num_bytes)]
     recipe = make_recipe("a")
     assert plan_preparation(recipe, "store", sources=sources, tasks=words).num_buckets == expected
+
+
+@pytest.mark.parametrize(
+    ("target", "sections", "problem"),
+    [
+        ("labels", {"data": {"test": "10%", "split": {"by": "stratified"}}}, "split.by is strat"),
+        (None, {"data": {"test": "10%", "split": {"by": "stratified"}}}, "has not one label. Set"),
+        ("label", {"data": {"cleaning": {"near_duplicates": {}}}}, "compares words, but .* images"),
+    ],
+)
+def test_rules_that_rows_of_a_task_cannot_follow(
+    target: Any, sections: dict[str, Any], problem: str
+) -> None:
+    kind = columns(
+        Column("image", "image"), target=None if target is None else Column("label", target)
+    )
+    sources = [Source(split="train", address="a.csv", format="csv", hash="0")]
+    with pytest.raises(RecipeError, match=problem):
+        plan_preparation(make_recipe("a.csv", **sections), "s", sources=sources, tasks=Kinds(kind))

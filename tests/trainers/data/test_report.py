@@ -3,7 +3,16 @@
 import numpy as np
 import pyarrow as pa
 
-from trainers.data.report import MAX_EXAMPLES, PLACE, Tally, View, add_tallies, places
+from trainers.data.report import (
+    EXAMPLE_CHARACTERS,
+    MAX_EXAMPLES,
+    PLACE,
+    Tally,
+    View,
+    add_tallies,
+    places,
+    shown_text,
+)
 
 
 def test_tallies_add_up() -> None:
@@ -33,3 +42,10 @@ def test_places_name_file_and_row() -> None:
     mask = np.array([False, True])
     assert view.show(rows, mask) == ["b.csv row 8: u | y"]
     assert view.first_place(rows, mask) == "b.csv row 8"
+
+
+def test_the_bytes_of_an_image_are_not_shown() -> None:
+    view = View(("image", "label"), ("a.csv",))
+    rows = pa.table({"image": ["data:;base64,AAAA"], "label": ["x"], PLACE: places(0, 1, 1)})
+    assert view.show(rows, np.array([True])) == ["a.csv row 1: <image> | x"]
+    assert len(shown_text("a" * 1000)) == EXAMPLE_CHARACTERS

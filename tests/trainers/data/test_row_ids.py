@@ -31,6 +31,12 @@ def test_ids_hash_length_prefixed_utf8(rows: list[tuple[str, str, str]], offset:
     ]
 
 
+def test_without_a_target_both_halves_hash_the_inputs() -> None:
+    high, low = row_ids([pa.array(["a", "b"])], None)
+    assert high.tolist() == [xxhash.xxh3_64_intdigest(framed(a), HIGH_SEED) for a in "ab"]
+    assert low.tolist() == [xxhash.xxh3_64_intdigest(framed(a), LOW_SEED) for a in "ab"]
+
+
 def test_shifting_text_between_columns_changes_the_id() -> None:
     high, _ = row_ids([pa.array(["ab", "a"]), pa.array(["c", "bc"])], pa.array(["x", "x"]))
     assert high[0] != high[1]

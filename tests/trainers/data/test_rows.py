@@ -13,6 +13,7 @@ from PIL import Image
 
 from configs.errors import DataError
 from configs.task_columns import Column, Columns
+from tests.trainers.data.kinds import WRITERS
 from trainers.data.columns import MAX_ROWS
 from trainers.data.rows import read_rows
 from trainers.data.sources import Source
@@ -178,3 +179,61 @@ def test_every_source_goes_to_its_reader_and_columns_may_have_other_names(tmp_pa
     (tmp_path / "g.png").rename(tmp_path / "cat" / "g.png")
     found = rows("images", f"{tmp_path}/cat", columns={"text": "image"})
     assert found == [{"text": f"{tmp_path}/cat/g.png", "label": "cat"}]
+
+
+WRONG = {
+    "number": ("half", r"column c is text \(half\), not a number. Write a finite number"),
+    "json": ("half", r"column c is no JSON: Expecting value"),
+    "tags": ("[O", r"tags in column c are no list of strings but '\[O', no JSON"),
+    "labels": ("['a']", r"labels in column c are no list of strings but .*, no JSON"),
+    "words": ("['a", r"words in column c are no list of strings but .*, no JSON"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.parametrize("form", WRITERS)
+def test_a_wrong_cell_is_named_with_file_and_row(tmp_path: Path, form: str, kind: Any) -> None:
+    good = {"number": "1.5", "json": "[1]"}.get(kind, "a")
+    value, problem = WRONG[kind]
+    path = tmp_path / f"rows.{form}"
+    WRITERS[form](path, [{"c": good}, {"c": value}])
+    columns = Columns((Column("c", kind),), None)
+    place = "rows.jsonl line 3" if form == "jsonl" else f"rows.{form} row 2"
+    with pytest.raises(DataError, match=f"{place}: {problem}") as raised:
+        list(read_rows(source(path, form), columns))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_images_lie_beside_the_file_that_names_them(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"rows.{form}"
+    images = ["more/a.png", "/b.png", "s3://c/d.png"]
+    WRITERS[form](path, [{"picture": image, "user": 5} for image in images])
+    given = source(path, form).model_copy(update={"columns": {"image": "picture"}})
+    columns = Columns((Column("image", "image"),), None)
+    found = pa.concat_tables(read_rows(given, columns, "user")).to_pydict()
+    assert found == {
+        "image": [f"{tmp_path}/more/a.png", "/b.png", "s3://c/d.png"],
+        "user": ["5"] * 3,
+    }
+
+
+def test_images_of_a_folder_given_from_here_have_whole_addresses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cat").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "cat" / "g.png")
+    monkeypatch.chdir(tmp_path)
+    given = Source(split="train", address="cat", format="images")
+    columns = Columns((Column("image", "image"),), Column("label", "label"))
+    [table] = read_rows(given, columns)
+    assert table.to_pylist() == [{"image": f"{tmp_path}/cat/g.png", "label": "cat"}]
+
+
+def test_images_of_hugging_face_are_their_bytes(tmp_path: Path) -> None:
+    cells = [{"bytes": b"\x00", "path": "a.png"}, {"bytes": None, "path": "b.png"}]
+    for image in (pa.array(cells), pa.array([b"\x00", None])):
+        pq.write_table(pa.table({"image": image}), tmp_path / "rows.parquet")
+        columns = Columns((Column("image", "image"),), None)
+        [table] = read_rows(source(tmp_path / "rows.parquet", "parquet"), columns)
+        assert table["image"][0].as_py() == "data:;base64,AA=="

@@ -40,3 +40,18 @@ def test_other_numbers_of_lines_are_both_named(tmp_path: Path, counts: tuple[int
 def test_two_files_give_two_columns(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="give two columns, the task reads 3"):
         list(read_text_pairs((tmp_path, tmp_path), ("a", "b"), [*COLUMNS, *COLUMNS[:1]], "utf-8"))
+
+
+def test_lines_may_be_of_any_kind_and_the_wrong_one_is_named(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.txt", tmp_path / "b.txt"
+    first.write_text("EU rejects\nPeter\n")
+    second.write_text("B-ORG O\nB-PER\n")
+    asked = [Asked("tokens", "words"), Asked("tags", "tags")]
+    tables = read_text_pairs((first, second), ("a.txt", "b.txt"), asked, "utf-8")
+    assert [row for table in tables for row in table.to_pylist()] == [
+        {"tokens": '["EU","rejects"]', "tags": '["B-ORG","O"]'},
+        {"tokens": '["Peter"]', "tags": '["B-PER"]'},
+    ]
+    asked = [Asked("tokens", "words"), Asked("value", "number")]
+    with pytest.raises(DataError, match=r"^b.txt row 1: column value is text \(B-ORG O\), not a"):
+        list(read_text_pairs((first, second), ("a.txt", "b.txt"), asked, "utf-8"))
