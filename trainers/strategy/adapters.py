@@ -36,7 +36,7 @@ def add_adapters(model: nn.Module, lora: Lora, head: Collection[str]) -> frozens
 
     targets = find_targets(model, lora.targets, head)
     inject_adapter_in_model(adapter_config(model, lora, targets), model, ADAPTER)
-    _slice_like_the_others(model)
+    slice_like_the_others(model)
     return adapter_names(model)
 
 
@@ -153,7 +153,7 @@ def _shown(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) or "none"
 
 
-def _slice_like_the_others(model: Any) -> None:
+def slice_like_the_others(model: Any) -> None:
     """Cut new parameters into slices where ZeRO-3 has cut the others. Collective there.
 
     The engine would do so later; until then a commit has to be readable into them, slice by slice.
