@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from configs.adapter_sections import Lora
 from configs.schema import Recipe
 from trainers.model_card import is_hub_id
+from trainers.tasks import task_module
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 ADAPTER_FOLDER = "adapter"
+ADAPTED = {
+    "AutoModelForSequenceClassification": "SEQ_CLS",
+    "AutoModelForTokenClassification": "TOKEN_CLS",
+    "AutoModelForSeq2SeqLM": "SEQ_2_SEQ_LM",
+    "AutoModelForCausalLM": "CAUSAL_LM",
+}
+"""What peft calls the task of a class of transformers; it has no name for others."""
 WEIGHTS = "adapter_model.safetensors"
 PREFIX = "base_model.model."
 """What peft writes before the names of the model it wraps."""
@@ -77,7 +85,8 @@ def save_adapter(
     stored = {PREFIX + name: t.to(dtype).contiguous() for name, t in tensors.items()}
     save_file(stored, folder / WEIGHTS, metadata={"format": "pt"})
     config: Any = adapter_config(model, lora, adapted_modules(model))
-    config.task_type = TaskType.SEQ_CLS
+    asked = ADAPTED.get(task_module(recipe.task).AUTO_MODEL)
+    config.task_type = TaskType[asked] if asked is not None else None
     if is_hub_id(recipe.model.path):
         config.base_model_name_or_path = recipe.model.path
         config.revision = recipe.model.revision
@@ -127,6 +136,8 @@ def build_empty(model: "PreTrainedModel") -> "PreTrainedModel":
     from accelerate import init_empty_weights
 
     config = copy.deepcopy(model.config)
+    if "use_cache" in config:
+        config.use_cache = True  # training goes without, those who use the model do not
     if hasattr(config, "quantization_config"):
         del config.quantization_config  # what is exported has whole weights
     with init_empty_weights(include_buffers=False):
