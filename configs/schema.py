@@ -142,6 +142,16 @@ class Recipe(BaseModel):
                 "freezing.prefix_cache is on but evaluation writes text, which takes the whole "
                 "model. Use auto, or set task.generation.evaluation_rows to 0"
             )
+        if self.freezing.prefix_cache == "on" and self.batch.packing:
+            problems.append(
+                "freezing.prefix_cache is on but batch.packing joins rows that are recorded "
+                "one by one. Use auto, or leave packing out"
+            )
+        if self.augmentation.is_on and kind in ("language_modeling", "instruction_tuning"):
+            problems.append(
+                f"augmentation changes what is read, which in {kind} is what is learnt. Leave it "
+                "out"
+            )
         if self.batch.packing and kind not in ("language_modeling", "instruction_tuning"):
             problems.append(f"batch.packing is for language models, not {kind}. Leave it out")
         return problems

@@ -203,6 +203,15 @@ class InstructionTuning(BaseModel):
     """How text is written in evaluation and prediction."""
 
     @model_validator(mode="after")
+    def _answers_are_known(self) -> Self:
+        if self.loss_on == "all" and self.generation.evaluation_rows != 0:
+            raise ValueError(
+                "generation.evaluation_rows writes answers anew, and with loss_on all nobody knows "
+                "where they begin. Use loss_on completion, or evaluation_rows 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _columns_differ(self) -> Self:
         if self.messages is None:
             check_columns((self.prompt, self.input, self.completion))

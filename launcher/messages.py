@@ -31,7 +31,7 @@ from launcher.progress import Progress
 DOT = " \u00b7 "
 BAR = " | "
 LABEL_WIDTH = 10
-SHOWN_METRICS = ("macro_f1", "accuracy", "loss")
+SHOWN_METRICS = ("macro_f1", "accuracy", "perplexity", "exact_match", "loss")
 
 Tone = Literal["plain", "good", "bad", "warning", "quiet"]
 

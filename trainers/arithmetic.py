@@ -14,6 +14,9 @@ GROWN = {
 }
 """Sections that got further keys; a commit without them was made with their defaults."""
 
+ABSENT = {"batch.packing": False}
+"""Keys that older commits lack, and what they did."""
+
 
 def arithmetic(recipe: Recipe) -> dict[str, Any]:
     """Name what fixes the order of rows and the numbers; ranks, ZeRO stage and storage do not."""
@@ -22,6 +25,7 @@ def arithmetic(recipe: Recipe) -> dict[str, Any]:
         "batch.lanes": recipe.batch.lanes,
         "batch.microbatch_size": recipe.batch.microbatch_size,
         "batch.microbatch_tokens": recipe.batch.microbatch_tokens,
+        "batch.packing": recipe.batch.packing,
         "balance": recipe.balance.model_dump(mode="json"),
         "loss": recipe.loss.model_dump(mode="json"),
         "augmentation": recipe.augmentation.model_dump(mode="json"),
@@ -37,7 +41,7 @@ def changed_arithmetic(saved: dict[str, Any], recipe: Recipe) -> list[str]:
     """Name the values in which a commit's arithmetic differs from a recipe's."""
     changed = []
     for key, now in arithmetic(recipe).items():
-        before = saved.get(key)
+        before = saved.get(key, ABSENT.get(key))
         if key in GROWN and isinstance(before, dict):
             before = {**GROWN[key], **before}
         if before != now:

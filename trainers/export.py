@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from configs.errors import CheckpointError, NotFoundError
-from configs.task_sections import Task, generation_of
+from configs.task_sections import InstructionTuning, Task, generation_of
 from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER, build_empty, build_merged, save_adapter
 from trainers.model_card import Origin, render_model_card
@@ -66,7 +66,7 @@ def save_export(
     if asked is not None:
         whole.generation_config = generation_config(model, asked, processor)
     whole.save_pretrained(folder)
-    processor.save_pretrained(folder)
+    _save_processor(folder, processor, origin.recipe.task)
     manifest = origin.manifest
     export = Export(
         task=origin.recipe.task,
@@ -75,6 +75,13 @@ def save_export(
     )
     (folder / EXPORT_FILE).write_text(export.model_dump_json(indent=2) + "\n")
     (folder / "README.md").write_text(render_model_card(origin))
+
+
+def _save_processor(folder: Path, processor: Any, task: Task) -> None:
+    """Write the processor; a tokenizer with the chat template that the model has learnt."""
+    if isinstance(task, InstructionTuning) and task.chat_template is not None:
+        processor.chat_template = task.chat_template
+    processor.save_pretrained(folder)
 
 
 def read_export(address: str) -> Export:

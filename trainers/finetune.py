@@ -90,7 +90,7 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
     stream = read_steps(
         lanes,
         loop.epochs.lanes,
-        session.collate(),
+        session.collate(packing=recipe.batch.packing),
         epoch=session.cursor.epoch,
         change=loop.change,
         start_step=session.cursor.step_in_epoch,

@@ -15,6 +15,7 @@ from trainers.export import load_exported, read_export
 from trainers.tasks import task_module
 from trainers.tasks.generation import build_writer
 from trainers.tasks.judging import Batching, Fed, Setting
+from trainers.tasks.refusals import RowError
 
 
 class Predictor:
@@ -90,7 +91,11 @@ class Predictor:
                     f"row {place} has no {column.name}. Fill it in or leave the row out"
                 )
         chosen = cells.select([column.name for column in columns])
-        return self._task.encode_inputs(task, self._processor, self.export.max_length, chosen)
+        most = self.export.max_length
+        try:
+            return self._task.encode_inputs(task, self._processor, most, chosen)
+        except RowError as error:
+            raise DataError(f"row {error.index}: {error.sentence}") from error
 
 
 def _local_folder(address: str, temporary: Path) -> Path:

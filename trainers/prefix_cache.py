@@ -80,8 +80,9 @@ def open_cache(session: "Session", prefix: Prefix | None) -> PrefixCache | None:
     """
     recipe = session.recipe
     asked = recipe.freezing.prefix_cache
-    # Writing text takes the whole model; on is refused with the recipe.
-    if asked == "off" or recipe.augmentation.is_on or writes_in_evaluation(recipe.task):
+    # Writing text takes the whole model, packing joins rows; on is refused with the recipe.
+    changes = recipe.augmentation.is_on or recipe.batch.packing
+    if asked == "off" or changes or writes_in_evaluation(recipe.task):
         return None
     if prefix is None:
         if asked == "on":

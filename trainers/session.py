@@ -124,9 +124,10 @@ class Session:
         cache_bytes = int(self.recipe.cluster.cache_gib * 2**30)
         return open_split(self.place.data_dir, self.manifest, name, cache_bytes=cache_bytes)
 
-    def collate(self) -> Collate:
+    def collate(self, *, packing: bool = False) -> Collate:
         """Give the function that turns shard rows into tensors."""
-        return self.task.collate(self.recipe.task, batching(self.recipe, self.manifest))
+        given = batching(self.recipe, self.manifest, packing=packing)
+        return self.task.collate(self.recipe.task, given)
 
     def recordings(self, split: SplitName) -> OpenRecording | None:
         """Give what opens the recordings that stand for the frozen prefix of the model."""

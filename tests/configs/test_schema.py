@@ -75,3 +75,25 @@ def test_the_best_metric_is_evaluations_then_early_stoppings():
     value["evaluation"] = {"best_metric": "accuracy"}
     assert Recipe.model_validate(value).best_metric == "accuracy"
     assert Recipe.model_validate(GOOD).best_metric is None
+
+
+@pytest.mark.parametrize(
+    ("task", "extra", "sentence"),
+    [
+        ({}, {"augmentation": {"delete": 0.1}}, "read, which in instruction_tuning is what is"),
+        (
+            {},
+            {"batch": {"packing": True}, "freezing": {"prefix_cache": "on"}},
+            r"batch\.packing joins rows that are recorded",
+        ),
+        (
+            {"loss_on": "all", "generation": {"evaluation_rows": 3}},
+            {},
+            "with loss_on all nobody knows",
+        ),
+    ],
+)
+def test_what_language_models_do_not_have_is_refused(task, extra, sentence):
+    task = {"kind": "instruction_tuning", **task}
+    with pytest.raises(ValidationError, match=sentence):
+        Recipe.model_validate({**GOOD, "task": task, **extra})

@@ -196,13 +196,14 @@ def _read_lane(
             )
 
 
-def batching(recipe: Recipe, manifest: Manifest) -> Batching:
+def batching(recipe: Recipe, manifest: Manifest, *, packing: bool = False) -> Batching:
     """Give what turning the rows of a prepared set into tensors depends on."""
     return Batching(
         pad_token_id=manifest.pad_token_id,
         max_length=manifest.max_length,
         pad_to_multiple_of=recipe.pad_to_multiple_of,
         num_labels=len(manifest.label_names),
+        packing=packing,
     )
 
 

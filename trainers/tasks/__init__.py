@@ -93,6 +93,8 @@ class TaskModule(Protocol):
 def task_module(task: Task) -> TaskModule:
     """Give the functions of the recipe's task."""
     from trainers.tasks import (
+        instruction_tuning,
+        language_modeling,
         multi_label_classification,
         text_classification,
         text_regression,
@@ -102,5 +104,7 @@ def task_module(task: Task) -> TaskModule:
         "text_classification": text_classification,
         "multi_label_classification": multi_label_classification,
         "text_regression": text_regression,
+        "language_modeling": language_modeling,
+        "instruction_tuning": instruction_tuning,
     }
     return modules[task.kind]

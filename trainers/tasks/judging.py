@@ -24,6 +24,8 @@ class Batching:
     """Most tokens of a row."""
     pad_to_multiple_of: int
     num_labels: int
+    packing: bool = False
+    """Whether the rows are laid one behind the other in one sequence."""
     numbers: dict[str, int] = field(default_factory=dict)
     """What the task's `numbers` gave when the rows were prepared."""
 

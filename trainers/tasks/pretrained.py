@@ -56,7 +56,7 @@ def load_tokenizer(model: Model, *, local_only: bool = False) -> "PreTrainedToke
                 f"the tokenizer of {model.path} has neither a padding nor an end token. Give it one"
             )
         tokenizer.pad_token = tokenizer.eos_token
-    tokenizer.model_max_length = min(tokenizer.model_max_length, _max_positions(config))
+    tokenizer.model_max_length = min(tokenizer.model_max_length, max_positions(config))
     return tokenizer
 
 
@@ -166,7 +166,7 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
-def _max_positions(config: "PreTrainedConfig") -> int:
+def max_positions(config: "PreTrainedConfig") -> int:
     """Give the most tokens that the model has positions for."""
     text_config = config.get_text_config()
     positions = getattr(text_config, "max_position_embeddings", None)

@@ -1,0 +1,54 @@
+"""Plain text to tokens: every token but the first is a target, an end token follows."""
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from configs.task_columns import Column, Columns
+from configs.task_sections import LanguageModeling
+from tests.tiny_causal import make_byte_tokenizer
+from trainers.tasks import language_modeling, task_module
+from trainers.tasks.refusals import RowError
+
+TASK = LanguageModeling(kind="language_modeling", text="body")
+END = 0
+
+
+def encoded(*texts: str, limit: int = 64) -> Any:
+    tokenizer = make_byte_tokenizer()
+    return language_modeling.encode(TASK, tokenizer, limit, (), pa.table({"body": list(texts)}))
+
+
+def test_the_task_has_its_module_and_columns() -> None:
+    assert task_module(TASK) is language_modeling
+    assert language_modeling.columns(TASK) == Columns((Column("body", "text"),), None)
+
+
+def test_every_token_but_the_first_is_a_target() -> None:
+    table = encoded("abc", "d")
+    a, b, c, d = make_byte_tokenizer()("abcd")["input_ids"]
+    assert table["input_ids"].to_pylist() == [[a, b, c, END], [d, END]]
+    assert table["label"].to_pylist() == [[-100, b, c, END], [-100, END]]
+    assert table["length"].to_pylist() == [4, 2]
+
+
+def test_a_long_text_is_cut_and_has_no_end() -> None:
+    table = encoded("abcdef", limit=3)
+    assert table["length"].to_pylist() == [3]
+    assert END not in table["input_ids"].to_pylist()[0]
+
+
+def test_a_text_with_nothing_to_foretell_is_refused() -> None:
+    with pytest.raises(RowError, match="1 tokens leave nothing to foretell") as refused:
+        encoded("ab", "")
+    assert refused.value.index == 1
+    with pytest.raises(RowError, match=r"raise batch\.max_length"):
+        encoded("ab", limit=1)
+
+
+def test_a_long_prompt_keeps_its_end() -> None:
+    cells = pa.table({"body": ["abcdef", ""]})
+    table = language_modeling.encode_inputs(TASK, make_byte_tokenizer(), 2, cells)
+    assert table["input_ids"].to_pylist()[0] == make_byte_tokenizer()("ef")["input_ids"]
+    assert table["length"].to_pylist() == [2, 1]  # something must be gone on from
