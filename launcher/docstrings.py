@@ -75,7 +75,7 @@ def package_texts(package: str) -> list[str]:
     assert spec is not None and spec.submodule_search_locations
     root = Path(spec.submodule_search_locations[0])
     texts: dict[str, None] = {}
-    for path in _source_files(root):
+    for path in source_files(root):
         for docstring in docstrings_of(path):
             if text := cleaned(docstring, package):
                 texts[text] = None
@@ -105,7 +105,7 @@ def cleaned(docstring: str, package: str) -> str | None:
     return text if is_prose else None
 
 
-def _source_files(root: Path) -> list[Path]:
+def source_files(root: Path) -> list[Path]:
     """List a package's source files in an order that mixes its parts, the same on every machine."""
     files = [
         path
