@@ -20,7 +20,7 @@ from configs.schema import Recipe
 from trainers.data.lane_rows import LaneRows
 from trainers.data.lanes import LanePlan
 from trainers.data.store import ROW_ID, SOURCE, Manifest
-from trainers.tasks.judging import IGNORED, Batching, is_target
+from trainers.tasks.judging import IGNORED, Batching, count_targets
 
 MOST_AT_ONCE = 16
 BYTES_AT_ONCE = 2**20
@@ -167,6 +167,7 @@ def _read_lane(
             rows = change(rows, epoch)
         row_ids, lengths = rows[ROW_ID].to_numpy(), rows["length"].to_numpy()
         sources = _sources(rows)
+        tokens = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).tolist()
         ends = (window.bounds - first).tolist()
         for step, (begin, end) in enumerate(pairwise(ends), max(start_step, window.first_step)):
             numbers = window.rows[first + begin : first + end]
@@ -189,8 +190,8 @@ def _read_lane(
                 numbers=numbers,
                 sources=sources[begin:end],
                 num_rows=end - begin,
-                num_targets=int(is_target(labels).sum()),
-                num_tokens=int(lengths[begin:end].sum()),
+                num_targets=count_targets(labels),
+                num_tokens=tokens[end] - tokens[begin],
                 num_fed_tokens=len(next(iter(inputs.values()))) * width,
                 recorded=lane.recorded(numbers, lengths[begin:end], width),
             )
