@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 WORTHWHILE_PASSES = 1.5
 """Recording costs one pass and some writing: what is read once is not worth it."""
+CPU_TOKENS = 1024
+"""More at once goes no faster on a processor, since its caches are full, and pads more."""
 SPLITS: tuple[SplitName, ...] = ("train", "validation")
 
 
@@ -195,7 +197,7 @@ def _key(session: "Session", prefix: Prefix, shape: Shape) -> str:
         # Which rows are computed together and how they are padded moves the last bit.
         "batches": (
             recipe.batch.lanes,
-            recipe.batch.eval_microbatch_size,
+            _tokens_at_once(session),
             recipe.pad_to_multiple_of,
         ),
         "device": session.place.device.split(":")[0],
@@ -205,13 +207,20 @@ def _key(session: "Session", prefix: Prefix, shape: Shape) -> str:
     return bytes_hash(json.dumps(told, sort_keys=True, default=str).encode())
 
 
+def _tokens_at_once(session: "Session") -> int:
+    """Give the most tokens of a recording's forward pass: no more than evaluation may need."""
+    longest = max(session.manifest.splits["train"].lengths)
+    most = session.recipe.batch.eval_microbatch_size * max(1, longest)
+    return most if session.place.device.startswith("cuda") else min(most, CPU_TOKENS)
+
+
 def _record(session: "Session", cache: PrefixCache) -> bool:
     """Record what is missing; False, with one warning, where a disk did not take it. Collective."""
     started, recipe, missing = time.monotonic(), session.recipe, 0
     names = [name for name in SPLITS if name in session.manifest.splits]
     capture = Capture(session.model, cache.prefix, stop=session.engine.stage != 3)
-    size = recipe.batch.eval_microbatch_size
-    recorder = Recorder(capture, partial(feed_whole, session), session.collate(), cache.shape, size)
+    run, most_tokens = partial(feed_whole, session), _tokens_at_once(session)
+    recorder = Recorder(capture, run, session.collate(), cache.shape, most_tokens)
     try:
         with evaluating(session):
             for name in names:

@@ -5,13 +5,15 @@ Whether that is worth it, and what is done with it, stands in prefix_cache.py.
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 
-from trainers.agreement import all_agree
+from trainers.agreement import all_agree, reduced
 from trainers.data.batches import Collate
 from trainers.data.lane_rows import lane_rows
 from trainers.data.recordings import Shape, Sizes, Writer, chunks, is_whole, lane_file
@@ -30,13 +32,16 @@ class Recorder:
         feed: Callable[[dict[str, torch.Tensor]], Any],
         collate: Collate,
         shape: Shape,
-        microbatch_size: int,
+        most_tokens: int,
     ) -> None:
-        """Record what `capture` takes from the forward passes that `feed` makes."""
+        """Record what `capture` takes from the forward passes that `feed` makes.
+
+        One pass takes rows of up to `most_tokens` tokens with padding, or a single longer row.
+        """
         self.problem: str | None = None
         """What kept this rank from writing."""
         self._capture, self._feed, self._collate = capture, feed, collate
-        self._shape, self._size = shape, microbatch_size
+        self._shape, self._most_tokens = shape, most_tokens
 
     def record(self, folder: Path, name: str, split: Split, lanes: range, num_lanes: int) -> int:
         """Record the lanes of a split that are not there; returns how many were not, on any rank.
@@ -64,7 +69,7 @@ class Recorder:
         per_row = self._shape.num_bytes(split.info.rows, tokens) / max(1, split.info.rows)
         for begin, end in chunks(first, first + longest, per_row):
             numbers = np.arange(begin, max(begin, min(end, stop)), dtype=np.int64)
-            kept = self._run_over(split, numbers, end - begin)
+            kept = self._run_over(split, numbers)
             if writer is not None and kept:
                 try:
                     writer.write(kept)
@@ -79,16 +84,20 @@ class Recorder:
                 self.problem = str(error)
 
     def _run_over(
-        self, split: Split, numbers: np.ndarray[tuple[int], np.dtype[np.int64]], room: int
+        self, split: Split, numbers: np.ndarray[tuple[int], np.dtype[np.int64]]
     ) -> list[torch.Tensor]:
-        """Give what is kept of rows, in their order; they are fed sorted by length."""
+        """Give what is kept of rows, in their order; they are fed sorted by length. Collective."""
         lengths = np.zeros(0, np.int32)
         if len(numbers):
             lengths = split.lengths(int(numbers[0]), int(numbers[-1]) + 1)
         order = np.argsort(lengths, kind="stable")
+        bounds = cut_by_tokens(lengths[order], self._most_tokens)
+        # Under ZeRO-3 every forward pass is a collective.
+        passes = int(reduced([len(bounds) - 1], dist.ReduceOp.MAX).item())
+        bounds += [len(numbers)] * (passes + 1 - len(bounds))
         kept: list[torch.Tensor | None] = [None] * len(numbers)
-        for start in range(0, room, self._size):
-            places = order[start : start + self._size]
+        for start, stop in pairwise(bounds):
+            places = order[start:stop]
             table = split.read(numbers[places] if len(places) else np.zeros(1, np.int64))
             inputs, _ = self._collate(table)
             values = self._capture.run(partial(self._feed, inputs)).cpu()
@@ -107,3 +116,15 @@ class Recorder:
             values[row, start : start + count].clone()
             for row, (start, count) in enumerate(zip(starts, counts, strict=True))
         ]
+
+
+def cut_by_tokens(lengths: Sizes, most_tokens: int) -> list[int]:
+    """Cut rows, sorted by length, into pieces of up to so many tokens with padding; gives bounds.
+
+    A longer row is a piece of its own.
+    """
+    bounds = [0]
+    for place, length in enumerate(lengths.tolist()):
+        if place > bounds[-1] and (place + 1 - bounds[-1]) * max(1, length) > most_tokens:
+            bounds.append(place)
+    return [*bounds, len(lengths)] if len(lengths) else bounds
