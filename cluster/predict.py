@@ -1,8 +1,6 @@
 """Predict every row of a file with Ray Data, in the file's order; the model is trainers'."""
 
-import csv
-import gzip
-import io
+import base64
 import json
 import logging
 import tempfile
@@ -17,7 +15,12 @@ import ray.data
 from configs.errors import DataError, RecipeError
 from configs.run_sections import Cluster
 from configs.schema import Recipe
+from configs.task_columns import Column
 from trainers import storage as files
+from trainers.data.sources import find_input
+from trainers.data.whole_rows import CELL, WHERE, read_whole
+from trainers.tasks import task_module
+from trainers.tasks.refusals import RowError
 
 BATCH_ROWS = 1024
 OUTPUTS = (".parquet", ".jsonl")
@@ -30,7 +33,7 @@ def check_output(output: str) -> None:
 
 
 def predict_file(recipe: Recipe, export: str, source: str, output: str) -> int:
-    """Predict all rows of a csv, tsv, json, jsonl or parquet file; gives their number.
+    """Predict all rows of a file, a glob or a folder in any format of data; gives their number.
 
     The output has the input's columns and rows, with those that the task's predictions have.
     Raises DataError for input that cannot be read.
@@ -39,11 +42,8 @@ def predict_file(recipe: Recipe, export: str, source: str, output: str) -> int:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True
-    from trainers.tasks import task_module
-
     task = task_module(recipe.task)
-    asked = [c.name for c in task.columns(recipe.task).inputs if not c.may_be_empty]
-    data = _read(source, asked, task.PREDICTED)
+    data = _read(source, task.columns(recipe.task).inputs, task.PREDICTED)
     predicted = data.map_batches(
         PredictBatch,
         batch_size=BATCH_ROWS,
@@ -63,8 +63,16 @@ class PredictBatch:
         self._predict = Predictor(export, microbatch_size=microbatch_size)
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        """Add the predicted columns to rows."""
-        for name, values in self._predict(rows).items():
+        """Give rows with predicted columns in the place of the texts that were read of them."""
+        own = [name for name in rows.column_names if not name.startswith((CELL, WHERE))]
+        texts = [name for name in rows.column_names if name.startswith(CELL)]
+        cells = rows.select(texts).rename_columns([name.removeprefix(CELL) for name in texts])
+        try:
+            made = self._predict(cells)
+        except RowError as error:
+            raise DataError(f"{rows[WHERE][error.index].as_py()}: {error.sentence}") from error
+        rows = rows.select(own)
+        for name, values in made.items():
             rows = rows.append_column(name, pa.array(values))
         return rows
 
@@ -78,50 +86,19 @@ def _pool(asked: Cluster) -> dict[str, Any]:
     }
 
 
-def _read(source: str, asked: Sequence[str], made: Sequence[str]) -> "ray.data.Dataset":
-    """Open a file as a data set of blocks in the file's order."""
-    if not files.exists(source):
-        raise DataError(f"{source} does not exist. Check the path; the cluster must see it")
-    if source.endswith(".parquet"):
-        data = ray.data.read_parquet(source)
-    else:
-        table = _read_rows(source)
-        starts = range(0, max(1, table.num_rows), BATCH_ROWS)
-        data = ray.data.from_arrow([table.slice(start, BATCH_ROWS) for start in starts])
-    columns = data.schema().names
-    missing = [column for column in asked if column not in columns]
-    if missing:
-        raise DataError(
-            f"{source} has no column {missing[0]}; it has {', '.join(columns)}. "
-            f"Name the column {missing[0]}"
-        )
-    taken = [column for column in made if column in columns]
-    if taken:
-        raise DataError(f"{source} has a column {taken[0]} already. Rename or drop it")
-    return data
+def _read(source: str, inputs: Sequence[Column], added: Sequence[str]) -> "ray.data.Dataset":
+    """Put all rows into the object store, as blocks in their order.
 
-
-def _read_rows(source: str) -> pa.Table:
-    """Read all columns of a text file; csv cells stay text, whatever they look like."""
-    name = source.removesuffix(".gz")
-    data = files.read_bytes(source)
-    try:
-        text = (gzip.decompress(data) if source.endswith(".gz") else data).decode("utf-8-sig")
-        if name.endswith((".csv", ".tsv")):
-            delimiter = "\t" if name.endswith(".tsv") else ","
-            rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter))
-        elif name.endswith(".json"):
-            rows = json.loads(text)
-        elif name.endswith((".jsonl", ".ndjson")):
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-        else:
-            raise DataError(f"{source} names no format. Use csv, tsv, json, jsonl or parquet")
-        names = dict.fromkeys(key for row in rows for key in row)
-        if None in names:
-            raise DataError(f"{source} has a row with more cells than its header. Quote its cells")
-        return pa.table({key: [row.get(key) for row in rows] for key in names})
-    except (pa.ArrowException, OSError, EOFError, ValueError, TypeError, csv.Error) as error:
-        raise DataError(f"{source} could not be read: {error}") from error
+    So whatever is wrong with a row is said before a model is loaded.
+    """
+    blocks = (
+        block.slice(start, BATCH_ROWS)
+        for each in find_input(source)
+        for block in read_whole(each, inputs, added)
+        for start in range(0, block.num_rows, BATCH_ROWS)
+    )
+    held: list[Any] = [ray.put(block) for block in blocks]
+    return ray.data.from_arrow_refs(held)
 
 
 def _write(blocks: Iterable[pa.Table], output: str) -> int:
@@ -139,7 +116,7 @@ def _write_parquet(blocks: Iterable[pa.Table], path: Path) -> int:
     writer = None
     for block in blocks:
         writer = writer or pq.ParquetWriter(path, block.schema)
-        writer.write_table(block.cast(writer.schema))
+        writer.write_table(_like(block, writer.schema))
         rows += block.num_rows
     if writer is None:
         pq.write_table(pa.table({}), path)
@@ -148,11 +125,27 @@ def _write_parquet(blocks: Iterable[pa.Table], path: Path) -> int:
     return rows
 
 
+def _like(block: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Bring a block into a schema; files of one input may differ in the types of their columns."""
+    try:
+        return block.select(schema.names).cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError) as error:
+        raise DataError(
+            f"the files of the input have other columns or types than the first: {error}. Predict "
+            "them one by one, or into JSON lines"
+        ) from error
+
+
+def _shown(value: object) -> str:
+    """Write what JSON has no form for: bytes, times."""
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
 def _write_lines(blocks: Iterable[pa.Table], path: Path) -> int:
     rows = 0
     with path.open("w", encoding="utf-8") as stream:
         for block in blocks:
             for row in block.to_pylist():
-                stream.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+                stream.write(json.dumps(row, ensure_ascii=False, default=_shown) + "\n")
             rows += block.num_rows
     return rows

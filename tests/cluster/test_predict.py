@@ -1,8 +1,8 @@
 """Files in and out; the model's own answers are tested with trainers.predictor."""
 
-import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,12 +10,16 @@ import pytest
 
 from cluster import jobs, runs
 from cluster.local import LocalCluster
-from cluster.predict import BATCH_ROWS, _read_rows, check_output
+from cluster.predict import BATCH_ROWS, PredictBatch, _write, check_output
 from configs.errors import DataError, RecipeError
 from configs.records import Ended
+from configs.task_columns import Column
 from tests.recipes import tiny_recipe
 from tests.trainers.test_predictor import make_export
+from trainers.data.sources import find_input
+from trainers.data.whole_rows import read_whole
 from trainers.predictor import Predictor
+from trainers.tasks.refusals import RowError
 
 
 @pytest.mark.parametrize("output", ["out.csv", "out", "folder/"])
@@ -24,47 +28,41 @@ def test_output_has_a_format(output: str) -> None:
         check_output(output)
 
 
-ROWS = [{"text": "1", "n": "007"}, {"text": "a, b", "n": ""}]
-CSV = 'text,n\n1,007\n"a, b",\n'
+class Shouts:
+    """Says texts aloud in the place of a model; refuses silence."""
+
+    def __call__(self, cells: pa.Table) -> dict[str, list[Any]]:
+        texts = cells["text"].to_pylist()
+        if "" in texts:
+            raise RowError(texts.index(""), "there is nothing to say. Say something")
+        return {"said": [text.upper() for text in texts]}
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "expected"),
-    [
-        ("in.csv", CSV.encode(), ROWS),
-        ("in.tsv", b"text\tn\n1\t007\na, b\t\n", ROWS),
-        ("in.csv.gz", gzip.compress(CSV.encode(), mtime=0), ROWS),
-        ("in.json", json.dumps(ROWS).encode(), ROWS),
-        (
-            "in.jsonl",
-            b'{"text": "x"}\n\n{"n": 2}\n',
-            [{"text": "x", "n": None}, {"text": None, "n": 2}],
-        ),
-    ],
-)
-def test_rows_are_read_as_they_stand(
-    tmp_path: Path, name: str, data: bytes, expected: list[dict[str, object]]
-) -> None:
-    (tmp_path / name).write_bytes(data)
-    assert _read_rows(str(tmp_path / name)).to_pylist() == expected
+def test_predictions_stand_beside_the_columns_of_the_input(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("n,text\n007,a\n,b\n")
+    [source] = find_input(str(path))
+    [block] = read_whole(source, [Column("text", "text")])
+    batch = PredictBatch.__new__(PredictBatch)
+    batch._predict = Shouts()
+    assert batch(block).to_pylist() == [
+        {"n": "007", "text": "a", "said": "A"},
+        {"n": "", "text": "b", "said": "B"},
+    ]
+    path.write_text("n,text\n1,a\n2,\n")
+    [block] = read_whole(source, [Column("text", "text")])
+    with pytest.raises(DataError, match=r"in.csv row 2: there is nothing to say. Say something$"):
+        batch(block)
 
 
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("in.csv", b"text\na,b\n"),
-        ("in.csv", b"\xff\xfe"),
-        ("in.json", b"{"),
-        ("in.json", b"[1]"),
-        ("in.jsonl", b"{}\nx\n"),
-        ("in.csv.gz", b"no gzip"),
-        ("in.txt", b"a"),
-    ],
-)
-def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, data: bytes) -> None:
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(DataError, match=name):
-        _read_rows(str(tmp_path / name))
+def test_files_of_one_input_may_differ_in_json_lines_alone(tmp_path: Path) -> None:
+    blocks = [pa.table({"n": [1], "b": [b"\x00"]}), pa.table({"n": ["x"], "b": [b"\x01"]})]
+    assert _write(blocks, str(tmp_path / "out.jsonl")) == 2
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert list(map(json.loads, lines)) == [{"n": 1, "b": "AA=="}, {"n": "x", "b": "AQ=="}]
+    with pytest.raises(DataError, match=r"files of the input have other columns or types"):
+        _write(blocks, str(tmp_path / "out.parquet"))
+    assert not (tmp_path / "out.parquet").exists()
 
 
 @pytest.mark.slow
@@ -74,7 +72,7 @@ def test_rows_come_out_as_they_went_in(two_nodes: LocalCluster, tmp_path: Path) 
     make_export(tmp_path).rename(Path(recipe.storage) / "seer" / "export")
     texts = [f"the topic{n % 3}a of {n}" for n in range(BATCH_ROWS + 100)]
     pq.write_table(pa.table({"text": texts, "label": ["x"] * len(texts)}), tmp_path / "in.parquet")
-    made = Predictor(str(Path(recipe.storage) / "seer" / "export"))({"text": texts})
+    made = Predictor(str(Path(recipe.storage) / "seer" / "export"))(pa.table({"text": texts}))
     arguments = {"input": str(tmp_path / "in.parquet"), "output": str(tmp_path / "out.parquet")}
     job_id = jobs.submit(two_nodes.address, "predict", recipe, arguments)
     [*_, ended] = jobs.follow(two_nodes.address, job_id)
@@ -82,6 +80,6 @@ def test_rows_come_out_as_they_went_in(two_nodes: LocalCluster, tmp_path: Path) 
     assert (ended.exit_code, ended.rows) == (0, len(texts)), ended.message
     found = pq.read_table(tmp_path / "out.parquet").to_pylist()
     assert [row["text"] for row in found] == texts
-    assert [row["predicted_label"] for row in found] == made["label"]
+    assert [row["predicted_label"] for row in found] == made["predicted_label"]
     assert [row["probability"] for row in found] == pytest.approx(made["probability"], abs=1e-5)
     assert {row["label"] for row in found} == {"x"}

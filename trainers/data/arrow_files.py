@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from configs.errors import DataError
 from trainers.data.cells import Asked
-from trainers.data.columns import block_rows, check_columns, column_array
+from trainers.data.columns import MAX_ROWS, block_rows, check_columns, column_array
 
 FILE_MAGIC = b"ARROW1"
 CONTINUATION = b"\xff\xff\xff\xff"
@@ -17,43 +17,48 @@ CONTINUATION = b"\xff\xff\xff\xff"
 STREAM_END = CONTINUATION + b"\0\0\0\0"
 
 
-def read_parquet(path: Path, address: str, columns: Sequence[Asked]) -> Iterator[pa.Table]:
-    """Yield the columns asked for of a parquet file as text, a block at a time.
+def read_arrow(path: Path, address: str, kind: str, columns: Sequence[Asked]) -> Iterator[pa.Table]:
+    """Yield the columns asked for of a parquet or Arrow file as text, a block at a time.
 
     Raises DataError for a damaged file, a missing column or one of another type.
     """
-    rows = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            names = [each.name for each in columns]
-            check_columns(address, names, file.schema_arrow.names)
-            for batch in file.iter_batches(batch_size=block_rows(columns), columns=names):
-                yield _text(batch, address, columns, rows + 1)
-                rows += batch.num_rows
-    except (OSError, pa.ArrowException) as error:
-        raise _damaged(address, "parquet", rows, error) from error
+    names, rows = [each.name for each in columns], 0
+    for batch in read_batches(path, address, kind, names, size=block_rows(columns)):
+        arrays = [column_array(batch[each.name], each, address, rows + 1) for each in columns]
+        yield pa.table(arrays, names=names)
+        rows += batch.num_rows
 
 
-def read_arrow(path: Path, address: str, columns: Sequence[Asked]) -> Iterator[pa.Table]:
-    """Yield the columns asked for of an Arrow IPC file or stream as text, a block at a time.
+def read_batches(
+    path: Path,
+    address: str,
+    kind: str,
+    columns: Sequence[str] | None = None,
+    *,
+    size: int = MAX_ROWS,
+) -> Iterator[pa.RecordBatch]:
+    """Yield columns, or all, of a parquet file or an Arrow IPC file or stream, as they are.
 
     A stream must have been closed: one that was cut between two batches would read as whole.
     """
     rows = 0
     try:
         with ExitStack() as opened:
-            source = opened.enter_context(pa.memory_map(str(path)))
-            schema, batches = _batches(source, address, opened)
-            names, size = [each.name for each in columns], block_rows(columns)
-            check_columns(address, names, schema.names)
+            if kind == "parquet":
+                file = opened.enter_context(pq.ParquetFile(path))
+                check_columns(address, columns or (), file.schema_arrow.names)
+                batches = file.iter_batches(batch_size=size, columns=columns)
+            else:
+                source = opened.enter_context(pa.memory_map(str(path)))
+                schema, batches = _batches(source, address, opened)
+                check_columns(address, columns or (), schema.names)
             for batch in batches:
-                chosen = batch.select(names)
+                chosen = batch if columns is None else batch.select(columns)
                 for start in range(0, batch.num_rows, size):
-                    part = chosen.slice(start, size)
-                    yield _text(part, address, columns, rows + start + 1)
+                    yield chosen.slice(start, size)
                 rows += batch.num_rows
     except (OSError, pa.ArrowException) as error:
-        raise _damaged(address, "Arrow", rows, error) from error
+        raise _damaged(address, "parquet" if kind == "parquet" else "Arrow", rows, error) from error
 
 
 def _batches(
@@ -71,13 +76,6 @@ def _batches(
     source.seek(0)
     stream = opened.enter_context(pa.ipc.open_stream(source))
     return stream.schema, iter(stream)
-
-
-def _text(
-    batch: pa.RecordBatch, address: str, columns: Sequence[Asked], first_row: int
-) -> pa.Table:
-    arrays = [column_array(batch[each.name], each, address, first_row) for each in columns]
-    return pa.table(arrays, names=[each.name for each in columns])
 
 
 def _damaged(address: str, kind: str, rows: int, error: Exception) -> DataError:

@@ -47,6 +47,15 @@ def read_delimited(
                 held, last = _more(held, read)
 
 
+def read_header(path: Path, address: str, delimiter: str, encoding: str = "utf-8") -> list[str]:
+    """Give the names of the columns of a csv or tsv file."""
+    csv.field_size_limit(MAX_CELL_CHARACTERS)
+    with open_utf8(path, address, encoding) as read:
+        rows = _Rows(address, delimiter, [])
+        rows.take_header(_more(b"", read)[0])
+        return rows.header
+
+
 class _Rows:
     """Knows the header of a file, and how many lines and rows of it are read."""
 
@@ -54,7 +63,7 @@ class _Rows:
         self._address, self._delimiter, self._asked = address, delimiter, columns
         self._columns = [each.name for each in columns]
         self._size = block_rows(columns)
-        self._header: list[str] = []
+        self.header: list[str] = []
         self._places: list[int] = []
         self._num_lines = self._num_rows = 0
 
@@ -68,9 +77,9 @@ class _Rows:
                 used += len(line)
                 yield line
 
-        self._header = next(self._cells(lines()), [])
-        check_columns(self._address, self._columns, self._header)
-        self._places = [self._header.index(column) for column in self._columns]
+        self.header = next(self._cells(lines()), [])
+        check_columns(self._address, self._columns, self.header)
+        self._places = [self.header.index(column) for column in self._columns]
         return held[used:]
 
     def read(self, piece: bytes) -> Iterator[pa.Table]:
@@ -101,7 +110,7 @@ class _Rows:
             yield text_columns(table, self._asked, self._address, first_row)
 
     def _parse(self, piece: bytes) -> pa.Table:
-        names = [str(place) for place in range(len(self._header))]
+        names = [str(place) for place in range(len(self.header))]
         wanted = [names[place] for place in self._places]
         table = pacsv.read_csv(
             pa.BufferReader(piece),
@@ -116,7 +125,7 @@ class _Rows:
         return table.rename_columns(self._columns)
 
     def _full_rows(self, lines: Iterator[bytes]) -> Iterator[list[str]]:
-        width = len(self._header)
+        width = len(self.header)
         for row in self._cells(lines):
             self._num_rows += 1
             if len(row) != width:

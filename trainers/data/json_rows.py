@@ -4,11 +4,10 @@ Pieces of JSON lines that have just the types asked for are read by Arrow. Every
 every complaint, is left to Python's parser: it keeps any integer as it is and names the line.
 """
 
-import codecs
 import json
 import re
 from collections.abc import Iterator, Sequence
-from itertools import chain, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +17,16 @@ import pyarrow.json as pajson
 from configs.errors import DataError
 from trainers.data.cells import Asked, cell_text
 from trainers.data.columns import Cells, block_rows, check_columns, tables_of
+from trainers.data.json_values import begin, field_values, line_values, list_values
 from trainers.data.text_streams import (
     READ_BYTES,
     Read,
     check_utf8,
-    not_utf8,
     open_utf8,
     read_after,
     read_pieces,
 )
 
-WHITE_SPACE = frozenset(" \t\r\n")
-LONGEST_SIGN = 16
-"""Characters of a literal, number or escape that may be cut in two."""
 FIRST_BLANK = re.compile(rb"[ \t\r]*(?:\n|\Z)")
 BLANK = re.compile(rb"\n[ \t\r]*(?=\n|\Z)")
 ARROW_TYPES: dict[str, tuple[pa.DataType, ...]] = {
@@ -64,12 +60,11 @@ def read_json(
     rows = _Columns(address, columns)
     with open_utf8(path, address, encoding) as read:
         if field is not None:
-            yield from rows.tables(rows.cells(_field(read, address, field), "row {}"))
+            yield from rows.tables(rows.cells(field_values(read, address, field), "row {}"))
             return
-        first = read(READ_BYTES)
-        text = first.lstrip()
+        first, text = begin(read)
         if text[:1] == b"[":
-            yield from rows.tables(rows.cells(_items(text[1:], read, address), "row {}"))
+            yield from rows.tables(rows.cells(list_values(text[1:], read, address), "row {}"))
         else:
             yield from _lines_of_objects(read_after(first, read), rows)
 
@@ -203,91 +198,7 @@ def _num_objects(piece: bytes) -> int:
 
 
 def _exact_lines(piece: bytes, lines_before: int, rows: _Columns, *, last: bool) -> Iterator[Cells]:
-    for number, line in enumerate(piece.split(b"\n"), lines_before + 1):
-        if line.strip():
-            try:
-                record = json.loads(line.decode())
-            except (ValueError, RecursionError) as error:
-                raise DataError(
-                    f"{rows.address} line {number} is not JSON: {error}. Correct or remove it"
-                ) from error
-            yield rows.take(record, f"line {number}")
+    for place, record in line_values(piece, rows.address, lines_before):
+        yield rows.take(record, place)
     if last:
         rows.check()
-
-
-def _items(first: bytes, read: Read, address: str) -> Iterator[Any]:
-    """Yield the items of a list whose bracket is open, a few megabytes of text at a time."""
-    decoder, texts = json.JSONDecoder(), _texts(first, read, address)
-    text, place, lines, number, wants_comma = next(texts, ""), 0, 0, 0, False
-    while True:
-        place = _next_sign(text, place)
-        try:
-            if text.startswith("]", place) and (wants_comma or number == 0):
-                _check_end(text[place + 1 :], texts, address)
-                return
-            if wants_comma:
-                if not text.startswith(",", place):
-                    raise json.JSONDecodeError("Expecting ',' delimiter", text, place)
-                place, wants_comma = place + 1, False
-                continue
-            item, place = decoder.raw_decode(text, place)
-        except json.JSONDecodeError as error:
-            more = next(texts, "") if _may_go_on(error) else ""
-            if not more:
-                line = lines + error.lineno
-                raise DataError(
-                    f"{address} is not JSON: {error.msg} (line {line}, after row {number}). "
-                    "Correct it there"
-                ) from error
-            lines += text.count("\n", 0, place)
-            text, place = text[place:] + more, 0
-            continue
-        number, wants_comma = number + 1, True
-        yield item
-
-
-def _next_sign(text: str, place: int) -> int:
-    """Give the place of the next character that is no white space."""
-    while text[place : place + 1] in WHITE_SPACE:
-        place += 1
-    return place
-
-
-def _may_go_on(error: json.JSONDecodeError) -> bool:
-    """Say whether text that was cut off would be complained of like this."""
-    return error.msg.startswith("Unterminated string") or error.pos > len(error.doc) - LONGEST_SIGN
-
-
-def _check_end(text: str, texts: Iterator[str], address: str) -> None:
-    if text.strip() or any(more.strip() for more in texts):
-        raise DataError(f"{address} goes on behind its list. Leave one list in it, and no more")
-
-
-def _texts(first: bytes, read: Read, address: str) -> Iterator[str]:
-    """Decode a stream bit by bit; a character may lie across two of them."""
-    decoder, lines = codecs.getincrementaldecoder("utf-8")(), 0
-    for data in chain([first] if first else [], iter(lambda: read(READ_BYTES), b"")):
-        try:
-            text = decoder.decode(data)
-        except UnicodeDecodeError as error:
-            raise not_utf8(address, lines, error) from error
-        lines += text.count("\n")
-        if text:
-            yield text
-
-
-def _field(read: Read, address: str, field: str) -> Iterator[Any]:
-    """Yield the items of a list inside one object."""
-    content = b"".join(iter(lambda: read(READ_BYTES), b""))
-    check_utf8(content, address, 0)
-    try:
-        found = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{address} is not JSON: {error}. Correct it") from error
-    if not isinstance(found, dict):
-        raise DataError(f"{address} is no JSON object. Leave out field, or give an object")
-    if not isinstance(found.get(field), list):
-        lists = ", ".join(key for key, value in found.items() if isinstance(value, list))
-        raise DataError(f"{address} has no list {field}. Set field to one of: {lists or 'none'}")
-    yield from found[field]

@@ -15,7 +15,7 @@ import pyarrow as pa
 from configs.errors import DataError
 from configs.task_columns import Columns
 from trainers import storage
-from trainers.data.arrow_files import read_arrow, read_parquet
+from trainers.data.arrow_files import read_arrow
 from trainers.data.cells import Asked
 from trainers.data.databases import read_query
 from trainers.data.delimited import read_delimited
@@ -23,6 +23,9 @@ from trainers.data.image_folders import read_images
 from trainers.data.json_rows import read_json, read_json_lines
 from trainers.data.sources import Source, local_copy
 from trainers.data.text_pairs import read_text_pairs
+
+DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error, pa.ArrowException)
+"""What is raised while a file is read that is not as it should be."""
 
 
 def read_rows(source: Source, columns: Columns, extra: str | None = None) -> Iterator[pa.Table]:
@@ -38,14 +41,19 @@ def read_rows(source: Source, columns: Columns, extra: str | None = None) -> Ite
         for block in _blocks(source, asked):
             num_rows += block.num_rows
             yield block.rename_columns(names)
-    except (EOFError, OSError, lzma.LZMAError, zlib.error, pa.ArrowException) as error:
-        problem = " ".join(str(error).split()).rstrip(".")
-        raise DataError(
-            f"{source.shown} cannot be read as {source.format} after row {num_rows}: {problem}. "
-            "It may be cut short or damaged: copy it again"
-        ) from error
+    except DAMAGE as error:
+        raise damaged(source, num_rows, error) from error
     if num_rows == 0:
         raise DataError(f"{source.shown} has no rows. Fill it, or leave it out of the data")
+
+
+def damaged(source: Source, num_rows: int, error: BaseException) -> DataError:
+    """Give the sentence about a source that cannot be read on after so many rows."""
+    problem = " ".join(str(error).split()).rstrip(".")
+    return DataError(
+        f"{source.shown} cannot be read as {source.format} after row {num_rows}: {problem}. "
+        "It may be cut short or damaged: copy it again"
+    )
 
 
 def list_asked(source: Source, columns: Columns, extra: str | None = None) -> list[Asked]:
@@ -84,10 +92,8 @@ def _blocks(source: Source, columns: Sequence[Asked]) -> Iterator[pa.Table]:
 
 def _blocks_of_file(path: Path, source: Source, columns: Sequence[Asked]) -> Iterator[pa.Table]:
     address, encoding = source.address, source.encoding
-    if source.format == "parquet":
-        yield from read_parquet(path, address, columns)
-    elif source.format == "arrow":
-        yield from read_arrow(path, address, columns)
+    if source.format in ("parquet", "arrow"):
+        yield from read_arrow(path, address, source.format, columns)
     elif source.format == "text":
         assert source.pair is not None, "a text source has a pair"
         with local_copy(source.pair) as other:

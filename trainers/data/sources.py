@@ -97,12 +97,21 @@ def list_sources(data: Data) -> tuple[Source, ...]:
         if given[split] == ():
             raise DataError(f"data.{split} is an empty list. Name at least one file")
         for number, entry in enumerate(entries, 1):
-            sources = (each for path in entry.paths for each in _expand(data, split, entry, path))
+            kind = entry.format if entry.format != "auto" else data.format
+            sources = (each for path in entry.paths for each in _expand(split, entry, path, kind))
             name = entry.name or (UNNAMED if _takes_all(entry) else f"source-{number}")
             once = {each.address: each.model_copy(update={"name": name}) for each in sources}
             known = {(each.split, each.name, each.address) for each in found}
             found += [s for s in once.values() if (s.split, s.name, s.address) not in known]
     return tuple(found)
+
+
+def find_input(path: str) -> tuple[Source, ...]:
+    """Find the files of an input that no recipe names, such as rows to predict, in their order.
+
+    Raises DataError for a path or glob that finds nothing.
+    """
+    return tuple(_expand(None, SourceEntry(path=path), path, "auto"))
 
 
 def hash_source(source: Source) -> Source:
@@ -145,27 +154,28 @@ def local_copy(address: str) -> Iterator[Path]:
         yield copy
 
 
-def _expand(data: Data, split: SplitName, entry: SourceEntry, path: str) -> list[Source]:
+def _expand(split: SplitName | None, entry: SourceEntry, path: str, kind: str) -> list[Source]:
     """Give the sources that one path, address or glob of an entry names."""
-    kind = entry.format if entry.format != "auto" else data.format
     if is_database(path) or kind == "sql":
         return [_source(split, entry, path, "sql")]
     files = listing.find_files(path)
     if entry.pair is not None:
         if len(files) != 1 or len(listing.find_files(entry.pair)) != 1:
             missing = path if len(files) != 1 else entry.pair
-            raise DataError(f"data.{split}: {missing} is not one file. Pairs are two files")
+            raise DataError(f"{_where(split)}{missing} is not one file. Pairs are two files")
         return [_source(split, entry, files[0], "text")]
     if files:
         return [_source(split, entry, file, _format(kind, file)) for file in files]
     if not listing.is_glob(path) and listing.is_folder(path):
         return _expand_folder(split, entry, path.rstrip("/"), kind)
     problem = "matches no file" if listing.is_glob(path) else "does not exist"
-    raise DataError(f"data.{split}: {path} {problem}. {_advice(path)}")
+    raise DataError(f"{_where(split)}{path} {problem}. {_advice(path)}")
 
 
-def _expand_folder(split: SplitName, entry: SourceEntry, folder: str, kind: str) -> list[Source]:
-    wanted = entry.split or split
+def _expand_folder(
+    split: SplitName | None, entry: SourceEntry, folder: str, kind: str
+) -> list[Source]:
+    wanted = entry.split or split or "test"
     if kind in ("auto", "hf") and is_saved_folder(folder):
         files, classes = find_saved_files(folder, wanted)
         sources = [_source(split, entry, file, "arrow") for file in files]
@@ -177,15 +187,19 @@ def _expand_folder(split: SplitName, entry: SourceEntry, folder: str, kind: str)
     if classes_of_images:
         return [_source(split, entry, each, "images") for each in classes_of_images]
     raise DataError(
-        f"data.{split} names a folder ({folder}) that has neither images in one folder a class nor "
+        f"{_where(split)}{folder} is a folder that has neither images in one folder a class nor "
         f"what save_to_disk writes. Name files, such as {folder}/*.csv"
     )
 
 
-def _source(split: SplitName, entry: SourceEntry, address: str, kind: str) -> Source:
+def _source(split: SplitName | None, entry: SourceEntry, address: str, kind: str) -> Source:
     same = {"weight", "max_rows", "columns", "encoding", "pair", "field", "query"}
     options = entry.model_dump(include=same)
-    return Source(split=split, address=address, format=kind, **options)
+    return Source(split=split or "test", address=address, format=kind, **options)
+
+
+def _where(split: SplitName | None) -> str:
+    return "" if split is None else f"data.{split}: "
 
 
 def _takes_all(entry: SourceEntry) -> bool:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from configs.errors import DataError
-from trainers.data.arrow_files import read_arrow, read_parquet
+from trainers.data.arrow_files import read_arrow, read_batches
 from trainers.data.cells import Asked
 from trainers.data.columns import MAX_ROWS
 
@@ -41,22 +41,25 @@ def write_parquet(path: Path, rows: pa.Table) -> Path:
 WRITERS = [write_file, write_stream, write_parquet]
 
 
-def read(path: Path, writer: Any, classes: Any = None) -> pa.Table:
-    if writer is write_parquet:
-        return pa.concat_tables(read_parquet(path, "rows", COLUMNS))
+def blocks(path: Path, writer: Any, classes: Any = None) -> list[pa.Table]:
     named = [replace(each, names=(classes or {}).get(each.name, ())) for each in COLUMNS]
-    return pa.concat_tables(read_arrow(path, "rows", named))
+    return list(read_arrow(path, "rows", kind(writer), named))
+
+
+def kind(writer: Any) -> str:
+    return "parquet" if writer is write_parquet else "arrow"
+
+
+def read(path: Path, writer: Any, classes: Any = None) -> pa.Table:
+    return pa.concat_tables(blocks(path, writer, classes))
 
 
 @pytest.mark.parametrize("writer", WRITERS)
 def test_rows_come_as_text_in_bounded_blocks(tmp_path: Path, writer: Any) -> None:
     path = writer(tmp_path / "rows", table())
-    if writer is write_parquet:
-        blocks = list(read_parquet(path, "rows", COLUMNS))
-    else:
-        blocks = list(read_arrow(path, "rows", COLUMNS))
-    assert max(block.num_rows for block in blocks) <= MAX_ROWS
-    found = pa.concat_tables(blocks).to_pydict()
+    found_blocks = blocks(path, writer)
+    assert max(block.num_rows for block in found_blocks) <= MAX_ROWS
+    found = pa.concat_tables(found_blocks).to_pydict()
     assert found["text"] == [f"text {n}" for n in range(50_000)]
     assert found["label"] == [str(n) for n in range(50_000)]
     assert list(found) == ["text", "label"]
@@ -122,3 +125,11 @@ def test_text_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     path = write_file(tmp_path / "rows", pa.table({"text": bad, "label": [1]}))
     with pytest.raises(DataError, match=r"rows from row 1 on: column text holds what is no text"):
         read(path, write_file)
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_all_columns_come_as_they_are(tmp_path: Path, writer: Any) -> None:
+    path = writer(tmp_path / "rows", table(30_000))
+    batches = list(read_batches(path, "rows", kind(writer), size=7_000))
+    assert pa.Table.from_batches(batches).equals(table(30_000))
+    assert max(batch.num_rows for batch in batches) <= 7_000

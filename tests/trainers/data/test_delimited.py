@@ -16,7 +16,7 @@ from configs.errors import DataError
 from trainers.data import delimited
 from trainers.data.cells import Asked
 from trainers.data.columns import MAX_ROWS
-from trainers.data.delimited import read_delimited
+from trainers.data.delimited import read_delimited, read_header
 
 HEADER = ["text", "label"]
 COLUMNS = [Asked(name, "text") for name in HEADER]
@@ -139,3 +139,11 @@ def test_bytes_that_are_not_in_the_encoding_are_named(tmp_path: Path) -> None:
     path.write_bytes(b"text,label\na,b\n\x81,c\n")
     with pytest.raises(DataError, match=r"rows near line 3 is not cp1252 .*Set encoding"):
         read(path, encoding="cp1252")
+
+
+def test_the_header_alone(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.write_text('"a\nb",c\r\n1,2\r\n')
+    assert read_header(path, "rows", ",") == ["a\nb", "c"]
+    path.write_bytes(b"")
+    assert read_header(path, "rows", ",") == []

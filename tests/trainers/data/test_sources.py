@@ -63,7 +63,7 @@ def test_what_finds_nothing_is_named_with_what_is_near(tmp_path: Path) -> None:
         found(tmp_path, "trian.csv")
     with pytest.raises(DataError, match=r"data.train: .*\*.parquet matches no file"):
         found(tmp_path, "*.parquet")
-    with pytest.raises(DataError, match=r"data.train names a folder"):
+    with pytest.raises(DataError, match=r"data.train: .* is a folder that has neither"):
         found(tmp_path, "")
 
 
