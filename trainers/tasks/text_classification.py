@@ -26,7 +26,7 @@ from trainers.tasks.one_label import (
     summed_loss,
     training_loss,
 )
-from trainers.tasks.tokens import pad_tokens, shown_texts, tokenised
+from trainers.tasks.tokens import no_numbers, pad_tokens, shown_texts, tokenised
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,12 +46,14 @@ __all__ = [
     "encode",
     "encode_inputs",
     "load_processor",
+    "numbers",
     "output_of",
     "predictions",
     "samples",
     "summed_loss",
     "training_loss",
 ]
+numbers = no_numbers
 
 
 def columns(task: TextClassification) -> Columns:
@@ -69,11 +71,6 @@ def load_processor(model: Model) -> "PreTrainedTokenizerBase":
     from trainers.tasks.pretrained import load_tokenizer
 
     return load_tokenizer(model)
-
-
-def numbers(model: Model, processor: "PreTrainedTokenizerBase") -> dict[str, int]:
-    """Give nothing: batches need the rows alone."""
-    return {}
 
 
 def encode(
