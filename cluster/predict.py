@@ -43,7 +43,7 @@ def predict_file(recipe: Recipe, export: str, source: str, output: str) -> int:
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True
     task = task_module(recipe.task)
-    data = _read(source, task.columns(recipe.task).inputs, task.PREDICTED)
+    data = _read(source, task.columns(recipe.task).to_predict, task.PREDICTED)
     predicted = data.map_batches(
         PredictBatch,
         batch_size=BATCH_ROWS,

@@ -152,6 +152,13 @@ class Recipe(BaseModel):
                 f"augmentation changes what is read, which in {kind} is what is learnt. Leave it "
                 "out"
             )
+        if self.freezing.prefix_cache == "on" and kind == "sentence_embedding":
+            problems.append(
+                "freezing.prefix_cache is on but a row of sentence_embedding is several texts, of "
+                "which none is recorded. Use auto"
+            )
+        if self.augmentation.is_on and kind in ("token_classification", "sentence_embedding"):
+            problems.append(f"augmentation is not for {kind}. Leave it out")
         if self.batch.packing and kind not in ("language_modeling", "instruction_tuning"):
             problems.append(f"batch.packing is for language models, not {kind}. Leave it out")
         return problems

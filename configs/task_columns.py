@@ -27,6 +27,8 @@ class Column:
     kind: ColumnKind
     may_be_empty: bool = False
     """Whether a cell without a value is an empty one; else its row is dropped or refused."""
+    for_training: bool = False
+    """Whether predicting does without the column."""
 
     @property
     def has_classes(self) -> bool:
@@ -46,6 +48,11 @@ class Columns:
     def all(self) -> tuple[Column, ...]:
         """The inputs and, last, the target."""
         return (*self.inputs, *((self.target,) if self.target is not None else ()))
+
+    @property
+    def to_predict(self) -> tuple[Column, ...]:
+        """The inputs that predicting reads."""
+        return tuple(column for column in self.inputs if not column.for_training)
 
     @property
     def has_classes(self) -> bool:

@@ -43,16 +43,20 @@ def make_model_folder(
     hidden: int = 32,
     num_labels: int | None = None,
     seed: int = 0,
+    *,
+    spread: float = 0.02,
 ) -> Path:
     """Save a random model (bert, distilbert, roberta, gpt2) and its tokenizer as a folder.
 
-    Without num_labels it has no classification head.
+    Without num_labels it has no classification head. Its weights are normal with this `spread`; of
+    the usual one all rows look much alike to it.
     """
     import torch
     from transformers import AutoModel, AutoModelForSequenceClassification
 
     tokenizer = make_tokenizer(kind)
     config = _config(kind, layers, hidden, tokenizer)
+    config.initializer_range = spread
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         if num_labels is None:

@@ -113,7 +113,9 @@ class Calibration:
         return float(off.sum() / max(1, rows.sum()))
 
 
-def score(label_names: tuple[str, ...], confusion: np.ndarray, pr_counts: np.ndarray) -> Scored:
+def score(
+    label_names: tuple[str, ...], confusion: np.ndarray, pr_counts: np.ndarray | None
+) -> Scored:
     """Work out the metrics from a confusion matrix (classes, classes), labels by predictions.
 
     A ratio with nothing below the line is 0; averages are over all classes, also those without rows
@@ -135,16 +137,20 @@ def score(label_names: tuple[str, ...], confusion: np.ndarray, pr_counts: np.nda
         "macro_recall": float(recall.mean()),
         "mcc": _matthews(support, predicted, int(hits.sum())),
     }
-    per_class = {
-        name: {
-            "precision": float(precision[i]),
-            "recall": float(recall[i]),
-            "f1": float(f1[i]),
-            "support": float(support[i]),
-        }
-        for i, name in enumerate(label_names)
-    }
+    per_class = per_class_scores(label_names, hits, predicted, support)
     return Scored(metrics, label_names, per_class, confusion, pr_counts)
+
+
+def per_class_scores(
+    names: tuple[str, ...], hits: np.ndarray, told: np.ndarray, support: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """Give precision, recall, F1 and support by name, from counts (classes,) of int64."""
+    columns = (ratio(hits, told), ratio(hits, support), ratio(2 * hits, told + support), support)
+    keys = ("precision", "recall", "f1", "support")
+    return {
+        name: {key: float(column[place]) for key, column in zip(keys, columns, strict=True)}
+        for place, name in enumerate(names)
+    }
 
 
 def _matthews(support: np.ndarray, predicted: np.ndarray, hits: int) -> float:

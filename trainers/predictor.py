@@ -77,7 +77,7 @@ class Predictor:
 
     def _encoded(self, cells: pa.Table) -> pa.Table:
         task = self.export.task
-        columns = self._task.columns(task).inputs
+        columns = self._task.columns(task).to_predict
         for column in columns:
             if column.name not in cells.column_names:
                 raise DataError(

@@ -82,9 +82,11 @@ def open_cache(session: "Session", prefix: Prefix | None) -> PrefixCache | None:
     """
     recipe = session.recipe
     asked = recipe.freezing.prefix_cache
-    # Writing text takes the whole model, packing joins rows; on is refused with the recipe.
+    # Writing text takes the whole model, packing joins rows, and a recording holds one text a row;
+    # on is refused with the recipe.
     changes = recipe.augmentation.is_on or recipe.batch.packing
-    if asked == "off" or changes or writes_in_evaluation(recipe.task):
+    several = recipe.task.kind == "sentence_embedding"
+    if asked == "off" or changes or several or writes_in_evaluation(recipe.task):
         return None
     if prefix is None:
         if asked == "on":

@@ -15,3 +15,8 @@ def test_labels_and_tags_are_classes_and_numbers_are_not() -> None:
         assert Columns(text, Column("target", kind)).has_classes
     assert not Columns(text, Column("target", "number")).has_classes
     assert not Columns(text, None).has_classes
+
+
+def test_predicting_does_without_columns_for_training() -> None:
+    text, other = Column("text", "text"), Column("other", "text", for_training=True)
+    assert Columns((text, other), None).to_predict == (text,)

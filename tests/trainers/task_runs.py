@@ -94,7 +94,7 @@ def _predictions(recipe: Recipe, cells: pa.Table) -> dict[str, list[Any]]:
         assert len(values) == len(cells)
         for value, other in zip(values, alone[name], strict=True):
             is_text = isinstance(value, str) or (
-                isinstance(value, list) and isinstance(value[0], str)
+                isinstance(value, list) and all(isinstance(part, str | None) for part in value)
             )
             assert other == (value if is_text else pytest.approx(value, abs=1e-5))
     return together

@@ -96,8 +96,10 @@ def task_module(task: Task) -> TaskModule:
         instruction_tuning,
         language_modeling,
         multi_label_classification,
+        sentence_embedding,
         text_classification,
         text_regression,
+        token_classification,
     )
 
     modules: dict[str, TaskModule] = {
@@ -106,5 +108,7 @@ def task_module(task: Task) -> TaskModule:
         "text_regression": text_regression,
         "language_modeling": language_modeling,
         "instruction_tuning": instruction_tuning,
+        "token_classification": token_classification,
+        "sentence_embedding": sentence_embedding,
     }
     return modules[task.kind]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainers.metrics import NUM_THRESHOLDS, ratio
+from trainers.metrics import NUM_THRESHOLDS, per_class_scores, ratio
 from trainers.tasks.judging import Scored
 
 if TYPE_CHECKING:
@@ -82,18 +82,6 @@ class LabelSetScores:
             per_class_scores(self._label_names, hits, told, support),
             pr_counts=pr_counts,
         )
-
-
-def per_class_scores(
-    names: tuple[str, ...], hits: np.ndarray, told: np.ndarray, support: np.ndarray
-) -> dict[str, dict[str, float]]:
-    """Give precision, recall, F1 and support by name, from counts (classes,) of int64."""
-    columns = (ratio(hits, told), ratio(hits, support), ratio(2 * hits, told + support), support)
-    keys = ("precision", "recall", "f1", "support")
-    return {
-        name: {key: float(column[place]) for key, column in zip(keys, columns, strict=True)}
-        for place, name in enumerate(names)
-    }
 
 
 def _averages(hits: np.ndarray, told: np.ndarray, support: np.ndarray) -> dict[str, float]:

@@ -29,10 +29,13 @@ LATE_POSITIONS = (
 """Families whose first position is pad_token_id + 1."""
 
 
-def load_tokenizer(model: Model, *, local_only: bool = False) -> "PreTrainedTokenizerBase":
+def load_tokenizer(
+    model: Model, *, local_only: bool = False, split_words: bool = False
+) -> "PreTrainedTokenizerBase":
     """Load the model's tokenizer; its model_max_length is what both it and the model can take.
 
     With `local_only` the hub is not asked: what is neither a folder nor in its cache is missing.
+    With `split_words` it will be handed words, not texts.
     """
     from transformers import AutoTokenizer
 
@@ -40,6 +43,9 @@ def load_tokenizer(model: Model, *, local_only: bool = False) -> "PreTrainedToke
     source = _source(model) | {"local_files_only": local_only}
     try:
         tokenizer = AutoTokenizer.from_pretrained(model.path, **source)
+        if split_words and _is_byte_level(tokenizer):
+            # Else it reads each word as if there were no space before it.
+            tokenizer = AutoTokenizer.from_pretrained(model.path, add_prefix_space=True, **source)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         raise RecipeError(
             f"model.path ({model.path}) has no tokenizer that can be loaded: {_first_line(error)}. "
@@ -58,6 +64,13 @@ def load_tokenizer(model: Model, *, local_only: bool = False) -> "PreTrainedToke
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.model_max_length = min(tokenizer.model_max_length, max_positions(config))
     return tokenizer
+
+
+def _is_byte_level(tokenizer: Any) -> bool:
+    """Say whether a space is a part of the word behind it, as for RoBERTa."""
+    if not tokenizer.is_fast:
+        return False
+    return "ByteLevel" in repr(tokenizer.backend_tokenizer.pre_tokenizer)
 
 
 def load_config(model: Model, *, local_only: bool = False) -> "PreTrainedConfig":
@@ -256,7 +269,9 @@ def _head_and_new(
     head = _head(model)
     # Models saved after masked language modelling have no pooler: it is as new as the classifier.
     lost = sorted(
-        name for name in missing if name not in head and not name.startswith(f"{base}pooler.")
+        name
+        for name in missing
+        if name not in head and not name.removeprefix(base).startswith("pooler.")
     )
     if lost:
         raise CheckpointError(

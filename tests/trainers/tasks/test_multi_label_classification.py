@@ -1,6 +1,8 @@
-"""Columns to sets of labels, loss against transformers' own, samples and predictions."""
+"""Columns to sets of labels, loss against transformers' own, predictions, whole runs."""
 
+import json
 import math
+import random
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +15,9 @@ from configs.model_sections import Model
 from configs.task_columns import Column
 from configs.task_sections import MultiLabelClassification
 from tests.origin import NAMES
-from tests.tiny import make_model_folder, make_tokenizer
+from tests.recipes import tiny_recipe
+from tests.tiny import COMMON_WORDS, make_model_folder, make_tokenizer
+from tests.trainers.task_runs import prove_task
 from trainers.tasks import multi_label_classification, task_module
 from trainers.tasks.judging import Batching, Fed, Sample, Setting
 from trainers.tasks.refusals import RowError
@@ -91,3 +95,30 @@ def test_samples_and_predictions_name_the_labels_that_reach_the_threshold() -> N
     scores = multi_label_classification.build_scores(SETTING)
     scores.update(given, torch.tensor([True, False]))
     assert scores.compute().metrics["micro_f1"] == 0.5
+
+
+def _write(path: Path, rows: int, seed: int) -> str:
+    """Write texts that have a label for each of three words in them."""
+    source, lines = random.Random(seed), []
+    for number in range(rows):
+        words = [*source.sample(COMMON_WORDS.split(), k=12), f"topic{number}a"]
+        labels = [word for word in ("and", "the", "with") if word in words]
+        lines.append(json.dumps({"text": " ".join(words), "labels": labels}))
+    path.write_text("\n".join(lines))
+    return str(path)
+
+
+def test_whole_runs_agree(tmp_path: Path) -> None:
+    recipe = tiny_recipe(
+        tmp_path,
+        task={"kind": "multi_label_classification"},
+        data={
+            "train": _write(tmp_path / "train.jsonl", 45, 0),
+            "validation": _write(tmp_path / "validation.jsonl", 11, 1),
+            "test": _write(tmp_path / "test.jsonl", 11, 2),
+        },
+        epochs=1,
+    )
+    proved = prove_task(recipe, pa.table({"text": ["a an and", "topic1a"]}))
+    assert [len(row) for row in proved.predictions["probabilities"]] == [3, 3]
+    assert 0.0 <= proved.told.ended.metrics["roc_auc"] <= 1.0

@@ -1,5 +1,6 @@
-"""Columns to tokens and values, loss against transformers' own, samples and predictions."""
+"""Columns to tokens and values, loss against transformers' own, predictions, whole runs."""
 
+import csv
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,9 @@ import torch
 from configs.model_sections import Model
 from configs.task_columns import Column, Columns
 from configs.task_sections import TextRegression
+from tests.recipes import tiny_recipe
 from tests.tiny import make_model_folder, make_tokenizer
+from tests.trainers.task_runs import prove_task
 from trainers.tasks import task_module, text_regression
 from trainers.tasks.judging import Batching, Fed, Sample, Setting
 from trainers.tasks.refusals import RowError
@@ -93,3 +96,26 @@ def test_rows_without_values_are_fed_as_such() -> None:
     rows = _encoded(["a", "an"], ["1", "2"]).drop(["label"])
     _, labels = text_regression.collate(TASK, Batching(0, 64, 1, 0))(rows)
     assert labels.isnan().tolist() == [True, True]
+
+
+def _with_values(path: Path) -> None:
+    """Put a number in the place of each label."""
+    with path.open() as stream:
+        rows = [(row["text"], len(row["text"]) / 32) for row in csv.DictReader(stream)]
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows([("text", "value"), *rows])
+
+
+def test_whole_runs_agree(tmp_path: Path) -> None:
+    # Predictions that hardly vary have a correlation of rounding.
+    make_model_folder(tmp_path / "model", spread=0.3)
+    tiny_recipe(tmp_path)
+    for split in ("train", "validation", "test"):
+        _with_values(tmp_path / f"{split}.csv")
+    recipe = tiny_recipe(
+        tmp_path, task={"kind": "text_regression"}, epochs=1, early_stopping={"metric": "rmse"}
+    )
+    proved = prove_task(recipe, pa.table({"text": ["a an and", "topic1a"]}))
+    assert len(proved.predictions["predicted_value"]) == 2
+    metrics = proved.told.ended.metrics
+    assert metrics["loss"] == pytest.approx(metrics["mse"], rel=1e-6)
