@@ -10,16 +10,19 @@ from typing import Any
 import ray.data
 
 from configs.schema import Recipe
+from configs.task_columns import Columns
+from trainers.data.image_contents import hash_with_images
 from trainers.data.plan import Plan, plan_preparation
 from trainers.data.preparation import Prepared, Progress, Stage, prepare_plan
-from trainers.data.sources import Source, hash_source, list_sources
+from trainers.data.sources import Source, list_sources
 from trainers.data.stages import Tick
+from trainers.tasks import task_module
 
 
 def prepare_spread(recipe: Recipe, progress: Progress | None = None) -> Prepared:
     """Prepare a recipe's data on all nodes, or find it; raises what a stage raises."""
-    sources = list_sources(recipe.data)
-    hashed: list[Source] = _map(_hash_source, None, sources, lambda _: None)
+    sources, columns = list_sources(recipe.data), task_module(recipe.task).columns(recipe.task)
+    hashed: list[Source] = _map(_hash_source, columns, sources, lambda _: None)
     plan = plan_preparation(recipe, recipe.storage, sources=hashed)
     return prepare_plan(plan, run_spread, progress)
 
@@ -29,12 +32,12 @@ def run_spread(stage: Stage, plan: Plan, items: Sequence[Any], tick: Tick) -> li
     return _map(stage, plan, items, tick)
 
 
-def _hash_source(plan: None, source: Source) -> Source:
-    return hash_source(source)
+def _hash_source(columns: Columns, source: Source) -> Source:
+    return hash_with_images(source, columns)
 
 
 def _map(
-    stage: Callable[[Any, Any], Any], plan: Plan | None, items: Sequence[Any], tick: Tick
+    stage: Callable[[Any, Any], Any], plan: Plan | Columns, items: Sequence[Any], tick: Tick
 ) -> list[Any]:
     rows = [{"place": place, "item": pickle.dumps(item)} for place, item in enumerate(items)]
     held = ray.put(plan)

@@ -92,7 +92,7 @@ def _encode(plan: Plan, encode: Encode, tasks: TaskModule | None) -> Encoded:
         return keep_texts(plan.recipe.augmentation, plan.input_names, rows, encoded)
 
     storage.make_folder(plan.shard_dir)
-    shard_rows = plan.recipe.data.shard_rows
+    shard_rows = plan.shard_rows
     splits: dict[SplitName, SplitInfo] = {}
     for split, first in encode.first_shards.items():
         rows = read_rows_of(plan.work_dir, "dealt", f"{encode.bucket}-{split}")

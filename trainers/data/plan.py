@@ -10,8 +10,9 @@ from configs.errors import RecipeError
 from configs.schema import Recipe
 from configs.task_columns import Columns
 from trainers import storage
+from trainers.data.image_contents import hash_with_images
 from trainers.data.report import View
-from trainers.data.sources import Source, hash_source, list_sources, tokenizer_key
+from trainers.data.sources import Source, list_sources, tokenizer_key
 from trainers.data.store import FROZEN, SPLITS, SplitName
 from trainers.tasks import TaskModule, task_module
 
@@ -26,6 +27,8 @@ MAX_BUCKETS = 8192
 EXTRA = "thaw.extra"
 """Column with the hash of a row's group or its time in microseconds, if rows are split by that."""
 SET = "set"
+IMAGE_SHARD_ROWS = 2048
+"""Most rows of a shard of images: 0.3 GB of pixels, where one is 224 pixels wide and high."""
 
 Quotas = dict[SplitName, dict[str, tuple[int, ...]]]
 """Rows to take of a source of a split from each bucket; a source that is not there gives all."""
@@ -75,6 +78,17 @@ class Plan(BaseModel):
     def splits(self) -> tuple[SplitName, ...]:
         """All splits of the prepared set."""
         return tuple(split for split in SPLITS if split in self.given or split in self.shares)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether rows hold images, which take far more room than texts."""
+        return any(column.kind == "image" for column in self.columns.inputs)
+
+    @property
+    def shard_rows(self) -> int:
+        """Most rows of one shard."""
+        most = IMAGE_SHARD_ROWS if self.has_images else self.recipe.data.shard_rows
+        return min(most, self.recipe.data.shard_rows)
 
     @property
     def view(self) -> View:
@@ -128,18 +142,18 @@ def plan_preparation(
 ) -> Plan:
     """Plan the preparation of a recipe's data below `<storage_root>/.prepared`.
 
-    `sources` are those of `list_sources`, each through `hash_source`; None does that here, one file
-    after another. Raises DataError for a file or glob that finds nothing, RecipeError for rules
-    about rows that rows of the task cannot follow.
+    `sources` are those of `list_sources`, each through `hash_with_images`; None does that here, one
+    file after another. Raises DataError for a file or glob that finds nothing, RecipeError for
+    rules that rows of the task cannot follow.
     """
-    if sources is None:
-        sources = [hash_source(source) for source in list_sources(recipe.data)]
-    # Of equal rows the first stays, and a preparation may go on where another was killed: so the
-    # order is one of names and contents, not that in which somebody listed them.
-    sources = sorted(sources, key=lambda source: (source.name, source.content))
     tasks = tasks or task_module(recipe.task)
     columns = tasks.columns(recipe.task)
     _check_rules(recipe, columns)
+    if sources is None:
+        sources = [hash_with_images(source, columns) for source in list_sources(recipe.data)]
+    # Of equal rows the first stays, and a preparation may go on where another was killed: so the
+    # order is one of names and contents, not that in which somebody listed them.
+    sources = sorted(sources, key=lambda source: (source.name, source.content))
     fingerprint = _fingerprint(recipe, sources)
     root = storage.join(storage_root, FOLDER)
     data_dir = storage.join(root, fingerprint)

@@ -203,7 +203,7 @@ def plan_shards(plan: Plan, dealt: Sequence[Dealt]) -> list[Encode]:
         shards = {split: first[split] for split in plan.splits}
         found.append(Encode(bucket=bucket, first_shards=shards))
         for split in plan.splits:
-            first[split] += -(-part.rows[split] // plan.recipe.data.shard_rows)
+            first[split] += -(-part.rows[split] // plan.shard_rows)
     return found
 
 

@@ -54,6 +54,8 @@ class Source(BaseModel):
     format: str
     hash: str = ""
     """Hash of the bytes, of a query's rows for a database; empty before `hash_source`."""
+    image_hash: str = ""
+    """Hash of the image files that its rows name, where a task reads such."""
     num_bytes: int = 0
     name: str = UNNAMED
     """What the rows' source is called; several files may be one source."""

@@ -35,6 +35,7 @@ from trainers.data.duplicates import (
     combine,
     ids,
 )
+from trainers.data.image_contents import content_hashes
 from trainers.data.labels import Distinct
 from trainers.data.mixing import take_quotas
 from trainers.data.plan import EXTRA, Plan
@@ -159,6 +160,9 @@ def _with_ids(plan: Plan, split: SplitName, rows: pa.Table, place: pa.Array) -> 
     """Add the halves of the rows' ids, their places, and what they are split by."""
     rows = rows.combine_chunks()
     inputs = [_array(rows, name) for name in plan.input_names]
+    for number, column in enumerate(plan.columns.inputs):
+        if column.kind == "image":
+            inputs[number] = content_hashes(inputs[number], partial(_place_name, plan, place))
     target = plan.columns.target
     high, low = row_ids(inputs, None if target is None else _array(rows, target.name))
     made = rows.select(list(plan.names))
@@ -177,9 +181,7 @@ def _extra(plan: Plan, split: SplitName, rows: pa.Table, place: pa.Array) -> pa.
         return pa.array(np.zeros(len(rows), np.int64))
     values = _array(rows, rule.column)
 
-    def name(row: int) -> str:
-        return plan.view.place_name(place[row].as_py())
-
+    name = partial(_place_name, plan, place)
     if rule.by == "time":
         return pa.array(parse_times(values.to_pylist(), rule, name))
     if values.null_count:
@@ -189,6 +191,10 @@ def _extra(plan: Plan, split: SplitName, rows: pa.Table, place: pa.Array) -> pa.
             "a group, or set data.split.by to hash"
         )
     return pa.array(hash_values(values))
+
+
+def _place_name(plan: Plan, place: pa.Array, row: int) -> str:
+    return plan.view.place_name(place[row].as_py())
 
 
 def _array(rows: pa.Table, column: str) -> pa.Array:

@@ -62,6 +62,9 @@ def rows_of(kind: Columns, count: int = 40) -> Rows:
 def prepare_rows(folder: Path, kind: Columns, rows: Rows, form: str = "jsonl") -> Prepared:
     path = folder / f"train.{form}"
     WRITERS[form](path, rows)
+    (folder / "more").mkdir(exist_ok=True)
+    for row in rows if kind is IMAGE else ():
+        (folder / row["image"]).write_text(row["image"])
     recipe = recipe_of(kind, path, data={"validation": "25%"})
     return prepare(recipe, str(folder / f"store-{form}"), Kinds(kind))
 
