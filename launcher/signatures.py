@@ -1,10 +1,9 @@
 """Make prompts and answers from installed packages: a function's signature, what it does.
 
-Source files are parsed, never imported. The rows depend on the packages' versions alone.
+Source files are parsed, never imported.
 """
 
 import ast
-import hashlib
 import importlib.util
 import json
 import warnings
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from launcher.docstrings import installed_versions, source_files
 
+FILE = "signatures.jsonl"
 ROWS_PER_PACKAGE = 700
 CHARACTERS = (20, 120)
 """Least and most of a signature and of an answer."""
@@ -20,16 +20,13 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def write_signatures(folder: Path, rows_per_package: int = ROWS_PER_PACKAGE) -> Path:
-    """Write the rows as JSON lines with columns prompt and completion, once per set of versions."""
-    versions = installed_versions()
-    settings = json.dumps([versions, rows_per_package, CHARACTERS])
-    key = hashlib.sha256(settings.encode()).hexdigest()[:8]
-    path = folder / f"signatures-{key}.jsonl"
+    """Write the rows as JSON lines with columns prompt and completion, unless they are there."""
+    path = folder / FILE
     if path.exists():
         return path
     folder.mkdir(parents=True, exist_ok=True)
     rows: dict[str, str] = {}
-    for package in versions:
+    for package in installed_versions():
         rows |= package_rows(package, rows_per_package)
     lines = (json.dumps({"prompt": asked, "completion": told}) for asked, told in rows.items())
     part = path.with_suffix(".part")
