@@ -14,7 +14,8 @@ from configs.model_sections import Model
 from configs.task_sections import InstructionTuning
 from tests.tiny_causal import FAMILIES, make_byte_tokenizer, make_causal_folder
 from trainers.tasks import causal
-from trainers.tasks.judging import Batching, Fed, Setting
+from trainers.tasks.continuations import Written
+from trainers.tasks.judging import Batching, Fed, Sample, Setting
 
 TASK = InstructionTuning(kind="instruction_tuning")
 PADDED = Batching(0, 64, 1, 0)
@@ -97,6 +98,18 @@ def test_answers_hold_what_adds_up() -> None:
     assert given.targets.tolist() == [2, 1, 2]
     assert given.hits.tolist() == [1, 1, 0]
     torch.testing.assert_close(given.losses.sum().float(), causal.summed_loss(outputs, labels))
+
+
+def test_samples_show_what_was_written_of_rows_with_targets() -> None:
+    written = Written({0: "red", 2: ""}, ["colour?", "b", "c"], {0: "blue", 2: "d"})
+    counts = torch.tensor([1, 1, 0])
+    given = causal.Answer(counts.double(), counts, counts, written)
+    setting = Setting(TASK, (), "cpu", make_byte_tokenizer)
+    fed = Fed({}, torch.zeros(3, 1), None)
+    assert causal.samples(setting, fed, given) == [Sample("colour?", "blue", "red")]
+    texts = Written({0: "a", 1: "b", 2: "c"}, [], {})
+    every = causal.Answer(counts.double(), counts, counts, texts)
+    assert causal.predictions(setting, every) == {"prediction": ["a", "b", "c"]}
 
 
 def build(folder: Path, **changes: Any) -> Any:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from configs.data_sections import Batch
 from configs.errors import DataError
 from configs.schema import Recipe
 from tests.recipes import tiny_recipe
@@ -61,10 +62,16 @@ def test_language_modeling_is_exact(tmp_path: Path) -> None:
 
 def test_packed_and_with_adapters_as_they_should_be(tmp_path: Path) -> None:
     lora = {"freezing": {"lora": {"rank": 4}, "prefix_cache": "off"}}
-    packed = {"batch": {"packing": True, "lanes": 4, "microbatch_size": 3, "max_length": 64}}
     recipes = [
-        causal_recipe(tmp_path, "apart", "qwen3"),
-        causal_recipe(tmp_path, "packed", "qwen3", **packed),
+        # Packing goes well with microbatches by tokens.
+        *(
+            causal_recipe(tmp_path, name, "qwen3").model_copy(
+                update={
+                    "batch": Batch(lanes=4, microbatch_tokens=128, max_length=64, packing=packing)
+                }
+            )
+            for name, packing in (("apart", False), ("packed", True))
+        ),
         causal_recipe(tmp_path, "lora", "qwen3", activation_checkpointing=True, **lora),
         # Stage 3 last: what DeepSpeed changes in torch stays changed.
         *(_grown(tmp_path, stage) for stage in (0, 3)),
