@@ -77,6 +77,8 @@ class Manifest(BaseModel):
     """The recipe's values that fix order and numbers; a resume must agree with them."""
     parameters: dict[str, int]
     """Saved parameters and their number of elements: what learns, and what learned before."""
+    buffers: dict[str, int] = {}
+    """Running statistics of batch norms and their number of elements."""
     frozen: str | None
     """Name of the folder with the frozen weights; None when nothing is frozen."""
     files: tuple[SavedFile, ...]

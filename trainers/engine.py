@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import deepspeed
 import torch
@@ -22,6 +22,9 @@ from trainers.place import Place
 from trainers.strategy.freezing import count_elements
 from trainers.strategy.learning_rates import parameter_groups
 from trainers.strategy.prefix import Box
+
+if TYPE_CHECKING:
+    from trainers.batch_statistics import BatchStatistics
 
 # Up to this many ranks ZeRO-1/2 reduce each partition to its owner by itself: 2 bytes sent per
 # trainable byte instead of 3. With more ranks one reduction per rank costs more than it saves.
@@ -43,6 +46,8 @@ class Engine:
     max_grad_norm: float
     box: Box | None = None
     """Takes what stands for a frozen prefix that was taken out of the model."""
+    statistics: "BatchStatistics | None" = None
+    """The running statistics of its batch norms; None where it has none."""
 
 
 def start_distributed(device: str) -> None:
@@ -140,7 +145,16 @@ def feed(
     if engine.box is not None:
         assert recorded is not None, "a model without its prefix is fed a recording"
         engine.box.values = recorded.to(device)
-    return engine.handle(**{name: tensor.to(device) for name, tensor in inputs.items()})
+    return engine.handle(**placed(engine, inputs))
+
+
+def placed(engine: Engine, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Bring inputs to the model's device, pixels in the precision of its weights."""
+    precision = next(p.dtype for p in engine.model.parameters() if p.is_floating_point())
+    return {
+        name: tensor.to(engine.handle.device, precision if tensor.is_floating_point() else None)
+        for name, tensor in inputs.items()
+    }
 
 
 def build_optimizer(groups: list[dict[str, Any]], asked: Optimizer) -> torch.optim.Optimizer:

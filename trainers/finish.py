@@ -15,7 +15,7 @@ from configs.errors import TrainingError
 from configs.records import Ended, Exported
 from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER, adapter_difference, merge_rounding
-from trainers.engine import gathered
+from trainers.engine import gathered, placed
 from trainers.evaluation import evaluate_and_report, evaluate_split
 from trainers.export import check_export, save_export
 from trainers.model_card import Origin
@@ -120,6 +120,10 @@ def gather_weights(session: Session) -> dict[str, torch.Tensor]:
         persistent = session.model.state_dict().keys() - state.keys()
         buffers = dict(session.model.named_buffers())
         state |= {n: buffers[n].detach().cpu().clone() for n in persistent if n in buffers}
+        if session.live.statistics is not None:
+            # In fp32 the run's own, which half precision has rounded in the model.
+            kept = session.live.statistics.buffers()
+            state |= {n: t.to(dtype) if t.is_floating_point() else t for n, t in kept.items()}
     return state
 
 
@@ -132,7 +136,7 @@ def _live_logits(session: Session) -> tuple[dict[str, torch.Tensor], torch.Tenso
     engine = session.engine.handle
     engine.eval()
     with torch.no_grad():
-        outputs: Any = engine(**{key: value.to(engine.device) for key, value in inputs.items()})
+        outputs: Any = engine(**placed(session.engine, inputs))
     session.live.train()
     return inputs, session.task.output_of(outputs).detach().float().cpu()
 

@@ -1,14 +1,17 @@
 """Hold the model of one rank and the engine that moves it; which weights are in it, others say."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from configs.schema import Recipe
 from trainers.agreement import all_agree
+from trainers.batch_statistics import find_batch_statistics
 from trainers.engine import Engine, build_engine
 from trainers.model import load_model
+from trainers.partitions import Piece, ReadStretch
 from trainers.place import Place
 from trainers.strategy.freezing import count_elements, frozen_hashes, mark_trainable
 from trainers.strategy.learning_rates import parameter_groups, rate_scales
@@ -30,6 +33,8 @@ class LiveModel:
         """Load the model. Collective: every rank constructs it; `build` comes before any use."""
         self.module: Any
         self.module, self.head = load_model(recipe, label_names, place.world_size)
+        # Before an engine rounds them to half precision.
+        self.statistics = find_batch_statistics(self.module)
         self.engine: Engine
         self._recipe, self._place = recipe, place
         self._num_parameters = sum(count_elements(p) for p in self.module.parameters())
@@ -77,6 +82,7 @@ class LiveModel:
             return None
         if self._layout is None:
             self._layout = find_layout(self.module, look)
+            self.forget_passes()
         if self._layout is not None:
             self._prefix = find_prefix(self.module, self._layout, learned)
         self.train()
@@ -96,9 +102,35 @@ class LiveModel:
         self._build_engine()
         return False
 
+    def forget_passes(self) -> None:
+        """Let batch norms hold the running statistics, after a pass in training mode."""
+        if self.statistics is not None:
+            self.statistics.write()
+
+    def buffer_sizes(self) -> dict[str, int]:
+        """Give the number of elements of each buffer that training moves, by name."""
+        return self.statistics.sizes() if self.statistics is not None else {}
+
+    def buffer_pieces(self, rank: int) -> Iterable[Piece]:
+        """Copy out this rank's share of the buffers that training moves."""
+        return self.statistics.pieces(rank) if self.statistics is not None else ()
+
+    def read_buffers(self, read: ReadStretch) -> None:
+        """Take saved buffers for those that training moves."""
+        if self.statistics is not None:
+            self.statistics.read(read)
+
+    def take_back(self, read: ReadStretch) -> None:
+        """Take the buffers of a commit whose weights are in the model again."""
+        self.read_buffers(read)
+        # Those of an earlier phase: what is frozen now may have learned since.
+        self.hash_again()
+
     def train(self) -> None:
         """Let the model train; what is frozen below all that learns runs without dropout."""
         self.engine.handle.train()
+        if self.statistics is not None:
+            self.statistics.rest()
         if self._prefix is not None:
             rest(self.module, self._prefix)
 
@@ -118,7 +150,9 @@ class LiveModel:
     def _build_engine(self) -> None:
         groups = parameter_groups(self.module, self._recipe.optimizer, self._scales, self._born)
         box = self._standin.box if self._standin is not None else None
-        self.engine = build_engine(self.module, self._recipe, self._place, groups, box)
+        engine = build_engine(self.module, self._recipe, self._place, groups, box)
+        self.engine = replace(engine, statistics=self.statistics)
+        self.forget_passes()
         self.train()
 
     def _hash(self) -> dict[str, str]:

@@ -15,6 +15,7 @@ from torch import nn
 
 from trainers.agreement import all_agree
 from trainers.data.recordings import Shape, Sizes
+from trainers.engine import placed
 from trainers.strategy.prefix import Capture, Kept, Prefix
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def feed_whole(session: "Session", inputs: dict[str, torch.Tensor]) -> Any:
     engine = session.engine.handle
     # The bare model may be left in the middle of a forward pass; ZeRO-3 needs the engine's hooks.
     run = engine if session.engine.stage == 3 else session.model
-    return run(**{name: tensor.to(engine.device) for name, tensor in inputs.items()})
+    return run(**placed(session.engine, inputs))
 
 
 @contextmanager

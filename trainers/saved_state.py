@@ -26,7 +26,7 @@ class SavedState:
             manifest = checkpoint.read_manifest(run_dir, folder)
             self.sizes |= manifest.parameters
             reader = Reader(run_dir, folder, manifest)
-            self._readers |= dict.fromkeys(manifest.parameters, reader)
+            self._readers |= dict.fromkeys([*manifest.parameters, *manifest.buffers], reader)
 
     def read(self, name: str, what: str, offset: int, count: int) -> torch.Tensor:
         """Read elements [offset, offset + count) of a flattened parameter; shape (count,).

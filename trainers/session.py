@@ -149,6 +149,7 @@ class Session:
         pieces = chain(
             partitions.local_pieces(self.engine, place.rank, place.world_size),
             partitions.frozen_pieces(self.engine, place.rank, place.world_size, self._learned()),
+            self.live.buffer_pieces(place.rank),
         )
         manifest = checkpoint.commit(
             place.run_dir, name, pieces, self._manifest(learned=True), place.rank
@@ -187,15 +188,13 @@ class Session:
             )
         saved = SavedState(self.place.run_dir, name)
         partitions.restore_weights(self.engine, saved.read, self.place.rank, saved.sizes)
-        # Those of an earlier phase: what is frozen now may have learned since.
-        self.live.hash_again()
+        self.live.take_back(saved.read)
         return saved.manifest.cursor.step
 
     def rebuild(self) -> None:
         """Build the engine of the cursor's phase, with the state of the newest commit.
 
-        Collective: every rank calls this. What learned before goes on, what is new begins with
-        moments of 0.
+        Collective: every rank calls this. What is new begins with moments of 0.
         """
         assert self.newest is not None
         self.engine.handle.destroy()
@@ -224,6 +223,7 @@ class Session:
             state = SavedState(place.run_dir, self.newest)
             stage = running_stage(recipe)
             partitions.write_model_weights(self.model, state.read, stage, place.rank, state.sizes)
+            self.live.read_buffers(state.read)
         self._build()
         if state is not None and training:
             self._restore(state)
@@ -252,6 +252,7 @@ class Session:
         """Put the weights and moments of a commit into a fresh engine. Collective."""
         cursor = self.cursor
         partitions.prime(self.engine, self._feed_once)
+        self.live.forget_passes()
         trained = self.phases[state.manifest.cursor.phase].trainable
         new = self.phases[cursor.phase].trainable - trained
         partitions.restore_state(self.engine, state.read, self.place.rank, cursor.step, new)
@@ -286,6 +287,7 @@ class Session:
             data_fingerprint=self.manifest.fingerprint,
             arithmetic=arithmetic(self.recipe),
             parameters={n: count_elements(p) for n, p in named if (n in names) == learned},
+            buffers=self.live.buffer_sizes() if learned else {},
             frozen=self._frozen if learned else None,
             files=(),
         )
@@ -293,7 +295,6 @@ class Session:
     def _feed_once(self) -> torch.Tensor:
         split = self.open_split("train")
         inputs, labels = self.collate()(split.read(np.array([0])))
-        width = fed_width(inputs)
-        recorded = self._cache.shape.blank(width) if self._cache is not None else None
+        recorded = self._cache.shape.blank(fed_width(inputs)) if self._cache is not None else None
         outputs = feed(self.engine, inputs, recorded)
         return self.task.summed_loss(outputs, labels.to(self.engine.handle.device))

@@ -5,6 +5,7 @@ by the number of lanes, so every target of the global batch weighs the same, who
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +96,8 @@ def take_step(
     losses = []
     for index, microbatch in enumerate(microbatches):
         torch.manual_seed(derive_seed(seed, microbatch.epoch, microbatch.step, microbatch.lane))
-        outputs = feed(engine, microbatch.inputs, microbatch.recorded)
+        with _statistics_caught(engine, microbatch):
+            outputs = feed(engine, microbatch.inputs, microbatch.recorded)
         loss = summed_loss(outputs, microbatch.labels.to(device))
         engine.handle.backward(loss * scale)
         losses.append(loss.detach())
@@ -111,6 +113,8 @@ def take_step(
         )
     norm = _clip_on_stage_0(engine)
     engine.handle.step()
+    if engine.statistics is not None:
+        engine.statistics.settle()
     if norm is None:
         norm = float(engine.handle.get_global_grad_norm() or 0.0)
     return StepResult(counts=counts, loss=mean, grad_norm=norm)
@@ -120,6 +124,13 @@ def counts_scale(engine: Engine, counts: Counts) -> float:
     """Give the factor of the summed loss; see the module's docstring."""
     lanes = engine.num_microbatches * dist.get_world_size()
     return lanes / max(1, counts.targets)
+
+
+def _statistics_caught(engine: Engine, microbatch: Microbatch) -> AbstractContextManager[None]:
+    """Catch the statistics of a forward pass, where the model has batch norms."""
+    if engine.statistics is None:
+        return nullcontext()
+    return engine.statistics.caught(counts=microbatch.num_rows > 0)
 
 
 def _clip_on_stage_0(engine: Engine) -> float | None:
