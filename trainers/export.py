@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from configs.errors import CheckpointError, NotFoundError
-from configs.task_sections import InstructionTuning, Task, generation_of
+from configs.task_sections import ImageClassification, InstructionTuning, Task, generation_of
 from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER, build_empty, build_merged, save_adapter
 from trainers.model_card import Origin, render_model_card
@@ -72,15 +72,18 @@ def save_export(
         task=origin.recipe.task,
         label_names=manifest.label_names,
         max_length=manifest.max_length,
+        numbers=manifest.numbers,
     )
     (folder / EXPORT_FILE).write_text(export.model_dump_json(indent=2) + "\n")
     (folder / "README.md").write_text(render_model_card(origin))
 
 
 def _save_processor(folder: Path, processor: Any, task: Task) -> None:
-    """Write the processor; a tokenizer with the chat template that the model has learnt."""
+    """Write the processor, with the chat template or the size of images that the task asks for."""
     if isinstance(task, InstructionTuning) and task.chat_template is not None:
         processor.chat_template = task.chat_template
+    if isinstance(task, ImageClassification):
+        processor = processor.sized(task.image_size)
     processor.save_pretrained(folder)
 
 

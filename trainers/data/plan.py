@@ -200,7 +200,7 @@ def _fingerprint(recipe: Recipe, sources: Sequence[Source]) -> str:
         repr(sorted(data.items())),
         repr(shares),
         f"max_length {recipe.batch.max_length}",
-        f"texts {recipe.augmentation.is_on}",
+        f"texts {recipe.augmentation.changes_texts}",
         tokenizer_key(recipe.model),
         *sorted(source.content for source in sources),
     ]

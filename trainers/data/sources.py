@@ -40,6 +40,8 @@ TOKENIZER_FILES = (
     "special_tokens*",
     "added_tokens*",
     "config.json",
+    "preprocessor*",
+    "processor*",
     "*.model",
     "*.tiktoken",
 )

@@ -93,6 +93,7 @@ class TaskModule(Protocol):
 def task_module(task: Task) -> TaskModule:
     """Give the functions of the recipe's task."""
     from trainers.tasks import (
+        image_classification,
         instruction_tuning,
         language_modeling,
         multi_label_classification,
@@ -110,5 +111,6 @@ def task_module(task: Task) -> TaskModule:
         "instruction_tuning": instruction_tuning,
         "token_classification": token_classification,
         "sentence_embedding": sentence_embedding,
+        "image_classification": image_classification,
     }
     return modules[task.kind]

@@ -66,6 +66,8 @@ class Sample:
     prediction: str
     probability: float | None = None
     """Probability of the prediction, where the task knows one."""
+    picture: np.ndarray | None = None
+    """(height, width, channels) uint8, where the row shows one instead of text."""
 
 
 @dataclass(frozen=True)

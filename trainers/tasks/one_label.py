@@ -91,12 +91,21 @@ def build_scores(setting: Setting) -> Scores:
     return ClassScores(setting.label_names, setting.device)
 
 
-def judged(setting: Setting, given: Answer, texts: list[str]) -> list[Sample]:
-    """Show label and most probable label of each row whose label is not -100, with its text."""
+def judged(
+    setting: Setting,
+    given: Answer,
+    texts: list[str] | None = None,
+    pictures: np.ndarray | None = None,
+) -> list[Sample]:
+    """Show label and most probable label of each row whose label is not -100.
+
+    With its text, or its picture out of (rows, height, width, channels) uint8.
+    """
     best, predicted = given.probabilities.max(-1)
     return [
         Sample(
-            text=texts[row],
+            text=texts[row] if texts is not None else "",
+            picture=pictures[row] if pictures is not None else None,
             label=setting.label_names[int(given.labels[row])],
             prediction=setting.label_names[int(predicted[row])],
             probability=float(best[row]),

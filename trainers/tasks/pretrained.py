@@ -95,6 +95,8 @@ class Head:
     label_names: tuple[str, ...]
     problem_type: ProblemType = "single_label_classification"
     """As transformers calls it."""
+    adapt: "Callable[[PreTrainedConfig], None] | None" = None
+    """Changes the config further before the model is built."""
 
 
 def build_pretrained(
@@ -195,6 +197,8 @@ def _adapt_config(config: "PreTrainedConfig", model: Model, head: Head | None) -
         config.id2label = dict(enumerate(head.label_names))
         config.label2id = {name: number for number, name in enumerate(head.label_names)}
         config.problem_type = head.problem_type
+        if head.adapt is not None:
+            head.adapt(config)
         text_config = config.get_text_config()
         if "vocab_size" in text_config and text_config.pad_token_id is None:
             # Models such as GPT-2 take the last token that is not padding as the summary of a row.
@@ -242,10 +246,9 @@ def _replaced_head(
     names = config.architectures or ()
     if config.num_labels == num_labels or not any("Classification" in name for name in names):
         return None
-    known = auto_class(auto_model)._model_mapping
-    if type(config) not in known:
+    architecture: Any = auto_class(auto_model)._model_mapping.get(type(config), None)
+    if architecture is None:
         return None
-    architecture: Any = known[type(config)]
     shapes = []
     for count in (config.num_labels, num_labels):
         sized = type(config).from_dict(config.to_dict() | {"id2label": None, "num_labels": count})

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from configs.errors import RecipeError
-from configs.task_columns import Column
+from configs.task_columns import Column, Columns
 from tests.trainers.data import words
 from tests.trainers.data.kinds import Kinds, columns
 from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
@@ -119,3 +119,15 @@ def test_rules_that_rows_of_a_task_cannot_follow(
     sources = [Source(split="train", address="a.csv", format="csv", hash="0")]
     with pytest.raises(RecipeError, match=problem):
         plan_preparation(make_recipe("a.csv", **sections), "s", sources=sources, tasks=Kinds(kind))
+
+
+def test_shards_of_images_have_few_rows() -> None:
+    source = Source(split="train", address="a.csv", format="csv", hash="0")
+    recipe = make_recipe("a.csv")
+    plan = plan_preparation(recipe, "store", sources=[source], tasks=words)
+    assert plan.shard_rows == recipe.data.shard_rows
+    images = Columns((Column("image", "image"),), Column("label", "label"))
+    assert plan.model_copy(update={"columns": images}).shard_rows == 2048
+    data = recipe.data.model_copy(update={"shard_rows": 5})
+    few = plan.model_copy(update={"recipe": recipe.model_copy(update={"data": data})})
+    assert few.shard_rows == few.model_copy(update={"columns": images}).shard_rows == 5

@@ -88,6 +88,9 @@ def test_a_tokenizer_is_known_by_its_files_not_by_the_weights(tmp_path: Path) ->
     assert tokenizer_key(model) == before
     (tmp_path / "tokenizer.json").write_text("other")
     assert tokenizer_key(model) != before
+    before = tokenizer_key(model)
+    touch(tmp_path, "preprocessor_config.json")
+    assert tokenizer_key(model) != before
     assert tokenizer_key(Model(path="org/name", revision="v1")) == "org/name@v1"
 
 

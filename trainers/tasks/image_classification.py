@@ -1,0 +1,233 @@
+"""Image classification: one label for each image.
+
+How files become pixels stands in images.py, what one label a row means in one_label.py, how the
+model is loaded in pretrained.py.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from configs.errors import RecipeError
+from configs.model_sections import Model
+from configs.task_columns import Column, Columns
+from configs.task_sections import ImageClassification
+from trainers.tasks.images import (
+    ImageProcessor,
+    load_image_processor,
+    normalisation,
+    read_image,
+)
+from trainers.tasks.judging import Batching, Fed, Sample, Scored, Scores, Setting
+from trainers.tasks.one_label import (
+    PREDICTED,
+    Answer,
+    answer,
+    judged,
+    label_numbers,
+    labels_of,
+    output_of,
+    predictions,
+    summed_loss,
+    training_loss,
+)
+from trainers.tasks.pixels import (
+    PIXELS,
+    normaliser,
+    pixel_column,
+    pixels_of,
+    shape_of,
+    value_tables,
+)
+from trainers.tasks.refusals import RowError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+AUTO_MODEL: str = "AutoModelForImageClassification"
+PIPELINE: str = "image-classification"
+TOP = 5
+__all__ = [
+    "AUTO_MODEL",
+    "PIPELINE",
+    "PREDICTED",
+    "answer",
+    "build_model",
+    "build_scores",
+    "collate",
+    "columns",
+    "encode",
+    "encode_inputs",
+    "load_processor",
+    "numbers",
+    "output_of",
+    "predictions",
+    "samples",
+    "summed_loss",
+    "training_loss",
+]
+
+
+def columns(task: ImageClassification) -> Columns:
+    """Name the columns with the image and the label."""
+    return Columns((Column(task.image, "image"),), Column(task.label, "label"))
+
+
+def load_processor(model: Model) -> ImageProcessor:
+    """Load the model's image processor; raises RecipeError when there is no model."""
+    return load_image_processor(model)
+
+
+def numbers(model: Model, processor: ImageProcessor) -> dict[str, int]:
+    """Give the shape of the pixels that the model asks for, and how they are normalised."""
+    return normalisation(processor.sized(None))
+
+
+def encode(
+    task: ImageClassification,
+    processor: ImageProcessor,
+    max_length: int,
+    label_names: tuple[str, ...],
+    cells: pa.Table,
+) -> pa.Table:
+    """Turn image and label columns into pixels (one fixed size a row), label and length, 1 a row.
+
+    Raises RowError for an image that does not decode, DataError for a label that is not among
+    label_names.
+    """
+    encoded = encode_inputs(task, processor, max_length, cells)
+    labels = label_numbers(cells, task.label, label_names)
+    return encoded.add_column(encoded.num_columns - 1, "label", labels)
+
+
+def encode_inputs(
+    task: ImageClassification, processor: ImageProcessor, max_length: int, cells: pa.Table
+) -> pa.Table:
+    """Turn an image column into pixels and length; raises RowError as `encode` does."""
+    sized = processor.sized(task.image_size)
+    shape = sized.shape()
+    pixels = np.empty((len(cells), *shape), np.uint8)
+    for row, cell in enumerate(cells[task.image].to_pylist()):
+        found = sized.pixels(read_image(cell, sized.channels, row))
+        if found.shape != shape:
+            raise RowError(
+                row,
+                f"the image has {found.shape[1]} x {found.shape[2]} pixels where the model reads "
+                f"{shape[1]} x {shape[2]} and resizes none. Set task.image_size",
+            )
+        pixels[row] = found
+    lengths = pa.array(np.ones(len(cells), np.int32))
+    return pa.table({PIXELS: pixel_column(pixels), "length": lengths})
+
+
+def collate(
+    task: ImageClassification, batching: Batching
+) -> "Callable[[pa.Table], tuple[dict[str, Tensor], Tensor]]":
+    """Give the function that normalises the pixels of shard rows.
+
+    It returns pixel_values, (rows, channels, height, width) float32, and labels (rows,) int64, -100
+    where a row has none.
+    """
+    shape = shape_of(batching.numbers, task.image_size)
+    normalise = normaliser(batching.numbers)
+
+    def normalised(rows: pa.Table) -> "tuple[dict[str, Tensor], Tensor]":
+        import torch
+
+        values = normalise(pixels_of(rows, shape))
+        return {"pixel_values": torch.from_numpy(values)}, labels_of(rows)
+
+    return normalised
+
+
+def build_model(
+    model: Model, task: ImageClassification, label_names: tuple[str, ...], bits: int | None = None
+) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
+    """Load the model with a classification head in fp32; also name the head and what of it is new.
+
+    Nothing is new where the head came with the model. Raises RecipeError for a model that cannot be
+    used as asked, CheckpointError for one whose weights are not whole.
+    """
+    from trainers.tasks.pretrained import Head, build_pretrained
+
+    def adapt(config: "PreTrainedConfig") -> None:
+        if task.image_size is not None:
+            _set_image_size(config, task.image_size, model)
+
+    return build_pretrained(AUTO_MODEL, model, Head(label_names, adapt=adapt), bits)
+
+
+def _set_image_size(config: "PreTrainedConfig", size: int, model: Model) -> None:
+    """Write the size of images into the config; raises RecipeError where the weights forbid it."""
+    before = getattr(config, "image_size", size)
+    if before == size:
+        config.image_size = size
+        return
+    shapes = _parameter_shapes(config)
+    config.image_size = size
+    if not model.from_scratch and _parameter_shapes(config) != shapes:
+        raise RecipeError(
+            f"task.image_size is {size} but the weights of {model.path} are for images of "
+            f"{before} x {before} pixels. Leave task.image_size out, or train from scratch"
+        )
+
+
+def _parameter_shapes(config: "PreTrainedConfig") -> dict[str, tuple[int, ...]]:
+    import torch
+
+    from trainers.tasks.pretrained import auto_class
+
+    with torch.device("meta"):
+        parameters = auto_class(AUTO_MODEL).from_config(config).named_parameters()
+        return {name: tuple(parameter.shape) for name, parameter in parameters}
+
+
+class _Scores:
+    """Scores of one label a row and, where there are more than five, of the five likeliest."""
+
+    def __init__(self, setting: Setting) -> None:
+        from torchmetrics.classification import MulticlassAccuracy
+
+        from trainers.metrics import ClassScores
+
+        classes = len(setting.label_names)
+        self._classes = ClassScores(setting.label_names, setting.device)
+        self._top = None
+        if classes > TOP:
+            top = MulticlassAccuracy(classes, top_k=TOP, average="micro", validate_args=False)
+            self._top = top.to(setting.device)
+
+    def update(self, given: Answer, counted: "Tensor") -> None:
+        """Count rows by their probabilities; rows that are not counted are left out."""
+        self._classes.update(given, counted)
+        if self._top is not None and bool(counted.any()):
+            self._top.update(given.probabilities[counted], given.labels[counted])
+
+    def compute(self) -> Scored:
+        """Score the rows of all ranks. Collective: every rank calls this."""
+        scored = self._classes.compute()
+        if self._top is not None:
+            scored.metrics["top_5_accuracy"] = float(self._top.compute())
+        return scored
+
+
+def build_scores(setting: Setting) -> Scores:
+    """Make the state from which the metrics of a split are computed."""
+    return _Scores(setting)
+
+
+def samples(setting: Setting, fed: Fed, given: Answer) -> list[Sample]:
+    """Show picture, label and most probable label of each row whose label is not -100."""
+    pictures = _shown(setting.processor(), fed.inputs["pixel_values"])
+    return judged(setting, given, pictures=pictures)
+
+
+def _shown(processor: ImageProcessor, values: "Tensor") -> np.ndarray:
+    """Give the pixels that were normalised: (rows, height, width, channels) uint8."""
+    tables = value_tables(normalisation(processor))
+    scale = (tables[:, 1] - tables[:, 0])[:, None, None]
+    pixels = (values.cpu().float().numpy() - tables[:, :1, None]) / scale
+    return pixels.round().clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
