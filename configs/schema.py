@@ -127,7 +127,8 @@ class Recipe(BaseModel):
 
     def _of_other_tasks(self) -> list[str]:
         """Say what is asked for that the recipe's task does not have."""
-        kind, problems = self.task.kind, []
+        kind = self.task.kind
+        problems = self.augmentation.disagreements(kind)
         if kind not in ONE_LABEL:
             for key, is_asked in (
                 ("balance", self.balance.method != "none"),

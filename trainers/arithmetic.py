@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from configs.augmentation_sections import Augmentation
 from configs.freezing_sections import Freezing
 from configs.model_sections import Schedule
 from configs.schema import Recipe
@@ -9,6 +10,7 @@ from configs.schema import Recipe
 MOVES_NO_NUMBER = {"prefix_cache", "prefix_cache_gib"}
 """Of freezing: a run whose disk is full goes on without a recording."""
 GROWN = {
+    "augmentation": Augmentation().model_dump(mode="json"),
     "freezing": Freezing().model_dump(mode="json", exclude=MOVES_NO_NUMBER),
     "schedule": Schedule().model_dump(mode="json"),
 }

@@ -9,9 +9,10 @@ from configs.errors import STOPPED, TrainingError
 from configs.records import Ended, Ledger, Phase, Record, Step
 from configs.schema import Recipe
 from trainers.cadence import commit_due, evaluation_due, step_is_logged
-from trainers.data.augmented_rows import build_change
+from trainers.data.augmented_rows import build_changes
 from trainers.data.batches import Change, read_steps
 from trainers.data.epoch_plan import EpochPlan, plan_epochs
+from trainers.data.image_mixing import Mix
 from trainers.data.lane_rows import LaneRows
 from trainers.early_stopping import should_stop, update_best
 from trainers.engine import set_learning_rate
@@ -30,6 +31,7 @@ class _Loop:
 
     epochs: EpochPlan
     change: Change | None
+    mix: Mix | None
     summed_loss: SummedLoss
     total_steps: int
     stop_requested: Callable[[], bool]
@@ -93,6 +95,7 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
         session.collate(packing=recipe.batch.packing),
         epoch=session.cursor.epoch,
         change=loop.change,
+        mix=loop.mix,
         start_step=session.cursor.step_in_epoch,
     )
     throughput = Throughput()
@@ -222,9 +225,9 @@ def _plan_loop(session: Session, stop_requested: Callable[[], bool]) -> _Loop:
     if recipe.max_steps is not None:
         total = min(total, recipe.max_steps)
     loss = session.task.training_loss(recipe, manifest)
-    change = build_change(recipe, manifest.max_length)
+    change, mix = build_changes(recipe, manifest)
     proof, now = MotionProof(session), time.monotonic()
-    return _Loop(epochs, change, loss, total, stop_requested, last_commit=now, proof=proof)
+    return _Loop(epochs, change, mix, loss, total, stop_requested, last_commit=now, proof=proof)
 
 
 def _learning_rate(session: Session, loop: _Loop) -> float:

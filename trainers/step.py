@@ -98,7 +98,7 @@ def take_step(
         torch.manual_seed(derive_seed(seed, microbatch.epoch, microbatch.step, microbatch.lane))
         with _statistics_caught(engine, microbatch):
             outputs = feed(engine, microbatch.inputs, microbatch.recorded)
-        loss = summed_loss(outputs, microbatch.labels.to(device))
+        loss = _training_loss(summed_loss, outputs, microbatch, device)
         engine.handle.backward(loss * scale)
         losses.append(loss.detach())
         if index < len(microbatches) - 1:
@@ -118,6 +118,17 @@ def take_step(
     if norm is None:
         norm = float(engine.handle.get_global_grad_norm() or 0.0)
     return StepResult(counts=counts, loss=mean, grad_norm=norm)
+
+
+def _training_loss(
+    summed_loss: SummedLoss, outputs: Any, microbatch: Microbatch, device: torch.device
+) -> torch.Tensor:
+    """Sum the loss over a microbatch, each row of which may have a share of two labels."""
+    own = summed_loss(outputs, microbatch.labels.to(device))
+    if microbatch.mixed is None:
+        return own
+    other = summed_loss(outputs, microbatch.mixed.labels.to(device))
+    return microbatch.mixed.share * own + (1 - microbatch.mixed.share) * other
 
 
 def counts_scale(engine: Engine, counts: Counts) -> float:

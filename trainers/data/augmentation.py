@@ -26,7 +26,7 @@ def keep_texts(
     options: Augmentation, columns: Sequence[str], rows: pa.Table, encoded: pa.Table
 ) -> pa.Table:
     """Add to encoded rows the texts that training will change; nothing where it changes none."""
-    for name in columns if options.is_on else ():
+    for name in columns if options.changes_texts else ():
         encoded = encoded.append_column(RAW + name, rows[name])
     return encoded
 

@@ -1,23 +1,43 @@
-"""Put changed rows in the place of shard rows; how texts are changed stands in augmentation.py."""
+"""Put changed rows in the place of shard rows; how texts are changed stands in augmentation.py.
+
+How images are changed stands in image_augmentation.py, how they are mixed in image_mixing.py.
+"""
 
 import numpy as np
 import pyarrow as pa
 
 from configs.errors import RecipeError
 from configs.schema import Recipe
+from configs.task_sections import ImageClassification
 from trainers.data.augmentation import RAW, augment_texts, chosen_rows
 from trainers.data.batches import Change
-from trainers.data.store import ROW_ID
+from trainers.data.image_mixing import Mix, build_mix
+from trainers.data.store import ROW_ID, Manifest
 from trainers.tasks import TaskModule, task_module
+from trainers.tasks.pixels import shape_of
+
+
+def build_changes(recipe: Recipe, manifest: Manifest) -> tuple[Change | None, Mix | None]:
+    """Give what changes training rows and what mixes them; None each where the recipe does not."""
+    options = recipe.augmentation
+    if not isinstance(recipe.task, ImageClassification):
+        return build_change(recipe, manifest.max_length), None
+    if not options.changes_images:
+        return None, None
+    from trainers.data.image_augmentation import build_image_change
+
+    shape = shape_of(manifest.numbers, recipe.task.image_size)
+    change = build_image_change(options, recipe.seed, shape)
+    return change, build_mix(options, recipe.seed)
 
 
 def build_change(recipe: Recipe, max_length: int, tasks: TaskModule | None = None) -> Change | None:
-    """Give the function that changes training rows; None where the recipe changes none.
+    """Give the function that changes training texts; None where the recipe changes none.
 
     Raises RecipeError for a tokenizer without mask token where words are to be masked.
     """
     options = recipe.augmentation
-    if not options.is_on:
+    if not options.changes_texts:
         return None
     tasks = tasks or task_module(recipe.task)
     tokenizer = tasks.load_processor(recipe.model)

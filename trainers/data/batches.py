@@ -17,6 +17,7 @@ import pyarrow as pa
 import torch
 
 from configs.schema import Recipe
+from trainers.data.image_mixing import Mix, Mixed
 from trainers.data.lane_rows import LaneRows
 from trainers.data.lanes import LanePlan
 from trainers.data.store import ROW_ID, SOURCE, Manifest
@@ -56,6 +57,8 @@ class Microbatch:
     """Tokens fed forward, padding and dummy rows counted."""
     recorded: torch.Tensor | None = None
     """What the frozen prefix of the model gives for the rows, (rows, tokens, ...) for text."""
+    mixed: Mixed | None = None
+    """Further labels of rows that were mixed with others."""
 
 
 class StepReader:
@@ -141,25 +144,31 @@ def read_steps(
     epoch: int,
     start_step: int = 0,
     change: Change | None = None,
+    mix: Mix | None = None,
     prefetch: int = 2,
 ) -> StepReader:
     """Read an epoch's steps from `start_step` on, for the lanes that were opened for this rank.
 
-    `change` may put other rows in the place of those read. A thread keeps `prefetch` steps ready,
-    small ones several at a time.
+    `change` may put other rows in the place of those read, `mix` blend those of a microbatch. A
+    thread keeps `prefetch` steps ready, small ones several at a time.
     Raises DataError, at the step concerned, for a damaged shard.
     """
     assert prefetch >= 1, "at least one step is made ahead"
     start = (epoch, start_step)
-    streams = [_read_lane(lane, plan, collate, start, change) for lane in lanes]
+    streams = [_read_lane(lane, plan, collate, start, (change, mix)) for lane in lanes]
     return StepReader(map(list, zip(*streams, strict=True)), prefetch)
 
 
 def _read_lane(
-    lane: LaneRows, plan: LanePlan, collate: Collate, start: tuple[int, int], change: Change | None
+    lane: LaneRows,
+    plan: LanePlan,
+    collate: Collate,
+    start: tuple[int, int],
+    altered: tuple[Change | None, Mix | None],
 ) -> Iterator[Microbatch]:
     """Yield a lane's microbatches from an epoch and step on."""
     epoch, start_step = start
+    change, mix = altered
     for window in plan.windows(epoch, lane.lane, lane.lengths, start_step):
         first = int(window.bounds[0])
         rows = lane.read(window.rows[first:])
@@ -171,14 +180,8 @@ def _read_lane(
         ends = (window.bounds - first).tolist()
         for step, (begin, end) in enumerate(pairwise(ends), max(start_step, window.first_step)):
             numbers = window.rows[first + begin : first + end]
-            inputs, labels = collate(
-                rows.slice(begin, end - begin) if end > begin else lane.read_any()
-            )
-            if begin == end:
-                # Every forward is a collective under ZeRO-3: lanes without rows take part as well.
-                labels = torch.full_like(
-                    labels, torch.nan if labels.is_floating_point() else IGNORED
-                )
+            part = rows.slice(begin, end - begin)
+            inputs, labels, mixed = _tensors(part, lane, collate, mix, epoch)
             width = fed_width(inputs)
             yield Microbatch(
                 lane=lane.lane,
@@ -194,7 +197,24 @@ def _read_lane(
                 num_tokens=tokens[end] - tokens[begin],
                 num_fed_tokens=len(next(iter(inputs.values()))) * width,
                 recorded=lane.recorded(numbers, lengths[begin:end], width),
+                mixed=mixed,
             )
+
+
+def _tensors(
+    rows: pa.Table, lane: LaneRows, collate: Collate, mix: Mix | None, epoch: int
+) -> tuple[dict[str, torch.Tensor], torch.Tensor, Mixed | None]:
+    """Turn the rows of a microbatch into inputs, labels and what is mixed in."""
+    if not rows.num_rows:
+        # Every forward is a collective under ZeRO-3: lanes without rows take part as well.
+        inputs, labels = collate(lane.read_any())
+        nothing = torch.nan if labels.is_floating_point() else IGNORED
+        return inputs, torch.full_like(labels, nothing), None
+    inputs, labels = collate(rows)
+    if mix is None:
+        return inputs, labels, None
+    inputs, mixed = mix(inputs, labels, rows[ROW_ID].to_numpy(), epoch)
+    return inputs, labels, mixed
 
 
 def batching(recipe: Recipe, manifest: Manifest, *, packing: bool = False) -> Batching:
@@ -205,6 +225,7 @@ def batching(recipe: Recipe, manifest: Manifest, *, packing: bool = False) -> Ba
         pad_to_multiple_of=recipe.pad_to_multiple_of,
         num_labels=len(manifest.label_names),
         packing=packing,
+        numbers=manifest.numbers,
     )
 
 
