@@ -3,6 +3,8 @@
 Matplotlib's own objects are used, not pyplot: nothing is kept alive and no display is looked for.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -63,6 +65,22 @@ def draw_f1_per_class(per_class: dict[str, dict[str, float]]) -> Pixels:
         value = f"{per_class[name]['f1']:.3f}  ({int(per_class[name]['support'])})"
         axes.text(-0.01, place, text, ha="right", va="center", fontsize=8)
         axes.text(1.01, place, value, va="center", fontsize=8)
+    return _pixels(figure)
+
+
+def draw_pictures(pictures: Sequence[np.ndarray], titles: Sequence[str]) -> Pixels:
+    """Draw pictures, (height, width, 1 or 3) uint8, with a title above each, up to 8 in a row.
+
+    Returns (height, width, 3).
+    """
+    columns = min(8, len(pictures))
+    rows = -(-len(pictures) // columns)
+    figure = Figure(figsize=(1.7 * columns, 1.9 * rows), dpi=DPI)
+    for place, (picture, title) in enumerate(zip(pictures, titles, strict=True)):
+        left, top = 1.7 * (place % columns), 1.9 * (rows - 1 - place // columns)
+        axes = _add_axes(figure, left + 0.1, top + 0.1, 1.5, 1.4)
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_title(title, fontsize=7)
     return _pixels(figure)
 
 

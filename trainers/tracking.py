@@ -52,6 +52,7 @@ TAGS = {
     "eval/{split}/f1_per_class": "picture: F1 of each class, worst on top",
     "eval/{split}/pr_curve/{label}": "precision and recall, of the classes with most rows",
     "eval/{split}/samples": "text: some rows with label and prediction",
+    "eval/{split}/pictures": "picture: some images with label and prediction",
     "recipe": "text: the recipe with all defaults",
     "final/{metric}": "metrics of the finished run, beside its hyperparameters",
 }
@@ -100,11 +101,12 @@ class Tracker:
         if scored.pr_counts is not None:
             names = scored.label_names
             _add_pr_curves(writer, f"{prefix}/pr_curve", names, scored.pr_counts, step)
-        if samples:
+        pictured = [sample for sample in samples if sample.picture is not None]
+        if samples and not pictured:
             writer.add_text(f"{prefix}/samples", _sample_table(samples), step)
         # Drawn beside the training: the other ranks would wait seconds for a hundred classes.
         self._finish_drawing()
-        self._drawing = self._artist.submit(self._draw, prefix, scored, step)
+        self._drawing = self._artist.submit(self._draw, prefix, scored, pictured, step)
 
     def hparams(self, metrics: Mapping[str, float]) -> None:
         """Set the finished run's metrics beside its hyperparameters."""
@@ -146,8 +148,10 @@ class Tracker:
             self._opened.add_text("recipe", f"```json\n{text}\n```", self._first_step)
         return self._opened
 
-    def _draw(self, prefix: str, scored: "Scored", step: int) -> None:
+    def _draw(self, prefix: str, scored: "Scored", pictured: "list[Sample]", step: int) -> None:
         _add_figures(self._writer, prefix, scored, step)
+        if pictured:
+            _add_pictures(self._writer, f"{prefix}/pictures", pictured, step)
         self._writer.flush()
         self._upload()
 
@@ -218,6 +222,17 @@ def _add_figures(writer: "SummaryWriter", prefix: str, scored: "Scored", step: i
     if scored.per_class:
         bars = draw_f1_per_class(scored.per_class)
         writer.add_image(f"{prefix}/f1_per_class", bars, step, dataformats="HWC")
+
+
+def _add_pictures(writer: "SummaryWriter", tag: str, samples: "list[Sample]", step: int) -> None:
+    from trainers.figures import draw_pictures
+
+    pictures = [sample.picture for sample in samples if sample.picture is not None]
+    titles = [
+        f"{sample.prediction} ({sample.probability or 0.0:.2f})\nlabel {sample.label}"
+        for sample in samples
+    ]
+    writer.add_image(tag, draw_pictures(pictures, titles), step, dataformats="HWC")
 
 
 def _add_pr_curves(

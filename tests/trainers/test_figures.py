@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainers.figures import draw_confusion_matrix, draw_f1_per_class
+from trainers.figures import draw_confusion_matrix, draw_f1_per_class, draw_pictures
 
 
 def test_a_full_diagonal_is_dark_and_the_rest_is_light() -> None:
@@ -46,3 +46,13 @@ def test_bars_are_as_long_as_f1() -> None:
     # Axes are 5 inches wide; the worst class is on top.
     assert abs(widths[3] - 250) <= 3
     assert abs(widths[-3] - 500) <= 3
+
+
+def test_pictures_stand_in_rows_of_eight_in_their_own_colours() -> None:
+    red = np.zeros((4, 4, 3), np.uint8)
+    red[..., 0] = 200
+    grey = np.full((4, 4, 1), 100, np.uint8)
+    pixels = draw_pictures([red] * 8 + [grey], ["a"] * 9)
+    assert pixels.shape == (380, 1360, 3)  # 1.7 and 1.9 inches a picture, two rows
+    assert pixels[110, 85].tolist() == [200, 0, 0]
+    assert pixels[300, 85].tolist() == [100, 100, 100]

@@ -91,6 +91,9 @@ def test_every_listed_tag_is_in_the_event_files(tmp_path: Path) -> None:
         tracker.report(made_step(step))
     evaluate(tracker, 10, "validation")
     evaluate(tracker, 20, "test")
+    picture = Sample("", "cat", "dog", 0.25, np.zeros((4, 4, 3), np.uint8))
+    for split in ("validation", "test"):
+        tracker.evaluated(made_evaluation(20, split), made_scored(), [picture])
     tracker.hparams({"loss": 0.7, "accuracy": 0.8})
     tracker.close()
 
