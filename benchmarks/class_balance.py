@@ -19,7 +19,7 @@ import torch
 from sklearn.metrics import f1_score
 
 from configs.balance_sections import Balance, Loss
-from launcher.demonstration import model_folder
+from launcher.text_demonstration import model_folder
 from trainers.data.class_balance import plan_rates
 from trainers.data.lanes import LanePlan
 from trainers.losses import build_class_loss

