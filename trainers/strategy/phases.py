@@ -4,7 +4,7 @@ Pure, so that all ranks agree. How the engine goes from one to the next stands i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -53,11 +53,23 @@ def choose_phases(
     Gradual unfreezing is that of Howard and Ruder 2018 (ULMFiT), the head before everything that of
     Kumar et al. 2022 (LP-FT), biases alone that of Ben Zaken et al. 2022 (BitFit). Raises
     RecipeError for what this model does not have and for a phase that unfreezes nothing new.
+
+    Must see the model as it was loaded: what it does not let learn itself, such as the positions
+    that Marian computes, never does. Such a table has no gradient, but a weight decay would move
+    it.
     """
     if freezing.lora is not None:
         adapters = adapter_names(model)
         late = frozenset(name for name in adapters if adapter_part(name) == "lora_A")
         return (Phase(freezing.lora.title, adapters | head, late=late),)
+    fixed = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    phases = _choose_phases(model, freezing, head, epochs)
+    return tuple(replace(phase, trainable=phase.trainable - fixed) for phase in phases)
+
+
+def _choose_phases(
+    model: nn.Module, freezing: Freezing, head: frozenset[str], epochs: int
+) -> tuple[Phase, ...]:
     if freezing.preset in ("bitfit", "norm_only"):
         return (_of_one_kind(model, freezing.preset, head),)
     if freezing.gradual:

@@ -118,3 +118,14 @@ def test_a_parameter_is_born_when_it_began_to_learn_without_a_break() -> None:
     assert births(phases, 3, (0, 5, 7, 9)) == {"a": 9, "b": 5, "c": 7}
     assert learned(phases, 2) == {"a", "b", "c"}
     assert learned(phases, 0) == {"a"}
+
+
+def test_what_the_model_itself_does_not_let_learn_never_does(model: PreTrainedModel) -> None:
+    names = {name for name, _ in model.named_parameters()}
+    table = model.bert.embeddings.position_embeddings.weight
+    table.requires_grad_(False)
+    try:
+        (phase,) = _phases(model)
+    finally:
+        table.requires_grad_(True)
+    assert phase.trainable == names - {"bert.embeddings.position_embeddings.weight"}
