@@ -129,10 +129,12 @@ class Recipe(BaseModel):
         """Say what is asked for that the recipe's task does not have."""
         kind = self.task.kind
         problems = self.augmentation.disagreements(kind)
+        kind, problems = self.task.kind, []
+        smooths = self.loss.label_smoothing > 0 and kind != "sequence_to_sequence"
         if kind not in ONE_LABEL:
             for key, is_asked in (
                 ("balance", self.balance.method != "none"),
-                ("loss.label_smoothing", self.loss.label_smoothing > 0),
+                ("loss.label_smoothing", smooths),
             ):
                 if is_asked:
                     problems.append(

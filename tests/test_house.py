@@ -26,6 +26,8 @@ HOMES = {
     "transformers": "trainers",
     "peft": "trainers",
     "torchmetrics": "trainers",
+    "rouge_score": "trainers",
+    "sacrebleu": "trainers",
     "safetensors": "trainers",
     "matplotlib": "trainers",
     "yaml": "configs",

@@ -11,7 +11,7 @@ WRITERS = ("t5", "bart", "marian")
 
 
 def make_pairs(path: Path, rows: int, seed: int = 0) -> Path:
-    """Write distinct rows whose target is the source in other words, in columns source, target."""
+    """Write distinct rows whose target is the source in other words, in columns english, german."""
     drawn = random.Random(seed)
     seen: set[tuple[int, ...]] = set()
     while len(seen) < rows:
@@ -19,7 +19,7 @@ def make_pairs(path: Path, rows: int, seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(("source", "target"))
+        writer.writerow(("english", "german"))
         for digits in sorted(seen):
             writer.writerow(" ".join(words[d] for d in digits) for words in (NUMBERS, ZAHLEN))
     return path

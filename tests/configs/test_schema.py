@@ -68,6 +68,14 @@ def test_a_prefix_is_not_taken_out_where_evaluation_writes_text():
     assert Recipe.model_validate({**value, "task": silent}).freezing.prefix_cache == "on"
 
 
+def test_targets_of_translations_may_be_smoothed():
+    value = {**GOOD, "loss": {"label_smoothing": 0.1}}
+    writes = {**value, "task": {"kind": "sequence_to_sequence"}}
+    assert Recipe.model_validate(writes).loss.label_smoothing == 0.1
+    with pytest.raises(ValidationError, match="label_smoothing is for tasks with one label"):
+        Recipe.model_validate({**value, "task": {"kind": "text_regression"}})
+
+
 def test_the_best_metric_is_evaluations_then_early_stoppings():
     data = {"train": "a.csv", "validation": "10%"}
     value = {**GOOD, "data": data, "early_stopping": {"metric": "macro_f1"}}

@@ -16,16 +16,20 @@ from configs.errors import RecipeError
 from configs.freezing_sections import Learning
 
 
-def find_blocks(model: nn.Module, key: str = "freezing.last") -> tuple[str, nn.ModuleList]:
+def find_blocks(model: Any, key: str = "freezing.last") -> tuple[str, nn.ModuleList]:
     """Find the model's block list: the list of like modules with the most parameters.
 
-    Returns its name in the model and the list. Raises RecipeError when the model has none, about
+    Of an encoder and a decoder it is the decoder's, which is nearer to the output. Returns its name
+    in the model and the list. Raises RecipeError when the model has none, about
     the key of the recipe that asked.
     """
     best: tuple[int, str, nn.ModuleList] | None = None
+    decoder = model.get_decoder() if has_encoder_and_decoder(model) else model
+    within = set(decoder.modules())
     for name, module in model.named_modules():
         if (
             isinstance(module, nn.ModuleList)
+            and module in within
             and len(module) > 1
             and len(set(map(type, module))) == 1
         ):
@@ -38,6 +42,11 @@ def find_blocks(model: nn.Module, key: str = "freezing.last") -> tuple[str, nn.M
             "Use freezing.train with regular expressions"
         )
     return best[1], best[2]
+
+
+def has_encoder_and_decoder(model: Any) -> bool:
+    """Say whether a decoder reads, besides what it writes, what an encoder made of the input."""
+    return bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
 
 
 def count_elements(parameter: nn.Parameter) -> int:

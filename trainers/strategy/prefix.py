@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from configs.errors import RecipeError
-from trainers.strategy.freezing import find_blocks
+from trainers.strategy.freezing import find_blocks, has_encoder_and_decoder
 
 Kept = Literal["all", "first", "last"]
 """Which tokens of a row the model reads behind the prefix; `last` leaves padding out."""
@@ -99,8 +99,11 @@ class _Watch:
 def find_layout(model: nn.Module, feed: Callable[[], Any]) -> Layout | None:
     """Watch one forward pass, which `feed` makes. None where blocks do not run one after another.
 
+    Nor is there any for an encoder with a decoder, whose blocks read more than one recording holds.
     Collective where the forward pass is.
     """
+    if has_encoder_and_decoder(model):
+        return None
     try:
         list_name, blocks = find_blocks(model)
     except RecipeError:

@@ -98,6 +98,7 @@ def task_module(task: Task) -> TaskModule:
         language_modeling,
         multi_label_classification,
         sentence_embedding,
+        sequence_to_sequence,
         text_classification,
         text_regression,
         token_classification,
@@ -112,5 +113,6 @@ def task_module(task: Task) -> TaskModule:
         "token_classification": token_classification,
         "sentence_embedding": sentence_embedding,
         "image_classification": image_classification,
+        "sequence_to_sequence": sequence_to_sequence,
     }
     return modules[task.kind]

@@ -288,7 +288,9 @@ def _head_and_new(
 def _head(model: "PreTrainedModel") -> frozenset[str]:
     """Name the parameters above the pre-trained model, or those of the output embeddings.
 
-    The latter where the model has no part that is pre-trained alone (T5).
+    The latter where the model has no part that is pre-trained alone (T5). Output embeddings that
+    are tied to those of the input are no head: whoever lets them learn changes what the first block
+    reads.
     """
     base = f"{model.base_model_prefix}."
     names = [name for name, _ in model.named_parameters()]
@@ -297,4 +299,5 @@ def _head(model: "PreTrainedModel") -> frozenset[str]:
         return above
     outputs = model.get_output_embeddings()
     own = {id(parameter) for parameter in outputs.parameters()} if outputs is not None else set()
+    own -= {id(parameter) for parameter in model.get_input_embeddings().parameters()}
     return frozenset(name for name, p in model.named_parameters() if id(p) in own)
