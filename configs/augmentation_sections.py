@@ -9,6 +9,15 @@ from configs.model_sections import SECTION
 Rate = Annotated[float, Field(ge=0, le=1)]
 
 
+TEXT_KINDS = (
+    "text_classification",
+    "multi_label_classification",
+    "text_regression",
+    "sequence_to_sequence",
+)
+"""Kinds whose target says the same of a text that was changed a little."""
+
+
 class ImageAugmentation(BaseModel):
     """How training images are changed."""
 
@@ -90,6 +99,8 @@ class Augmentation(BaseModel):
                 f"augmentation.{self.operations[0]} changes texts, but {kind} has images. Use "
                 "augmentation.images"
             ]
+        if self.changes_texts and kind not in TEXT_KINDS:
+            return [f"augmentation changes texts in ways that {kind} cannot take. Leave it out"]
         if not sees and self.changes_images:
             return [f"augmentation.images changes images, but {kind} has none. Leave it out"]
         return []

@@ -11,7 +11,7 @@ from configs.data_sections import Batch, Data
 from configs.freezing_sections import Freezing, lay_out_presets
 from configs.model_sections import SECTION, Model, Optimizer, Schedule, Zero
 from configs.run_sections import Checkpoint, Cluster, EarlyStopping, Evaluation, Tracking
-from configs.task_sections import ONE_LABEL, Task, writes_in_evaluation
+from configs.task_sections import CONTINUES, ONE_LABEL, Task, writes_in_evaluation
 
 NAME_PATTERN = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
 
@@ -128,42 +128,36 @@ class Recipe(BaseModel):
     def _of_other_tasks(self) -> list[str]:
         """Say what is asked for that the recipe's task does not have."""
         kind = self.task.kind
-        problems = self.augmentation.disagreements(kind)
-        kind, problems = self.task.kind, []
         smooths = self.loss.label_smoothing > 0 and kind != "sequence_to_sequence"
-        if kind not in ONE_LABEL:
-            for key, is_asked in (
-                ("balance", self.balance.method != "none"),
-                ("loss.label_smoothing", smooths),
-            ):
-                if is_asked:
-                    problems.append(
-                        f"{key} is for tasks with one label a row, not {kind}. Leave it out"
-                    )
-        if self.freezing.prefix_cache == "on" and writes_in_evaluation(self.task):
-            problems.append(
-                "freezing.prefix_cache is on but evaluation writes text, which takes the whole "
-                "model. Use auto, or set task.generation.evaluation_rows to 0"
-            )
-        if self.freezing.prefix_cache == "on" and self.batch.packing:
-            problems.append(
-                "freezing.prefix_cache is on but batch.packing joins rows that are recorded "
-                "one by one. Use auto, or leave packing out"
-            )
-        if self.augmentation.is_on and kind in ("language_modeling", "instruction_tuning"):
-            problems.append(
-                f"augmentation changes what is read, which in {kind} is what is learnt. Leave it "
-                "out"
-            )
-        if self.freezing.prefix_cache == "on" and kind == "sentence_embedding":
-            problems.append(
-                "freezing.prefix_cache is on but a row of sentence_embedding is several texts, of "
-                "which none is recorded. Use auto"
-            )
-        if self.augmentation.is_on and kind in ("token_classification", "sentence_embedding"):
-            problems.append(f"augmentation is not for {kind}. Leave it out")
-        if self.batch.packing and kind not in ("language_modeling", "instruction_tuning"):
-            problems.append(f"batch.packing is for language models, not {kind}. Leave it out")
+        problems = self.augmentation.disagreements(kind)
+        for key, is_asked, kinds, whose in (
+            ("balance", self.balance.method != "none", ONE_LABEL, "tasks with one label a row"),
+            ("loss.label_smoothing", smooths, ONE_LABEL, "tasks with one label a row"),
+            ("batch.packing", self.batch.packing, CONTINUES, "language models"),
+        ):
+            if is_asked and kind not in kinds:
+                problems.append(f"{key} is for {whose}, not {kind}. Leave it out")
+        if self.freezing.prefix_cache == "on":
+            problems += [
+                f"freezing.prefix_cache is on but {why}"
+                for why, is_so in (
+                    (
+                        "evaluation writes text, which takes the whole model. Use auto, or set "
+                        "task.generation.evaluation_rows to 0",
+                        writes_in_evaluation(self.task),
+                    ),
+                    (
+                        "batch.packing joins rows that are recorded one by one. Use auto, or leave "
+                        "packing out",
+                        self.batch.packing,
+                    ),
+                    (
+                        f"a row of {kind} is several texts, of which none is recorded. Use auto",
+                        kind == "sentence_embedding",
+                    ),
+                )
+                if is_so
+            ]
         return problems
 
     @property

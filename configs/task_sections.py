@@ -263,8 +263,8 @@ Task = Annotated[
 
 ONE_LABEL = ("text_classification", "image_classification")
 """Kinds that give each row one label."""
-WRITES = ("sequence_to_sequence", "language_modeling", "instruction_tuning")
-"""Kinds whose model writes text."""
+CONTINUES = ("language_modeling", "instruction_tuning")
+"""Kinds whose model goes on writing what it reads."""
 
 
 def asked_labels(task: Task) -> LabelNames:

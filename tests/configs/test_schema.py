@@ -88,7 +88,7 @@ def test_the_best_metric_is_evaluations_then_early_stoppings():
 @pytest.mark.parametrize(
     ("task", "extra", "sentence"),
     [
-        ({}, {"augmentation": {"delete": 0.1}}, "read, which in instruction_tuning is what is"),
+        ({}, {"augmentation": {"delete": 0.1}}, "in ways that instruction_tuning cannot take"),
         (
             {},
             {"batch": {"packing": True}, "freezing": {"prefix_cache": "on"}},

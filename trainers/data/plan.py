@@ -86,9 +86,9 @@ class Plan(BaseModel):
 
     @property
     def shard_rows(self) -> int:
-        """Most rows of one shard."""
-        most = IMAGE_SHARD_ROWS if self.has_images else self.recipe.data.shard_rows
-        return min(most, self.recipe.data.shard_rows)
+        """Most rows of a shard, which is made in memory: few where a row holds pixels."""
+        asked = self.recipe.data.shard_rows
+        return min(asked, IMAGE_SHARD_ROWS) if self.has_images else asked
 
     @property
     def view(self) -> View:

@@ -229,5 +229,5 @@ def _shown(processor: ImageProcessor, values: "Tensor") -> np.ndarray:
     """Give the pixels that were normalised: (rows, height, width, channels) uint8."""
     tables = value_tables(normalisation(processor))
     scale = (tables[:, 1] - tables[:, 0])[:, None, None]
-    pixels = (values.cpu().float().numpy() - tables[:, :1, None]) / scale
+    pixels: np.ndarray = (values.cpu().float().numpy() - tables[:, :1, None]) / scale
     return pixels.round().clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)

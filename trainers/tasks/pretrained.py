@@ -16,16 +16,7 @@ if TYPE_CHECKING:
 
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 DISCARDED = "discarded."
-LATE_POSITIONS = (
-    "roberta",
-    "camembert",
-    "longformer",
-    "mpnet",
-    "data2vec",
-    "xmod",
-    "ibert",
-    "luke",
-)
+LATE = ("roberta", "camembert", "longformer", "mpnet", "data2vec", "xmod", "ibert", "luke")
 """Families whose first position is pad_token_id + 1."""
 
 
@@ -187,7 +178,7 @@ def max_positions(config: "PreTrainedConfig") -> int:
     positions = getattr(text_config, "max_position_embeddings", None)
     if not isinstance(positions, int) or positions < 1:
         return 10**9
-    late = any(family in config.model_type for family in LATE_POSITIONS)
+    late = any(family in config.model_type for family in LATE)
     return positions - (text_config.pad_token_id + 1 if late else 0)
 
 
