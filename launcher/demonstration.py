@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from launcher.client import Thaw
 
 NODES = 2
-MODULES = {"text": "launcher.text_demonstration", "image": "launcher.image_demonstration"}
+MODULES = {
+    "text": "launcher.text_demonstration",
+    "image": "launcher.image_demonstration",
+    "chat": "launcher.chat_demonstration",
+}
 """Task to the module that demonstrates it."""
 
 
@@ -52,7 +56,8 @@ def demo(ctx: click.Context, task: str, folder: Path) -> int:
     """Train a small real model here, in a few minutes.
 
     With text, all-MiniLM-L6-v2 learns which installed package a docstring is from; with images, a
-    ResNet learns to read handwritten digits from scratch. Nothing is downloaded.
+    ResNet learns to read handwritten digits from scratch; with chat, a small Llama learns to tell
+    what functions do. Nothing is downloaded.
     """
     from launcher.lifecycle import start
     from launcher.machines import cluster_lines
