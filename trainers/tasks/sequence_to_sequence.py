@@ -160,7 +160,23 @@ def build_model(
             f"task.generation.max_new_tokens is {asked} but {model.path} has {most} positions. "
             f"Use at most {most}"
         )
+    _freeze_tables(built[0])
     return built
+
+
+def _freeze_tables(model: "PreTrainedModel") -> None:
+    """Let positions that are computed (Marian, Pegasus) not learn, as the model's class has it.
+
+    transformers 5.23 marks them anew when it loads a folder that lacks them.
+    """
+    import torch
+
+    with torch.device("meta"):
+        fresh = type(model)(model.config)
+    fixed = {name for name, parameter in fresh.named_parameters() if not parameter.requires_grad}
+    for name, parameter in model.named_parameters():
+        if name in fixed:
+            parameter.requires_grad_(False)
 
 
 def output_of(outputs: Any) -> "Tensor":

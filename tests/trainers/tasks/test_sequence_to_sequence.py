@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from configs.errors import RecipeError
+from configs.freezing_sections import Freezing, Learning
 from configs.model_sections import Model
 from configs.records import Evaluated
 from configs.schema import Recipe
@@ -114,10 +115,17 @@ def test_a_model_that_names_no_first_token_is_refused(tmp_path: Path) -> None:
         task_functions.numbers(Model(path=str(tmp_path)), make_writer_tokenizer())
 
 
+def test_positions_that_are_computed_do_not_learn(tmp_path: Path) -> None:
+    folder = make_writer_folder(tmp_path, "marian")
+    model, *_ = task_functions.build_model(Model(path=str(folder)), TASK, ())
+    tables = {f"model.{part}.embed_positions.weight" for part in ("encoder", "decoder")}
+    assert {n for n, p in model.named_parameters() if not p.requires_grad} == tables
+    (phase,) = choose_phases(model, Freezing(), frozenset(), epochs=1)
+    assert phase.trainable == {n for n, _ in model.named_parameters()} - tables
+
+
 @pytest.mark.parametrize("kind", WRITERS)
 def test_the_last_blocks_are_the_decoders(tmp_path: Path, kind: str) -> None:
-    from configs.freezing_sections import Freezing, Learning
-
     folder = make_writer_folder(tmp_path, kind)
     model, head, _ = task_functions.build_model(Model(path=str(folder)), TASK, ())
     assert not head
