@@ -25,13 +25,13 @@ from configs.records import (
     Step,
 )
 from configs.schema import Recipe
+from configs.shown_metrics import first_metrics
 from launcher.amounts import duration, percent, plural, rate, short_count, size
 from launcher.progress import Progress
 
 DOT = " \u00b7 "
 BAR = " | "
 LABEL_WIDTH = 10
-SHOWN_METRICS = ("macro_f1", "accuracy", "perplexity", "exact_match", "loss")
 
 Tone = Literal["plain", "good", "bad", "warning", "quiet"]
 
@@ -71,9 +71,8 @@ def metric_name(key: str) -> str:
 
 
 def shown_metrics(metrics: dict[str, float]) -> tuple[str, ...]:
-    """Give the few metrics a person looks at first, or all where none of them is there."""
-    keys = [key for key in SHOWN_METRICS if key in metrics] or list(metrics)
-    return tuple(f"{metric_name(key)} {metrics[key]:.4f}" for key in keys)
+    """Give the few metrics a person looks at first, or all where none of them is known."""
+    return tuple(f"{metric_name(key)} {metrics[key]:.4f}" for key in first_metrics(metrics))
 
 
 def recipe_lines(recipe: Recipe) -> list[Line]:

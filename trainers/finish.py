@@ -13,6 +13,7 @@ from deepspeed.utils import safe_get_full_fp32_param
 
 from configs.errors import TrainingError
 from configs.records import Ended, Exported
+from configs.shown_metrics import first_metrics
 from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER, adapter_difference, merge_rounding
 from trainers.engine import gathered, placed
@@ -46,7 +47,9 @@ def finish(session: Session) -> Ended:
     if session.tracker is not None:
         session.tracker.hparams(metrics)
     split = "test" if "test" in splits else "validation"
-    reached = ", ".join(f"{name} {metrics[name]:.4f}" for name in metrics if name != "loss")
+    reached = ", ".join(
+        f"{name} {metrics[name]:.4f}" for name in first_metrics(metrics) if name != "loss"
+    )
     return Ended(
         time=time.time(),
         state="succeeded",
