@@ -96,7 +96,7 @@ class Thaw:
         return self._on_run("evaluate", run, {"data": absolute(data)} if data else {})
 
     def predict(self, run: str, source: str, output: str) -> Submitted:
-        """Predict the label of every row of a file with a run's exported model."""
+        """Predict every row of a file with a run's exported model."""
         arguments = {"input": absolute(source), "output": absolute(output)}
         return self._on_run("predict", run, arguments)
 

@@ -48,9 +48,9 @@ def predict(
     address: str | None,
     storage: str | None,
 ) -> int:
-    """Predict a label for every row of a file.
+    """Predict every row of a file.
 
-    INPUT is csv, tsv, json lines or parquet.
+    INPUT is of any format that is trained on: csv, tsv, json, json lines, parquet or Arrow.
     """
     from launcher.lifecycle import show_job
     from launcher.terminal import Terminal
