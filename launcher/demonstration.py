@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 NODES = 2
 MODULES = {
-    "text": "launcher.text_demonstration",
-    "image": "launcher.image_demonstration",
     "chat": "launcher.chat_demonstration",
+    "image": "launcher.image_demonstration",
+    "text": "launcher.text_demonstration",
+    "translate": "launcher.translation_demonstration",
 }
 """Task to the module that demonstrates it."""
 
@@ -55,9 +56,9 @@ class Demonstration(Protocol):
 def demo(ctx: click.Context, task: str, folder: Path) -> int:
     """Train a small real model here, in a few minutes.
 
-    With text, all-MiniLM-L6-v2 learns which installed package a docstring is from; with images, a
-    ResNet learns to read handwritten digits from scratch; with chat, a small Llama learns to tell
-    what functions do. Nothing is downloaded.
+    With text, all-MiniLM-L6-v2 learns which installed package a docstring is from. Three others
+    learn from scratch: with image, a ResNet to read handwritten digits; with translate, a T5 to
+    write days in French; with chat, a Llama to say what a function does. Nothing is downloaded.
     """
     from launcher.lifecycle import start
     from launcher.machines import cluster_lines
