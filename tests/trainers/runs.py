@@ -24,7 +24,12 @@ STAGES = (0, 1, 2, 3)
 
 def all_or(*stages: int) -> tuple[int, ...]:
     """Give all ZeRO stages where THAW_TESTS=full asks for the whole proof, these few elsewhere."""
-    return STAGES if os.environ.get("THAW_TESTS") == "full" else stages
+    return STAGES if is_full() else stages
+
+
+def is_full() -> bool:
+    """Say whether THAW_TESTS=full asks for the whole proof."""
+    return os.environ.get("THAW_TESTS") == "full"
 
 
 @dataclass(frozen=True)
