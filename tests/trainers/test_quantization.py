@@ -10,6 +10,8 @@ from configs.errors import RecipeError
 from tests.tiny import make_model_folder
 from trainers.quantization import four_bit_loading, require_cuda, whole_weight
 
+AUTO = "AutoModelForSequenceClassification"
+
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what is refused without CUDA")
 def test_a_worker_without_cuda_is_refused() -> None:
@@ -27,7 +29,7 @@ def test_a_worker_without_cuda_is_refused() -> None:
 )
 def test_what_is_not_in_a_block_stays_whole(kind: str, outside: list[str], tmp_path: Path) -> None:
     config = AutoConfig.from_pretrained(make_model_folder(tmp_path / kind, kind))
-    quantization = four_bit_loading(config)["quantization_config"]
+    quantization = four_bit_loading(AUTO, config)["quantization_config"]
     assert quantization.load_in_4bit
     assert (quantization.bnb_4bit_quant_type, quantization.bnb_4bit_use_double_quant) == (
         "nf4",
@@ -40,7 +42,7 @@ def test_what_is_not_in_a_block_stays_whole(kind: str, outside: list[str], tmp_p
 def test_a_weight_the_other_way_round_is_refused(tmp_path: Path) -> None:
     config = AutoConfig.from_pretrained(make_model_folder(tmp_path / "gpt2", "gpt2"))
     with pytest.raises(RecipeError, match="does not go with the Conv1D modules"):
-        four_bit_loading(config)
+        four_bit_loading(AUTO, config)
 
 
 def test_a_weight_that_is_whole_is_left_alone() -> None:

@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from configs.records import Committed, Evaluated, Ledger, Note, Record, Step, read_record
 from configs.schema import Recipe
-from trainers.metrics import METRIC_NAMES, NUM_THRESHOLDS, score
+from trainers.metrics import NUM_THRESHOLDS, score
 from trainers.tasks.judging import Sample, Scored
 from trainers.tracking import TAGS, Tracker, flatten, forget_later_steps
 
@@ -102,9 +102,10 @@ def test_every_listed_tag_is_in_the_event_files(tmp_path: Path) -> None:
     found = {*kinds["scalars"], *kinds["images"], *kinds["tensors"]}
     # Texts are stored under their tag and /text_summary.
     found |= {tag.removesuffix("/text_summary") for tag in found}
+    scored = ("loss", *made_scored().metrics)
     for pattern in TAGS:
         for split in ("validation", "test"):
-            for metric in ("loss", *METRIC_NAMES) if "eval" in pattern else ("loss", "accuracy"):
+            for metric in scored if "eval" in pattern else ("loss", "accuracy"):
                 for label in NAMES:
                     tag = pattern.format(split=split, metric=metric, label=label)
                     assert tag in found, tag

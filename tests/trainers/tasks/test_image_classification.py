@@ -52,7 +52,7 @@ def _encoded(task: ImageClassification, cells: list[str], labels: list[str]) -> 
 
 def _batching(processor: ImageProcessor) -> Batching:
     numbers = image_classification.numbers(Model(path="x"), processor)
-    return Batching(0, 1, 1, len(NAMES), numbers)
+    return Batching(0, 1, 1, len(NAMES), numbers=numbers)
 
 
 def test_columns_are_those_of_the_recipe() -> None:
