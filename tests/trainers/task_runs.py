@@ -37,9 +37,10 @@ def prove_task(recipe: Recipe, cells: pa.Table, *, stop: int = 3, brief: bool = 
     """Train, evaluate, export, predict and resume a recipe; all ways must give the same.
 
     On two ranks ZeRO stages 2 and 3 (all with THAW_TESTS=full), stage 0 on one rank, and stage 2
-    stopped before step `stop` and resumed; where it is `brief`, for one more family of models,
-    stages 3 and 0 alone. Losses and metrics agree to a relative 1e-5; what was resumed has the bits
-    of what was not. `cells` are rows of text cells to predict.
+    stopped before step `stop` and resumed; where it is `brief`, for what differs little from
+    another proof, stages 3 and 0 alone unless THAW_TESTS=full. Losses and metrics agree to a
+    relative 1e-5; what was resumed has the bits of what was not. `cells` are rows of text cells to
+    predict.
     """
     brief = brief and not is_full()
     data_dir = prepare(recipe, recipe.storage).data_dir

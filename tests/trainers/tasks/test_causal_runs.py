@@ -56,7 +56,7 @@ def test_instruction_tuning_is_exact_packed_and_cut(tmp_path: Path) -> None:
 def test_language_modeling_is_exact(tmp_path: Path) -> None:
     task = {"kind": "language_modeling", "text": "prompt"}
     recipe = causal_recipe(tmp_path, "plain", "gpt2", task=task)
-    proved = prove_task(recipe, pa.table({"prompt": ["red", "green stone and"]}))
+    proved = prove_task(recipe, pa.table({"prompt": ["red", "green stone and"]}), brief=True)
     assert "exact_match" not in proved.told.ended.metrics
 
 
