@@ -103,7 +103,8 @@ class Batch(BaseModel):
     def _rows_or_tokens(self) -> Self:
         if self.microbatch_tokens is None:
             return self
-        if "microbatch_size" in self.model_fields_set:
+        # Written out in full, as jobs and run directories hold it, a recipe names the default too.
+        if self.microbatch_size != type(self).model_fields["microbatch_size"].default:
             raise ValueError("give microbatch_size or microbatch_tokens, not both")
         if self.microbatch_tokens < self.max_length:
             raise ValueError(

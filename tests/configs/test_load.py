@@ -167,6 +167,13 @@ def test_written_out_it_reads_back_as_it_is(tmp_path):
     assert recipe_difference(recipe, again) == {}
 
 
+def test_rows_and_tokens_of_a_microbatch_exclude_each_other(tmp_path):
+    path = written(tmp_path, SMALL + "batch: {microbatch_tokens: 512}\n")
+    assert load_recipe(path).batch.microbatch_tokens == 512
+    found = problems(path, "batch.microbatch_size=4")
+    assert "give microbatch_size or microbatch_tokens, not both" in found[0]
+
+
 def test_difference_names_dotted_paths(tmp_path):
     path = written(tmp_path)
     old, new = load_recipe(path), load_recipe(path, ["zero.stage=1", "cluster.env={A: b}"])
@@ -200,4 +207,7 @@ def test_plain_values_make_a_recipe(tmp_path, monkeypatch):
 @pytest.mark.parametrize("path", sorted(Path("configs/recipes").glob("*.yaml")), ids=str)
 def test_shipped_recipes_load_and_begin_with_their_command(path):
     assert path.read_text().startswith(f"# thaw submit {path.name}")
-    assert load_recipe(path).name == path.stem
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    # As a job and a run directory hold it.
+    assert recipe_from(recipe.model_dump(mode="json")) == recipe
