@@ -130,7 +130,7 @@ def build_trainer(orders: Orders, folder: str) -> Trainer:
         train_loop_config={"orders": orders.model_dump_json()},
         backend_config=MeetingConfig(),
         scaling_config=ScalingConfig(
-            num_workers=asked.num_workers,
+            num_workers=orders.num_workers,
             use_gpu=asked.gpus_per_worker > 0,
             resources_per_worker=resources_per_worker(asked),
             placement_strategy=asked.placement,

@@ -57,7 +57,7 @@ def carry_out(order: JobOrder, log: TextIO) -> Ended:
 
         return VERBS[order.verb](order, log)
     except KeyboardInterrupt:
-        ended = ended_with("stopped", STOPPED, None, "Stopped at once, from outside")
+        ended = ended_with("stopped", STOPPED, None, "Stopped from outside, at once")
     except Exception as error:
         ended = ended_by(error)
     log.write(ended.model_dump_json() + "\n")

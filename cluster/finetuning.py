@@ -1,5 +1,6 @@
 """Drive a fine-tuning run: take the name, prepare, try, try again from the last commit, end."""
 
+import signal
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
     from cluster.attempts import Fit
     from cluster.driver import JobOrder
     from cluster.failures import Failure
+    from cluster.pauses import Pauses
 
 RETRY_AFTER_S = 1.0
+NOTICE_S = 15.0
+"""Time for a commit once the driver is told to end from outside; Ray kills it after 20 s."""
 
 
 @dataclass
@@ -36,6 +40,8 @@ class Run:
     """The prepared set, once this driver knows that it is there."""
     fit: "Fit | None" = None
     """The latest attempt."""
+    must_end_by: float | None = None
+    """When the driver ends without a commit, by time.monotonic(); None lets the run go on."""
 
     def change(self, **changes: object) -> None:
         """Write run.json with some fields changed."""
@@ -55,7 +61,7 @@ def finetune(order: "JobOrder", log: TextIO) -> Ended:
         try:
             ended = _drive(run)
         except KeyboardInterrupt:
-            ended = ended_with("stopped", STOPPED, None, "Stopped at once, without a commit")
+            ended = ended_with("stopped", STOPPED, None, "Stopped from outside, without a commit")
         except Exception as error:
             ended = ended_by(error)
         _close(run, ended)
@@ -84,10 +90,12 @@ def _open(order: "JobOrder", log: TextIO) -> Run:
 def _drive(run: Run) -> Ended:
     with uncollected():
         from cluster import attempts, machines
+    from cluster.pauses import Pauses
     from cluster.preflight import check_fits
     from cluster.prepare import is_small, prepare_on_all_nodes
 
     machines.join_cluster()
+    signal.signal(signal.SIGTERM, partial(_take_notice, run))
     if not machines.grows():
         check_fits(run.recipe.cluster, machines.list_nodes())
     run.change(state="preparing")
@@ -98,14 +106,20 @@ def _drive(run: Run) -> Ended:
     while True:
         if runs.stop_requested(run.state.storage, run.recipe.name):
             return _stopped(run)
-        machines.wait_for_room(run.recipe.cluster, run.note)
+        workers = machines.wait_for_room(run.recipe.cluster, run.recipe.batch.lanes, run.note)
         number = run.state.attempts + 1
         run.change(attempts=number)
-        orders = _orders(run, number, reason)
+        orders, pauses = _orders(run, number, reason, workers), Pauses(run.recipe, workers)
         run.fit = attempts.Fit(orders)
-        result = attempts.watch(run.fit, partial(_watch, run, orders))
+        result = attempts.watch(run.fit, partial(_watch, run, orders, pauses))
         if isinstance(result, Ended):
-            return result
+            if not _goes_on(run, result, pauses):
+                return result
+            reason = f"{pauses.reason}"
+            run.note(f"attempt {number} paused after step {result.step}: {reason}")
+            run.fit.wait()
+            attempts.free_room()
+            continue
         if result.final or failures >= run.recipe.cluster.max_failures:
             return _failed(run, result, failures)
         failures += 1
@@ -115,9 +129,32 @@ def _drive(run: Run) -> Ended:
         attempts.free_room()
 
 
-def _watch(run: Run, orders: Orders) -> None:
-    """Pass on what the workers wrote, and note where the data are once rank 0 has prepared them."""
+def _goes_on(run: Run, ended: Ended, pauses: "Pauses") -> bool:
+    """Say whether an attempt ended for no other reason than that it was to pause."""
+    asked = run.must_end_by is not None or runs.stop_requested(run.state.storage, run.recipe.name)
+    return ended.state == "stopped" and pauses.reason is not None and not asked
+
+
+def _take_notice(run: Run, *_: object) -> None:
+    """Ask the workers for a commit and an end, as this driver is told to end; not for ever."""
+    if run.fit is None or run.must_end_by is not None:
+        raise KeyboardInterrupt
+    run.must_end_by = time.monotonic() + NOTICE_S
+    runs.request_stop(run.state.storage, run.recipe.name)
+
+
+def _watch(run: Run, orders: Orders, pauses: "Pauses") -> None:
+    """Pass on what the workers wrote, and look whether the attempt must end or pause.
+
+    Also notes where the data are, once rank 0 has prepared them.
+    """
+    from cluster.worker import read_hosts
+
     run.book.echo()
+    if run.must_end_by is not None and time.monotonic() > run.must_end_by:
+        raise KeyboardInterrupt
+    if pauses.look(lambda: read_hosts(orders.logs)):
+        files.write_atomically(orders.pause, b"{}\n")
     if run.data_dir is None and (ready := read_data(orders)) is not None:
         _take_data(run, ready, write=False)
 
@@ -129,10 +166,11 @@ def _take_data(run: Run, ready: DataReady, *, write: bool) -> None:
     run.change(state="running", data_dir=ready.path)
 
 
-def _orders(run: Run, number: int, reason: str) -> Orders:
+def _orders(run: Run, number: int, reason: str, workers: int) -> Orders:
     return Orders(
         function=run.function,
         recipe=run.recipe,
+        num_workers=workers,
         run_dir=run.folder,
         data_dir=run.data_dir,
         attempt=number,

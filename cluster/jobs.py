@@ -112,7 +112,7 @@ def list_jobs(address: str) -> list[Job]:
 
 
 def stop_job(address: str, job_id: str) -> bool:
-    """End a job at once, without a commit; False when it had ended already."""
+    """Tell a job to end, which Ray enforces after 20 s; False when it had ended already."""
     client = connect(address)
     with sentences(address, job_id):
         return bool(client.stop_job(job_id))

@@ -93,6 +93,31 @@ def start_local_cluster(
     return cluster
 
 
+def add_node(cluster: LocalCluster, home: Path | None = None) -> LocalCluster:
+    """Start one more node and wait until it can be reached; raises ClusterError when it cannot."""
+    home = home or thaw_home()
+    index = cluster.num_nodes
+    ground = Ground(
+        temp_dir=Path(cluster.temp_dir),
+        token_path=Path(cluster.token_path),
+        gcs_port=_port(cluster.gcs_address),
+        dashboard_port=_port(cluster.address),
+        client_port=0,
+        cpus_per_node=cluster.cpus_per_node,
+    )
+    process = start_node(ground, index, free_ports(len(NODE_PORTS)))
+    alone = cluster.model_copy(update={"processes": (process,)})
+    try:
+        _wait_until(lambda: _takes_jobs(alone), [process], ground, first=index)
+    except BaseException:
+        end_nodes([process])
+        raise
+    changes = {"processes": (*cluster.processes, process), "num_nodes": index + 1}
+    larger = cluster.model_copy(update=changes)
+    write_atomically(str(home / "cluster.json"), larger.model_dump_json(indent=1).encode())
+    return larger
+
+
 def stop_local_cluster(home: Path | None = None) -> bool:
     """End the local cluster with everything it started; False when there was none."""
     home = home or thaw_home()
@@ -137,6 +162,10 @@ def _describe(ground: Ground, processes: list[NodeProcess]) -> LocalCluster:
     )
 
 
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
 def _write_token(path: Path) -> Path:
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -145,14 +174,16 @@ def _write_token(path: Path) -> Path:
     return path
 
 
-def _wait_until(ready: Callable[[], bool], processes: list[NodeProcess], ground: Ground) -> None:
+def _wait_until(
+    ready: Callable[[], bool], processes: list[NodeProcess], ground: Ground, *, first: int = 0
+) -> None:
     """Ask with back-off until something is ready.
 
     Raises ClusterError when a node died or time ran out.
     """
 
     def asked() -> bool:
-        for index, process in enumerate(processes):
+        for index, process in enumerate(processes, first):
             if not is_alive(process):
                 raise ClusterError(
                     f"Node {index} of the local cluster ended while starting: "

@@ -17,6 +17,8 @@ from configs.run_sections import Cluster
 
 WAIT_LIMIT_S = 600.0
 WAIT_POLL_S = 0.5
+PATIENCE_S = 10.0
+"""Time that others get to make room for more workers, where fewer would do."""
 
 
 def join_cluster() -> None:
@@ -39,18 +41,17 @@ def session_folder() -> str:
 
 
 def list_nodes() -> list[Node]:
-    """List the nodes that are alive with all that they can give, the driver's own first."""
-    own = own_node_id()
-    nodes = [
-        Node(node["NodeID"], node["NodeManagerAddress"], node["Resources"])
-        for node in ray.nodes()
-        if node["Alive"]
-    ]
+    """List the nodes that are alive and stay, with all that they can give, the driver's own first.
+
+    Those that announced that they leave are left out.
+    """
+    own, leaving = own_node_id(), ray_state.get_draining_nodes()
+    nodes = [node for node in _alive() if node.node_id not in leaving]
     return sorted(nodes, key=lambda node: (node.node_id != own, node.host))
 
 
 def list_free() -> list[Node]:
-    """List the nodes that are alive with what is free on them now."""
+    """List the nodes that are alive and stay, with what is free on them now."""
     free = available_resources_per_node()
     return [Node(node.node_id, node.host, free.get(node.node_id, {})) for node in list_nodes()]
 
@@ -60,28 +61,59 @@ def grows() -> bool:
     return bool(ray_state.get_max_resources_from_cluster_config())
 
 
-def wait_for_room(asked: Cluster, say: Callable[[str], None]) -> None:
+def leaving_hosts() -> frozenset[str]:
+    """Give the hosts that announced that they leave the cluster: preempted, or drained."""
+    leaving = ray_state.get_draining_nodes()
+    return frozenset(node.host for node in _alive() if node.node_id in leaving)
+
+
+def find_room(asked: Cluster, lanes: int, held: int = 0) -> int:
+    """Give how many workers can be placed now, by the numbers that share the lanes; 0 for too few.
+
+    `held` workers hold room that they would give back. Nodes that leave count for nothing.
+    """
+    free = num_placeable(asked, list_free())
+    counts = [count for count in asked.worker_counts(lanes) if count <= free + held]
+    return max(counts, default=0)
+
+
+def wait_for_room(asked: Cluster, lanes: int, say: Callable[[str], None]) -> int:
     """Wait until the workers can be placed now, telling once what is waited for.
 
-    Raises ClusterError when they never can be, HangError when they could not for too long.
+    Gives how many of them: as many as the cluster can carry, or, where others use it, as many as
+    can be placed after PATIENCE_S. Raises ClusterError when they never can be, HangError when they
+    could not for too long.
     """
     started = time.monotonic()
     told = False
     while True:
+        nodes = list_nodes()
         if not grows():
-            check_fits(asked, list_nodes())
-        placeable = num_placeable(asked, list_free())
-        if placeable >= asked.num_workers:
-            return
+            check_fits(asked, nodes)
+        could = [c for c in asked.worker_counts(lanes) if c <= num_placeable(asked, nodes)]
+        wanted = max(could, default=asked.fewest_workers)
+        found = find_room(asked, lanes)
         waited = time.monotonic() - started
+        if found and (found >= wanted or waited > PATIENCE_S):
+            return found
         if grows() and waited > WAIT_POLL_S:
-            return
+            return max(asked.worker_counts(lanes))
+        placeable = num_placeable(asked, list_free())
         if waited > WAIT_LIMIT_S:
             raise HangError(
-                f"cluster.num_workers ({asked.num_workers}): after {waited:.0f} s only {placeable} "
-                "can be placed, because others use the cluster. Wait for them, or use fewer workers"
+                f"cluster.num_workers ({asked.shown_workers}): after {waited:.0f} s only "
+                f"{placeable} can be placed, because others use the cluster. Wait for them, or use "
+                "fewer workers"
             )
         if not told and waited > 2:
-            say(f"waiting for others: {placeable} of {asked.num_workers} workers can be placed now")
+            say(f"waiting for others: {placeable} of {wanted} workers can be placed now")
             told = True
         time.sleep(WAIT_POLL_S)
+
+
+def _alive() -> list[Node]:
+    return [
+        Node(node["NodeID"], node["NodeManagerAddress"], node["Resources"])
+        for node in ray.nodes()
+        if node["Alive"]
+    ]

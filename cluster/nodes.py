@@ -132,8 +132,11 @@ def is_alive(node: NodeProcess) -> bool:
         return False
 
 
-def end_nodes(nodes: Sequence[NodeProcess], temp_dir: Path) -> None:
-    """End nodes and all that they started, first politely; the head last."""
+def end_nodes(nodes: Sequence[NodeProcess], temp_dir: Path | None = None) -> None:
+    """End nodes and all that they started, first politely; the head last.
+
+    With the folder of their cluster, all else of that cluster too.
+    """
     family: list[psutil.Process] = []
     for node in reversed(nodes):
         if is_alive(node):
@@ -142,7 +145,8 @@ def end_nodes(nodes: Sequence[NodeProcess], temp_dir: Path) -> None:
             process.send_signal(signal.SIGTERM)
     _, left = psutil.wait_procs(family, timeout=END_LIMIT_S)
     # What lost its parent before is known by the folder, whose name no other cluster has.
-    left += [process for process in psutil.process_iter() if _names(process, str(temp_dir))]
+    if temp_dir is not None:
+        left += [process for process in psutil.process_iter() if _names(process, str(temp_dir))]
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.kill()

@@ -20,6 +20,8 @@ class Orders(BaseModel):
     function: str
     """What every rank calls: `module:name`."""
     recipe: Recipe
+    num_workers: int
+    """Worker processes of this attempt."""
     run_dir: str
     data_dir: str | None
     """The prepared set; None lets rank 0 prepare it before the process group exists."""
@@ -48,6 +50,11 @@ class Orders(BaseModel):
     def data(self) -> str:
         """Give the address of the file in which rank 0 says where the data it prepared are."""
         return files.join(self.logs, "data.json")
+
+    @property
+    def pause(self) -> str:
+        """Give the address of the file by which the driver asks for a commit and an end."""
+        return files.join(self.logs, "pause.json")
 
     @property
     def outcome(self) -> str:

@@ -80,7 +80,7 @@ class PredictBatch:
 def _pool(asked: Cluster) -> dict[str, Any]:
     """Give each process of the pool what a worker takes; Ray Data starts as many as pay off."""
     return {
-        "concurrency": (1, asked.num_workers),
+        "concurrency": (1, asked.most_workers),
         "num_cpus": asked.cpus_per_worker,
         "num_gpus": asked.gpus_per_worker or None,
     }

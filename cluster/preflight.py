@@ -57,9 +57,9 @@ def num_placeable(asked: Cluster, nodes: Sequence[Node]) -> int:
 
 
 def check_fits(asked: Cluster, nodes: Sequence[Node]) -> None:
-    """Raise ClusterError when the nodes can never carry the workers, with the way out."""
+    """Raise ClusterError when the nodes can never carry the fewest workers, with the way out."""
     placeable = num_placeable(asked, nodes)
-    if placeable >= asked.num_workers:
+    if placeable >= asked.fewest_workers:
         return
     needed = resources_per_worker(asked)
     each = ", ".join(_amount(name, amount) for name, amount in needed.items())
@@ -70,7 +70,7 @@ def check_fits(asked: Cluster, nodes: Sequence[Node]) -> None:
     strict = f" with placement {asked.placement}" if asked.placement.startswith("STRICT") else ""
     way_out = f"Use at most {placeable} workers" if placeable else "Ask for less per worker"
     raise ClusterError(
-        f"cluster.num_workers ({asked.num_workers}), each with {each}, cannot be placed{strict}: "
+        f"cluster.num_workers ({asked.shown_workers}), each with {each}, cannot be placed{strict}: "
         f"{len(nodes)} nodes have {found}. {way_out}, or add machines to the cluster"
     )
 
@@ -80,7 +80,7 @@ def spread_over(asked: Cluster, nodes: Sequence[Node]) -> list[int]:
     room = workers_per_node(asked, nodes)
     placed = [0] * len(nodes)
     packs = asked.placement.endswith("PACK")
-    for _ in range(min(asked.num_workers, sum(room))):
+    for _ in range(min(asked.most_workers, sum(room))):
         open_nodes = [i for i in range(len(nodes)) if placed[i] < room[i]]
         if packs:
             chosen = max(open_nodes, key=lambda i: (placed[i], room[i]))

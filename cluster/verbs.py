@@ -95,7 +95,7 @@ def _on_workers(
 
     recipe, state = _read_run(order)
     machines.join_cluster()
-    machines.wait_for_room(recipe.cluster, lambda text: None)
+    workers = machines.wait_for_room(recipe.cluster, recipe.batch.lanes, lambda text: None)
     folder = runs.run_directory(state.storage, state.name)
     label = _next_label(folder, order.verb)
     book = Book(files.join(folder, "logs", label, "records.jsonl"), log)
@@ -103,6 +103,7 @@ def _on_workers(
         Orders(
             function=function,
             recipe=recipe,
+            num_workers=workers,
             run_dir=folder,
             data_dir=data_dir or _prepared(state),
             attempt=state.attempts,

@@ -10,7 +10,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,7 @@ def _in_group(orders: Orders, place: Place) -> Ended:
 def _call(orders: Orders, place: Place) -> Ended:
     function = load_function(orders.function)
     if orders.is_finetuning:
-        stop = _StopRequest(files.join(orders.run_dir, "stop.json"))
+        stop = _StopRequest((files.join(orders.run_dir, "stop.json"), orders.pause))
         return Ended.model_validate(function(orders.recipe, place, _log_record, stop))
 
     def report(record: Record) -> None:
@@ -196,10 +196,10 @@ def _log_record(record: Record) -> None:
 
 
 class _StopRequest:
-    """Whether somebody asked the run to stop, looked up at most once a second."""
+    """Whether a person or the driver asked for an end, looked up at most once a second."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._addresses = addresses
         self._asked = False
         self._next_look = 0.0
 
@@ -207,7 +207,7 @@ class _StopRequest:
         now = time.monotonic()
         if not self._asked and now >= self._next_look:
             self._next_look = now + STOP_POLL_S
-            self._asked = files.exists(self._address)
+            self._asked = any(files.exists(address) for address in self._addresses)
         return self._asked
 
 

@@ -1,10 +1,12 @@
 """Recipe sections about a run's life: evaluation, stopping, checkpoints, tracking, machines."""
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from configs.model_sections import SECTION
+
+Count = Annotated[int, Field(ge=1)]
 
 
 class Evaluation(BaseModel):
@@ -73,8 +75,8 @@ class Cluster(BaseModel):
     address: str | None = None
     """Address of the Ray dashboard, http://host:8265; None takes --address, the environment, or the
     cluster of `thaw cluster up`."""
-    num_workers: int = Field(default=1, ge=1)
-    """Worker processes; `batch.lanes` is a multiple of it."""
+    num_workers: Count | tuple[Count, Count] = 1
+    """Worker processes, or [fewest, most] to use what there is; `batch.lanes` is a multiple."""
     cpus_per_worker: float = Field(default=1, gt=0)
     """CPUs that each worker takes."""
     gpus_per_worker: float = Field(default=0, ge=0)
@@ -91,3 +93,33 @@ class Cluster(BaseModel):
     """GiB of remote shards that each node keeps on its own disk; the oldest go first."""
     env: dict[str, str] = {}
     """Environment variables of driver and workers; never secrets: the cluster shows them."""
+
+    @model_validator(mode="after")
+    def _fewest_come_first(self) -> Self:
+        if self.fewest_workers > self.most_workers:
+            raise ValueError(
+                f"num_workers [{self.fewest_workers}, {self.most_workers}] is no range. "
+                "Give the fewest first"
+            )
+        return self
+
+    @property
+    def fewest_workers(self) -> int:
+        """Workers below which the run waits."""
+        return self.num_workers if isinstance(self.num_workers, int) else self.num_workers[0]
+
+    @property
+    def most_workers(self) -> int:
+        """Workers above which more machines change nothing."""
+        return self.num_workers if isinstance(self.num_workers, int) else self.num_workers[1]
+
+    @property
+    def shown_workers(self) -> str:
+        """The number of workers as people read it: `4` or `2 to 4`."""
+        fewest, most = self.fewest_workers, self.most_workers
+        return f"{most}" if fewest == most else f"{fewest} to {most}"
+
+    def worker_counts(self, lanes: int) -> tuple[int, ...]:
+        """Give the numbers of workers that are asked for and among which lanes can be shared."""
+        counts = range(self.fewest_workers, self.most_workers + 1)
+        return tuple(count for count in counts if lanes % count == 0)

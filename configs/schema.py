@@ -86,13 +86,13 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
         problems = self._of_other_tasks()
-        lanes, workers = self.batch.lanes, self.cluster.num_workers
-        if lanes % workers:
+        lanes, workers = self.batch.lanes, self.cluster.most_workers
+        if not self.cluster.worker_counts(lanes):
             below, above = lanes - lanes % workers, lanes - lanes % workers + workers
             choice = f"{below} or {above}" if below else f"{above}"
             problems.append(
-                f"batch.lanes ({lanes}) is not a multiple of cluster.num_workers ({workers}). "
-                f"Use {choice} lanes"
+                f"batch.lanes ({lanes}) is not a multiple of cluster.num_workers "
+                f"({self.cluster.shown_workers}). Use {choice} lanes"
             )
         if self.data.validation is None:
             asked = [

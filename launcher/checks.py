@@ -19,7 +19,7 @@ def check_recipe(client: "Thaw", recipe: "Recipe") -> list[Line]:
 
     No cluster at all is a warning: a recipe may be written before there is one.
     """
-    from cluster.preflight import check_fits
+    from cluster.preflight import check_fits, num_placeable
 
     lines = [files_line(recipe)]
     client.refuse_taken_name(recipe)
@@ -32,10 +32,11 @@ def check_recipe(client: "Thaw", recipe: "Recipe") -> list[Line]:
     check_fits(recipe.cluster, nodes)
     jobs = client.backend.jobs.list_jobs(address)
     running = sum(job.state in ("pending", "running") for job in jobs)
+    workers = min(recipe.cluster.most_workers, num_placeable(recipe.cluster, nodes))
     cpus = sum(node.resources.get("CPU", 0) for node in nodes)
     facts = (
         f"{plural(len(nodes), 'node')}, {plural(int(cpus), 'CPU')}",
-        f"{plural(recipe.cluster.num_workers, 'worker')} can be placed",
+        f"{plural(workers, 'worker')} can be placed",
         f"{plural(running, 'job')} on it now",
     )
     return [*lines, Line("cluster", (address, *facts))]

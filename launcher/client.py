@@ -105,7 +105,7 @@ class Thaw:
         return self._on_run("export", run, {"folder": absolute(folder)})
 
     def stop(self, run: str, *, now: bool = False) -> "RunState":
-        """Ask a run to save, commit and stop; with `now` end its job at once, without a commit."""
+        """Ask a run to save, commit and stop; with `now` end its job within 20 s, saved or not."""
         state = self.status(run)
         located = self.backend.runs.locate_run(run)
         job_id = state.job_ids[-1] if state.job_ids else located.job_id if located else None

@@ -129,7 +129,7 @@ def watch(
 
 @click.command()
 @RUN
-@click.option("--now", is_flag=True, help="End it at once, without saving.")
+@click.option("--now", is_flag=True, help="End it within 20 s, saved or not.")
 @ADDRESS
 @STORAGE
 @JSON
@@ -152,10 +152,14 @@ def stop(
         return 0
     if now:
         terminal.say(
-            Line("stopped", (f"{run} at once", "what was not committed is lost"), "warning")
+            Line(
+                "stopped",
+                (f"{run} ends within 20 s", "what cannot be saved in time is lost"),
+                "warning",
+            )
         )
         return 0
-    terminal.say(Line("stopping", (f"{run} saves and ends", "end it at once with --now")))
+    terminal.say(Line("stopping", (f"{run} saves and ends", "with --now it ends within 20 s")))
     story = Story(run, steps=False)
     code = shown(terminal, story, client.watch(run), seen=client.metrics(run))
     return 0 if code == STOPPED else code

@@ -77,7 +77,7 @@ def shown_metrics(metrics: dict[str, float]) -> tuple[str, ...]:
 
 def recipe_lines(recipe: Recipe) -> list[Line]:
     """Say what a recipe asks for."""
-    batch, workers = recipe.batch, recipe.cluster.num_workers
+    batch, cluster = recipe.batch, recipe.cluster
     model = "/".join(recipe.model.path.split("/")[-2:])  # a hub id, or the end of a folder's path
     length = (
         f"{plural(recipe.max_steps, 'step')} at most"
@@ -93,7 +93,7 @@ def recipe_lines(recipe: Recipe) -> list[Line]:
                 f"{plural(batch.lanes * batch.microbatch_size, 'row')} per step",
                 f"{recipe.optimizer.name}, lr {recipe.optimizer.learning_rate:.1e}",
                 f"ZeRO {recipe.zero.stage}, {recipe.precision}",
-                plural(workers, "worker"),
+                f"{cluster.shown_workers} worker{'s' if cluster.most_workers > 1 else ''}",
             ),
         ),
     ]
