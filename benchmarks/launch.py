@@ -79,7 +79,7 @@ def thaw_recipe(job: Job, name: str, storage: Path) -> dict[str, object]:
 
 
 def run_plain(job: Job, turn: int, environment: dict[str, str]) -> Times:
-    """Submit the plain script and read the stamp of its first step."""
+    """Submit the plain script and read the time of its first step."""
     stamp = job.folder / f"stamp-{turn}"
     options = {
         "model": job.model,
@@ -89,13 +89,13 @@ def run_plain(job: Job, turn: int, environment: dict[str, str]) -> Times:
         "label": job.label,
         "max-steps": job.max_steps,
         "storage": job.folder / "plain",
-        "first-step-file": stamp,
+        "steps-file": stamp,
     }
     script = [str(PLAIN), *(part for k, v in options.items() for part in (f"--{k}", str(v)))]
     start = time.time()
     run_command(["ray", "job", "submit", "--", sys.executable, *script], environment)
     returned = time.time() - start
-    return Times(float(stamp.read_text()) - start, returned)
+    return Times(float(stamp.read_text().split()[0]) - start, returned)
 
 
 def run_command(words: list[str], environment: dict[str, str]) -> None:

@@ -1,9 +1,11 @@
 """Fine-tune a text classifier with Ray Train and DeepSpeed: what a user writes without Thaw.
 
-launch.py submits it with `ray job submit`. It leaves the time of its first optimizer step behind.
+launch.py and recovery.py submit it with `ray job submit`. It leaves the times of its optimizer
+steps behind, each with the process that took it.
 """
 
 import argparse
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -91,23 +93,45 @@ def train_worker(settings: dict[str, Any]) -> None:
     labels = sorted(set(read_rows(settings["train"], settings["text"], settings["label"])[1]))
     loader = build_loader(settings, "train", labels, train=True)
     engine = build_engine(settings, labels)
-    is_first = ray.train.get_context().get_world_rank() == 0
+    rank = ray.train.get_context().get_world_rank()
+    log = Path(settings["steps_file"])
+    log.with_name(f"{log.name}.rank-{rank}").write_text(str(os.getpid()))
+    restore(engine)
     engine.train()
-    steps = 0
+    steps = engine.global_steps
     for epoch in range(1_000_000):
         loader.sampler.set_epoch(epoch)
         for batch in loader:
             loss = engine(**batch).loss
             engine.backward(loss)
             engine.step()
-            if steps < engine.global_steps and is_first:
-                if steps == 0:
-                    Path(settings["first_step_file"]).write_text(str(time.time()))
-                print(f"step {engine.global_steps} loss {loss.item():.4f}", flush=True)
+            if steps == engine.global_steps:
+                continue
             steps = engine.global_steps
+            if rank == 0:
+                with log.open("a") as stream:
+                    stream.write(f"{time.time()} {steps} {os.getpid()}\n")
+                print(f"step {steps} loss {loss.item():.4f}", flush=True)
+            if settings["save_every"] and steps % settings["save_every"] == 0:
+                save(engine)
             if steps >= settings["max_steps"]:
                 finish(settings, engine, labels)
                 return
+
+
+def save(engine: Any) -> None:
+    """Write this worker's part of a checkpoint and report it."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine.save_checkpoint(folder)
+        ray.train.report({}, checkpoint=ray.train.Checkpoint.from_directory(folder))
+
+
+def restore(engine: Any) -> None:
+    """Go on from the latest checkpoint that Ray Train knows."""
+    found = ray.train.get_checkpoint()
+    if found is not None:
+        with found.as_directory() as folder:
+            engine.load_checkpoint(folder)
 
 
 def finish(settings: dict[str, Any], engine: Any, labels: list[str]) -> None:
@@ -128,12 +152,14 @@ def finish(settings: dict[str, Any], engine: Any, labels: list[str]) -> None:
 def main() -> None:
     """Read the options and start the workers."""
     parser = argparse.ArgumentParser()
-    for name in ("model", "train", "test", "text", "label", "storage", "first-step-file"):
+    for name in ("model", "train", "test", "text", "label", "storage", "steps-file"):
         parser.add_argument(f"--{name}", required=True)
     for name, value in (("lanes", 8), ("microbatch-size", 8), ("eval-microbatch-size", 32)):
         parser.add_argument(f"--{name}", type=int, default=value)
     for name, value in (("max-length", 128), ("max-steps", 20), ("stage", 0), ("workers", 2)):
         parser.add_argument(f"--{name}", type=int, default=value)
+    for name in ("save-every", "max-failures"):
+        parser.add_argument(f"--{name}", type=int, default=0)
     parser.add_argument("--cpus-per-worker", type=int, default=1)
     parser.add_argument("--learning-rate", type=float, default=2e-4)
     settings = vars(parser.parse_args())
@@ -146,7 +172,9 @@ def main() -> None:
             placement_strategy="SPREAD",
         ),
         run_config=ray.train.RunConfig(
-            name=f"plain-{time.time_ns()}", storage_path=settings["storage"]
+            name=f"plain-{time.time_ns()}",
+            storage_path=settings["storage"],
+            failure_config=ray.train.FailureConfig(max_failures=settings["max_failures"]),
         ),
     )
     print(trainer.fit().metrics)

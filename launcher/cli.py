@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "check": "launcher.recipes",
+    "verify": "launcher.verification",
     "prepare": "launcher.recipes",
     "submit": "launcher.lifecycle",
     "list": "launcher.inspection",
