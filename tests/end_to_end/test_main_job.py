@@ -212,3 +212,12 @@ def test_stopped_and_resumed_on_other_machines_gives_the_same_losses(
     ours = [each["loss"] for each in person.records(name, "step")]
     theirs = [each["loss"] for each in person.records(undisturbed, "step")]
     assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+def test_a_recipe_is_verified(person: Person) -> None:
+    path = person.recipe("sound", epochs=1)
+    out = person.thaw("verify", path, "--rows", "60", "--storage", person.runs)
+    assert "1 worker and 2 workers: losses agree to" in out
+    assert "attempt 2 went on from step 2: same bits in all losses and metrics" in out
+    assert "tensors that learn have moved" in out
+    assert "1 x 60 rows, each row once in all 3 runs" in out
