@@ -36,6 +36,8 @@ class Run:
     book: Book
     function: str
     folder: str
+    allow_change: bool = False
+    """Whether the run may go on where its answer will be another."""
     data_dir: str | None = None
     """The prepared set, once this driver knows that it is there."""
     fit: "Fit | None" = None
@@ -74,7 +76,9 @@ def _open(order: "JobOrder", log: TextIO) -> Run:
     recipe = order.recipe
     storage = recipe.storage
     if order.arguments.get("resume"):
-        state = runs.take_over_run(storage, recipe, order.job_id)
+        state = runs.take_over_run(
+            storage, recipe, order.job_id, allow_change="allow_change" in order.arguments
+        )
     else:
         state = runs.create_run(storage, recipe, order.job_id)
     folder = runs.run_directory(storage, recipe.name)
@@ -84,6 +88,7 @@ def _open(order: "JobOrder", log: TextIO) -> Run:
         book=Book(files.join(folder, "metrics.jsonl"), log),
         function=order.arguments.get("function", FINETUNE),
         folder=folder,
+        allow_change="allow_change" in order.arguments,
     )
 
 
@@ -171,6 +176,7 @@ def _orders(run: Run, number: int, reason: str, workers: int) -> Orders:
         function=run.function,
         recipe=run.recipe,
         num_workers=workers,
+        allow_change=run.allow_change,
         run_dir=run.folder,
         data_dir=run.data_dir,
         attempt=number,

@@ -22,6 +22,8 @@ class Orders(BaseModel):
     recipe: Recipe
     num_workers: int
     """Worker processes of this attempt."""
+    allow_change: bool = False
+    """Whether to go on from a commit of another recipe or other data."""
     run_dir: str
     data_dir: str | None
     """The prepared set; None lets rank 0 prepare it before the process group exists."""

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cluster.auth import thaw_home
 from cluster.lock import BEAT_LIMIT_S, beats, claim, list_claims
+from cluster.packages import changed_packages, installed_packages
 from cluster.tail import RecordTail
-from configs.errors import LockedError, NotFoundError, StorageError
+from configs.errors import LockedError, NotFoundError, RecipeError, StorageError
 from configs.load import recipe_from, recipe_to_yaml
 from configs.records import Ended, Record, read_record
 from configs.schema import Recipe
@@ -40,6 +41,8 @@ class RunState(BaseModel):
     storage: str
     attempts: int = 0
     job_ids: tuple[str, ...] = ()
+    packages: dict[str, str] = {}
+    """Versions of what computed the run so far; empty for runs of old."""
     data_dir: str | None = None
     message: str = ""
     error: str | None = None
@@ -88,20 +91,34 @@ def create_run(storage: str, recipe: Recipe, job_id: str) -> RunState:
         updated=now,
         storage=storage,
         job_ids=(job_id,),
+        packages=installed_packages(),
     )
     return write_state(state)
 
 
 def take_over_run(
-    storage: str, recipe: Recipe, job_id: str, beat_limit_s: float = BEAT_LIMIT_S
+    storage: str,
+    recipe: Recipe,
+    job_id: str,
+    beat_limit_s: float = BEAT_LIMIT_S,
+    *,
+    allow_change: bool = False,
 ) -> RunState:
     """Go on with a run that nobody works on, with a recipe that may ask for other machines.
 
-    Raises NotFoundError for an unknown run, LockedError when its driver is alive.
+    Raises NotFoundError for an unknown run, LockedError when its driver is alive, RecipeError when
+    other packages are installed than computed it so far, unless `allow_change`.
     """
     name = recipe.name
     state = read_run(storage, name)
     folder = run_directory(storage, name)
+    packages = installed_packages()
+    changed = changed_packages(state.packages, packages)
+    if changed and not allow_change:
+        raise RecipeError(
+            f"run {name} was computed with other packages: {'; '.join(changed)}. Install those "
+            "again, or accept another answer with --allow-change"
+        )
     claims = list_claims(folder)
     if state.state in LIVE and beats(folder, beat_limit_s):
         raise LockedError(
@@ -113,7 +130,13 @@ def take_over_run(
     files.write_atomically(files.join(folder, "recipe.yaml"), recipe_to_yaml(recipe).encode())
     known = tuple(known for known in state.job_ids if known != job_id)
     return change_state(
-        state, state="queued", job_ids=(*known, job_id), exit_code=None, error=None, message=""
+        state,
+        state="queued",
+        job_ids=(*known, job_id),
+        packages=packages,
+        exit_code=None,
+        error=None,
+        message="",
     )
 
 

@@ -59,6 +59,7 @@ def work(config: dict[str, Any]) -> None:
                 data_dir=data_dir,
                 attempt=orders.attempt,
                 device=_device(orders),
+                allow_change=orders.allow_change,
             )
             ended = _in_group(orders, place)
         except Exception as error:

@@ -78,18 +78,25 @@ class Thaw:
         self.refuse_taken_name(loaded)
         return self._submit("finetune", loaded, {})
 
-    def resume(self, run: str, overrides: Sequence[str] = ()) -> Submitted:
-        """Go on with a stopped or failed run from its last commit, on other machines if asked."""
+    def resume(
+        self, run: str, overrides: Sequence[str] = (), *, allow_change: bool = False
+    ) -> Submitted:
+        """Go on with a stopped or failed run from its last commit, on other machines if asked.
+
+        Raises RecipeError for a change that would change the answer, unless `allow_change`.
+        """
         state = self.status(run)
         recipe = self.backend.runs.read_run_recipe(state.storage, run)
         changed = change_recipe(recipe, overrides)
         fixed = [key for key in recipe_difference(recipe, changed) if not _may_change(key)]
-        if fixed:
+        if fixed and not allow_change:
             raise RecipeError(
                 f"A resumed run keeps its answer, so {', '.join(fixed)} cannot change. "
-                f"Submit a new run, or change only {', '.join(MAY_CHANGE)}."
+                f"Submit a new run, change only {', '.join(MAY_CHANGE)}, or accept another answer "
+                "with --allow-change."
             )
-        return self._submit("finetune", changed, {"resume": "yes"})
+        allowed = {"allow_change": "yes"} if allow_change else {}
+        return self._submit("finetune", changed, {"resume": "yes"} | allowed)
 
     def evaluate(self, run: str, data: str | None = None) -> Submitted:
         """Evaluate a run's best weights on its test split, or on other files."""

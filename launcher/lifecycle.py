@@ -168,6 +168,11 @@ def stop(
 @click.command()
 @RUN
 @OVERRIDES
+@click.option(
+    "--allow-change",
+    is_flag=True,
+    help="Go on with another recipe, other data or packages, though the answer will be another.",
+)
 @DETACH
 @ADDRESS
 @STORAGE
@@ -177,6 +182,7 @@ def resume(
     ctx: click.Context,
     run: str,
     overrides: tuple[str, ...],
+    allow_change: bool,
     detach: bool,
     address: str | None,
     storage: str | None,
@@ -184,14 +190,16 @@ def resume(
 ) -> int:
     """Go on with a stopped or failed run from its last commit.
 
-    The number of workers may change, with --set cluster.num_workers=N: the answer does not.
+    The number of workers may change, with --set cluster.num_workers=N: the answer does not. With
+    --address another cluster goes on, from the storage alone.
     """
     from launcher.terminal import Terminal
 
     client = open_client(ctx, address, storage)
     terminal = Terminal(as_json=output == "json")
     before = client.metrics(run)
-    return show_job(client, terminal, client.resume(run, overrides), detach=detach, seen=before)
+    submitted = client.resume(run, overrides, allow_change=allow_change)
+    return show_job(client, terminal, submitted, detach=detach, seen=before)
 
 
 COMMANDS = {"submit": submit, "watch": watch, "stop": stop, "resume": resume}

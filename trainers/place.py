@@ -18,3 +18,5 @@ class Place:
     """Number of this try of the run, from 1."""
     device: str
     """`cpu`, or a torch device such as `cuda:0`."""
+    allow_change: bool = False
+    """Whether to go on from a commit of another recipe or other data."""

@@ -36,19 +36,27 @@ class SavedState:
         return self._readers[name].read(name, what, offset, count)
 
 
-def check_continues(saved: Manifest, name: str, recipe: Recipe, data_fingerprint: str) -> None:
-    """Raise CheckpointError for a commit that a run of this recipe over this data would not go on.
+def continued(
+    saved: Manifest, name: str, recipe: Recipe, data_fingerprint: str, *, allow_change: bool
+) -> Manifest:
+    """Give the commit as a run of this recipe over this data goes on from it; `name` is its own.
 
-    `name` is the commit's.
+    Raises CheckpointError for one of another recipe or other data. With `allow_change` these go on,
+    other data from the beginning of the epoch: which of its rows were seen means nothing there.
     """
     changed = changed_arithmetic(saved.arithmetic, recipe)
-    if saved.data_fingerprint != data_fingerprint:
-        changed.append("data")
-    if changed:
+    is_same_data = saved.data_fingerprint == data_fingerprint
+    changed += [] if is_same_data else ["data"]
+    if changed and not allow_change:
         raise CheckpointError(
             f"commit {name} was made with other values of {', '.join(changed)}. "
-            "Resume with the run's own recipe, or start a new run"
+            "Resume with the run's own recipe, accept another answer with --allow-change, or start "
+            "a new run"
         )
+    if is_same_data:
+        return saved
+    cursor = saved.cursor.model_copy(update={"step_in_epoch": 0, "rows": 0, "id_sum": 0})
+    return saved.model_copy(update={"cursor": cursor})
 
 
 def read_best(run_dir: str, newest: str | None) -> tuple[str, Manifest]:

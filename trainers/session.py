@@ -25,7 +25,7 @@ from trainers.engine import Engine, feed, running_stage, start_distributed
 from trainers.live_model import LiveModel
 from trainers.place import Place
 from trainers.prefix_cache import PrefixCache, open_cache, prove
-from trainers.saved_state import SavedState, check_continues, read_best
+from trainers.saved_state import SavedState, continued, read_best
 from trainers.strategy.freezing import count_elements
 from trainers.strategy.phases import births, choose_phases, learned
 from trainers.tasks import task_module
@@ -266,8 +266,13 @@ class Session:
         if self.newest is None:
             return None
         saved = checkpoint.read_manifest(self.place.run_dir, self.newest)
-        check_continues(saved, self.newest, self.recipe, self.manifest.fingerprint)
-        return saved
+        return continued(
+            saved,
+            self.newest,
+            self.recipe,
+            self.manifest.fingerprint,
+            allow_change=self.place.allow_change,
+        )
 
     def _commit_frozen(self) -> str | None:
         """Write the weights that never learned, once for the whole run; None without any."""

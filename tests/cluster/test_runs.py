@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster import lock, runs
-from configs.errors import LockedError, NotFoundError, StorageError
+from configs.errors import LockedError, NotFoundError, RecipeError, StorageError
 from configs.records import Ended, Note
 from configs.schema import Recipe
 
@@ -126,6 +126,18 @@ def test_run_whose_driver_died_is_taken_over(storage: str) -> None:
     lock.beat(runs.run_directory(storage, "one"))
     state = runs.take_over_run(storage, recipe(), "one.02", beat_limit_s=0.2)
     assert state.state == "queued"
+
+
+def test_run_of_other_packages_goes_on_only_if_that_is_allowed(storage: str) -> None:
+    state = runs.create_run(storage, recipe(), "one.01")
+    assert "torch" in state.packages
+    older = {**state.packages, "torch": "1.0"}
+    runs.change_state(state, state="stopped", packages=older)
+    with pytest.raises(RecipeError, match=r"torch 1\.0, now .* or accept .* --allow-change"):
+        runs.take_over_run(storage, recipe(), "one.02")
+    assert runs.read_run(storage, "one").state == "stopped"  # nothing was taken
+    taken = runs.take_over_run(storage, recipe(), "one.02", allow_change=True)
+    assert (taken.state, taken.packages) == ("queued", state.packages)
 
 
 def test_unknown_run_is_not_found(storage: str) -> None:

@@ -119,5 +119,10 @@ def test_resume_refuses_what_would_change_the_answer(cluster, tmp_path, capsys):
     cluster.add_run(str(tmp_path / "runs"), state="stopped")
     words = ["resume", "small", "--set", "optimizer.learning_rate=1", "--set", "epochs=9"]
     assert run(words, cluster.client()) == 2
-    assert "optimizer.learning_rate, epochs cannot change" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "optimizer.learning_rate, epochs cannot change" in said
+    assert "--allow-change" in said
     assert cluster.submitted == []
+    assert run([*words, "--allow-change"], cluster.client()) == 0
+    ((_, _, recipe, arguments),) = cluster.submitted
+    assert (recipe.epochs, arguments) == (9, {"resume": "yes", "allow_change": "yes"})

@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
+from configs.errors import CheckpointError
+from tests.recipes import tiny_recipe
 from trainers import checkpoint
+from trainers.arithmetic import arithmetic
 from trainers.checkpoint import Cursor, Manifest
 from trainers.partitions import Piece
-from trainers.saved_state import SavedState
+from trainers.saved_state import SavedState, continued
 
 
 def _write(run_dir: Path, name: str, weights: dict[str, list[float]], frozen: str | None) -> None:
@@ -39,3 +43,24 @@ def test_what_learned_since_is_not_taken_from_the_frozen_folder(tmp_path: Path) 
 def test_a_commit_from_before_there_were_phases_stands_in_the_first() -> None:
     cursor = Cursor.model_validate({"epoch": 1, "step": 6})
     assert (cursor.phase, cursor.phase_starts) == (0, (0,))
+
+
+def test_other_data_or_another_recipe_go_on_only_if_that_is_allowed(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    saved = Manifest(
+        cursor=Cursor(epoch=1, step=9, step_in_epoch=3, rows=36, id_sum=5),
+        data_fingerprint="aa",
+        arithmetic=arithmetic(recipe),
+        parameters={},
+        frozen=None,
+        files=(),
+    )
+    assert continued(saved, "step-9", recipe, "aa", allow_change=False) is saved
+    other = recipe.model_copy(update={"seed": 9})
+    for changed, data, what in ((other, "aa", "seed"), (recipe, "bb", "data")):
+        with pytest.raises(CheckpointError, match=f"other values of {what}.*--allow-change"):
+            continued(saved, "step-9", changed, data, allow_change=False)
+    assert continued(saved, "step-9", other, "aa", allow_change=True) is saved
+    # Of other rows nobody knows which were seen: the epoch begins again, the steps go on.
+    cursor = continued(saved, "step-9", recipe, "bb", allow_change=True).cursor
+    assert cursor == Cursor(epoch=1, step=9)
