@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from configs.records import Record, read_record
+from configs.records import Note, Record, read_record
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 POLL_S = 0.25
+RECONNECT_S = 1.0
+PATIENCE_S = 300.0
+"""How long a cluster may not answer: a laptop changes networks, a head node is being replaced."""
 STATUS_EVERY_POLLS = 4
 # Ray's own stream of a log lags up to two seconds behind, but sends each line once. A short log is
 # read whole again and again instead, so that a person sees the start and the end at once.
@@ -22,10 +25,26 @@ BANNER = re.compile(r"INFO job_manager\.py|Running entrypoint for job ")
 
 
 def read_job_log(client: "JobSubmissionClient", job_id: str) -> Iterator[Record | str]:
-    """Yield records and other lines of a job's log until the job has ended."""
-    for line in _lines(client, job_id):
-        if not BANNER.search(line):
-            yield as_record(line)
+    """Yield records and other lines of a job's log until the job has ended.
+
+    A cluster that does not answer for a while is asked again, and reading goes on where it was; a
+    note says so. Raises what the connection raises once PATIENCE_S are over.
+    """
+    reader = _Reader(client, job_id)
+    while True:
+        try:
+            for line in reader.lines():
+                if not BANNER.search(line):
+                    yield as_record(line)
+            return
+        except _network_errors() as error:
+            waited = time.monotonic() - reader.heard
+            if waited > PATIENCE_S:
+                raise
+            if not reader.is_lost:
+                reader.is_lost = True
+                yield _note(f"the cluster does not answer ({error}); the run goes on by itself")
+            time.sleep(RECONNECT_S)
 
 
 def as_record(line: str) -> Record | str:
@@ -38,41 +57,78 @@ def as_record(line: str) -> Record | str:
         return line
 
 
-def _lines(client: "JobSubmissionClient", job_id: str) -> Iterator[str]:
-    read = 0
-    polls = 0
-    while True:
-        ended = polls % STATUS_EVERY_POLLS == 0 and client.get_job_status(job_id).is_terminal()
-        text = client.get_job_logs(job_id)
-        end = len(text) if ended else text.rfind("\n") + 1
-        yield from text[read:end].splitlines()
-        read = max(read, end)
-        if ended:
-            return
-        if len(text) > WHOLE_LOG_CHARACTERS:
-            yield from _streamed(client, job_id, read)
-            return
-        polls += 1
-        time.sleep(POLL_S)
+class _Reader:
+    """What was read of a log, so that reading can begin again behind it."""
 
+    def __init__(self, client: "JobSubmissionClient", job_id: str) -> None:
+        self.heard = time.monotonic()
+        """When the cluster answered last."""
+        self.is_lost = False
+        """Whether it does not answer now."""
+        self._client = client
+        self._job_id = job_id
+        self._read = 0
+        """Characters that were given as lines."""
 
-def _streamed(client: "JobSubmissionClient", job_id: str, skip: int) -> Iterator[str]:
-    """Yield the lines of Ray's log stream after the first `skip` characters."""
-    loop = asyncio.new_event_loop()
-    stream: AsyncIterator[str] = client.tail_job_logs(job_id).__aiter__()
-    held = ""
-    try:
+    def lines(self) -> Iterator[str]:
+        """Yield the lines that were not given yet, until the job has ended."""
+        polls = 0
         while True:
-            try:
-                chunk = loop.run_until_complete(anext(stream))
-            except StopAsyncIteration:
-                break
-            dropped = min(skip, len(chunk))
-            skip -= dropped
-            *whole, held = (held + chunk[dropped:]).split("\n")
-            yield from whole
-        if held:
-            yield held
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
+            look = polls % STATUS_EVERY_POLLS == 0
+            ended = look and self._client.get_job_status(self._job_id).is_terminal()
+            text = self._client.get_job_logs(self._job_id)
+            self._answered()
+            end = len(text) if ended else text.rfind("\n") + 1
+            new = text[self._read : end]
+            self._read = max(self._read, end)
+            yield from new.splitlines()
+            if ended:
+                return
+            if len(text) > WHOLE_LOG_CHARACTERS:
+                yield from self._streamed()
+                return
+            polls += 1
+            time.sleep(POLL_S)
+
+    def _streamed(self) -> Iterator[str]:
+        """Yield the lines of Ray's log stream that were not given yet."""
+        loop = asyncio.new_event_loop()
+        stream: AsyncIterator[str] = self._client.tail_job_logs(self._job_id).__aiter__()
+        held, skip = "", self._read
+        try:
+            while True:
+                try:
+                    chunk = loop.run_until_complete(anext(stream))
+                except StopAsyncIteration:
+                    break
+                self._answered()
+                dropped = min(skip, len(chunk))
+                skip -= dropped
+                *whole, held = (held + chunk[dropped:]).split("\n")
+                for line in whole:
+                    self._read += len(line) + 1
+                    yield line
+            if held:
+                yield held
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    def _answered(self) -> None:
+        self.heard, self.is_lost = time.monotonic(), False
+
+
+def _network_errors() -> tuple[type[Exception], ...]:
+    import aiohttp
+    import requests
+
+    return (
+        ConnectionError,
+        requests.exceptions.ConnectionError,
+        requests.exceptions.Timeout,
+        aiohttp.ClientConnectionError,
+    )
+
+
+def _note(text: str) -> Note:
+    return Note(time=time.time(), level="warning", text=text)

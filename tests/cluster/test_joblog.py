@@ -2,7 +2,11 @@
 
 from collections.abc import AsyncIterator
 from enum import Enum
+from typing import Any
 
+import pytest
+
+from cluster import joblog
 from cluster.joblog import WHOLE_LOG_CHARACTERS, as_record, read_job_log
 from configs.records import Note, Record
 
@@ -65,3 +69,63 @@ def test_long_log_is_streamed_without_repeating() -> None:
 def test_what_only_looks_like_a_record_is_text() -> None:
     assert as_record('{"v":1,"kind":"other"}') == '{"v":1,"kind":"other"}'
     assert as_record("") == ""
+
+
+class Unreachable(FakeJobs):
+    """A job whose cluster does not answer at some looks."""
+
+    def __init__(self, *parts: str, silent: range) -> None:
+        super().__init__(*parts)
+        self.asked = 0
+        self.silent = silent
+
+    def get_job_logs(self, job_id: str) -> str:
+        self.asked += 1
+        if self.asked in self.silent:
+            raise ConnectionError("Network is unreachable")
+        return super().get_job_logs(job_id)
+
+
+def test_reading_goes_on_when_the_cluster_answers_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joblog, "RECONNECT_S", 0.01)
+    parts = [f"line {number}\n" for number in range(6)]
+    client: Any = Unreachable(*parts, silent=range(3, 6))
+    first, *rest = (entry for entry in read_job_log(client, "one.01") if isinstance(entry, Note))
+    assert "does not answer (Network is unreachable)" in first.text
+    assert rest == []  # said once
+    client = Unreachable(*parts, silent=range(3, 6))
+    lines = [entry for entry in read_job_log(client, "one.01") if isinstance(entry, str)]
+    assert lines == [part.strip() for part in parts]
+
+
+def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joblog, "RECONNECT_S", 0.01)
+    monkeypatch.setattr(joblog, "PATIENCE_S", 0.05)
+    client: Any = Unreachable("line\n", "more\n", silent=range(2, 1000))
+    with pytest.raises(ConnectionError):
+        list(read_job_log(client, "one.01"))
+
+
+class Dropped(FakeJobs):
+    """A job with a long log whose stream breaks off once, in the middle of a line."""
+
+    def __init__(self, *parts: str) -> None:
+        super().__init__(*parts)
+        self.streams = 0
+
+    async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
+        self.streams += 1
+        text, given = "".join(self.parts), 0
+        async for chunk in super().tail_job_logs(job_id):
+            yield chunk
+            given += len(chunk)
+            if self.streams == 1 and given > len(text) - 2500:
+                raise ConnectionResetError("Connection reset by peer")
+
+
+def test_a_stream_that_broke_off_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joblog, "RECONNECT_S", 0.01)
+    first = "".join(f"line {n}\n" for n in range(WHOLE_LOG_CHARACTERS // 8))
+    client: Any = Dropped(first, *(f"more {n}\n" for n in range(900)), "end\n")
+    lines = [entry for entry in read_job_log(client, "one.01") if isinstance(entry, str)]
+    assert lines == [*first.splitlines(), *(f"more {n}" for n in range(900)), "end"]
