@@ -1,5 +1,6 @@
 # make demo    fine-tune a real model on a two-node cluster on this machine
 # make test    lint, types and all tests
+# make test-chaos   a run that is killed 50 times ends with the same bits; KILLS=8 for a short one
 # make proof   all tests, each proof on every ZeRO stage (twice as long)
 # make lint    lint and types only
 
@@ -9,7 +10,9 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest -q --durations=15
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: demo test proof lint clean
+KILLS ?= 50
+
+.PHONY: demo test test-chaos proof lint clean
 
 demo: $(VENV)/.demo
 	$(BIN)/thaw demo
@@ -20,6 +23,9 @@ test: lint
 	trap 'kill $$others 2>/dev/null; rm -f $$log' EXIT; \
 	$(PYTEST) -m cluster; cluster=$$?; \
 	wait $$others; rest=$$?; cat $$log; exit $$((cluster || rest))
+
+test-chaos: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.chaos --kills $(KILLS)
 
 proof: lint
 	THAW_TESTS=full $(BIN)/python -m pytest -q
