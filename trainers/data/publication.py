@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from configs.errors import DataError, StorageError
@@ -19,6 +19,7 @@ from trainers.data.store import (
     SPLITS,
     CleaningReport,
     Manifest,
+    SplitInfo,
     SplitName,
     load_manifest,
 )
@@ -52,14 +53,17 @@ def publish(
     """Write manifest and report and make the set exist; a set that was faster is used."""
     model = plan.recipe.model
     parts = {split: [each.splits[split] for each in encoded] for split in plan.splits}
+    splits = {split: join_splits(infos, len(label_names)) for split, infos in parts.items()}
+    max_length = encoded[0].max_length
+    notes = (*label_notes(label_names), *length_notes(splits, max_length))
     manifest = Manifest(
         fingerprint=plan.fingerprint,
         task_kind=plan.recipe.task.kind,
         label_names=label_names,
         sources=plan.source_names,
-        splits={split: join_splits(infos, len(label_names)) for split, infos in parts.items()},
-        report=_report(scattered, tally, label_notes(label_names)),
-        max_length=encoded[0].max_length,
+        splits=splits,
+        report=_report(scattered, tally, notes),
+        max_length=max_length,
         pad_token_id=encoded[0].pad_token_id,
         numbers=encoded[0].numbers,
         tokenizer=f"{model.path}@{model.revision}" if model.revision else model.path,
@@ -74,6 +78,18 @@ def publish(
     if plan.shard_dir != plan.data_dir:
         return _rename(plan, manifest)
     return manifest
+
+
+def length_notes(splits: Mapping[SplitName, SplitInfo], max_length: int) -> tuple[str, ...]:
+    """Say how many rows have as many tokens as fit, because what they had beyond was cut."""
+    lengths = [pair for info in splits.values() for pair in info.lengths.items()]
+    full = sum(count for length, count in lengths if length >= max_length)
+    if not full or max_length == 1:  # an image is one
+        return ()
+    return (
+        f"{full:,} of {sum(count for _, count in lengths):,} rows have batch.max_length "
+        f"({max_length}) tokens: what they had beyond was cut. Raise it if that matters",
+    )
 
 
 def _report(scattered: Sequence[Scattered], tally: Tally, notes: tuple[str, ...]) -> CleaningReport:

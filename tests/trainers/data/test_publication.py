@@ -9,8 +9,8 @@ from tests.trainers.data import words
 from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
 from trainers.data.plan import plan_preparation
 from trainers.data.preparation import prepare
-from trainers.data.publication import find_prepared
-from trainers.data.store import MANIFEST, open_split
+from trainers.data.publication import find_prepared, length_notes
+from trainers.data.store import MANIFEST, SplitInfo, SplitName, open_split
 
 
 def test_a_reader_sees_the_whole_set_or_none(tmp_path: Path) -> None:
@@ -51,3 +51,19 @@ def test_a_set_without_a_shard_or_with_a_damaged_manifest_is_not_found(tmp_path:
         path.unlink()
         assert find_prepared(plan) is None
         path.write_bytes(content)
+
+
+def test_rows_that_fill_the_length_are_told() -> None:
+    def info(**lengths: int) -> SplitInfo:
+        counts = {int(name[1:]): count for name, count in lengths.items()}
+        rows = sum(counts.values())
+        return SplitInfo(rows=rows, id_sum="0", lengths=counts, class_counts=(), shards=())
+
+    splits: dict[SplitName, SplitInfo] = {
+        "train": info(_7=990, _16=1200),
+        "test": info(_16=10, _3=1),
+    }
+    (note,) = length_notes(splits, 16)
+    assert note.startswith("1,210 of 2,201 rows have batch.max_length (16) tokens")
+    assert length_notes(splits, 17) == ()
+    assert length_notes({"train": info(_1=9)}, 1) == ()
