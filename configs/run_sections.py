@@ -76,7 +76,7 @@ class Cluster(BaseModel):
     """Address of the Ray dashboard, http://host:8265; None takes --address, the environment, or the
     cluster of `thaw cluster up`."""
     num_workers: Count | tuple[Count, Count] = 1
-    """Worker processes, or [fewest, most] to use what there is; `batch.lanes` is a multiple."""
+    """Worker processes, or [fewest, most] to use what there is; the number divides batch.lanes."""
     cpus_per_worker: float = Field(default=1, gt=0)
     """CPUs that each worker takes."""
     gpus_per_worker: float = Field(default=0, ge=0)

@@ -36,7 +36,7 @@ from trainers.data.report import Tally, add_tallies
 from trainers.data.scratch import read_rows_of
 from trainers.data.stages import Cleaned, Scattered, Tick, clean_bucket, scatter_source
 from trainers.data.store import Manifest, SplitName
-from trainers.data.work_folder import clear, exclusive, goes_on
+from trainers.data.work_folder import clear, exclusive, goes_on, sweep
 from trainers.tasks import TaskModule
 
 WEIGHTS = {
@@ -101,6 +101,7 @@ def prepare_plan(plan: Plan, run: Runner, progress: Progress | None = None) -> P
                     clear(plan)  # nobody will ask for these data again, or find the folder
                 raise
             clear(plan)
+            sweep(plan)
     check_fits(plan.recipe, manifest)
     return Prepared(plan.data_dir, manifest, cached)
 

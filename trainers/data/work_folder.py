@@ -12,6 +12,9 @@ from trainers import storage
 from trainers.data.plan import Plan
 
 POLL_S = 0.1
+STALE_S = 7 * 86_400.0
+WORK = ".work"
+"""How the name of a work folder ends."""
 
 
 @contextmanager
@@ -43,6 +46,35 @@ def goes_on(plan: Plan) -> bool:
 def clear(plan: Plan) -> None:
     """Delete the work folder."""
     storage.delete(plan.work_dir)
+
+
+def sweep(plan: Plan) -> None:
+    """Delete the work folders beside this one that nobody has written to for a week.
+
+    A preparation that was killed leaves one for the next of the same data, which may never come.
+    """
+    own = storage.local_path(plan.data_dir)
+    if own is None:
+        return
+    for folder in own.parent.glob(f"*{WORK}"):
+        written = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+        if time.time() - written > STALE_S and not _is_held(folder.with_suffix(".lock")):
+            storage.delete(str(folder))
+
+
+def _is_held(path: Path) -> bool:
+    """Say whether a process holds the lock."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _lock(path: Path) -> int:

@@ -1,9 +1,11 @@
 """The lock of a preparation: one at a time, free again however its holder ended."""
 
+import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from trainers.data.plan import Plan, plan_preparation
 from trainers.data.preparation import Stage, prepare, prepare_plan, run_here
 from trainers.data.proof import prove_bucket
 from trainers.data.stages import Tick
-from trainers.data.work_folder import clear, exclusive, goes_on
+from trainers.data.work_folder import STALE_S, clear, exclusive, goes_on
 
 HOLD = """
 import fcntl, os, sys, time
@@ -108,3 +110,25 @@ def test_nothing_is_left_in_a_bucket_where_nobody_would_find_it(
     made = prepare(recipe, root, words)
     assert made.manifest == prepare(recipe, str(tmp_path / "store"), words).manifest
     assert storage.list_names(f"{root}/.prepared") == [plan.fingerprint]
+
+
+def test_what_a_preparation_left_that_nobody_wants_goes_after_a_week(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    prepared = Path(plan.data_dir).parent
+    ages = {"old": STALE_S + 60, "young": STALE_S - 60, "held": STALE_S + 60}
+    for name, age in ages.items():
+        folder = prepared / f"{name}.work"
+        folder.mkdir(parents=True)
+        (folder / "part").write_text("1")
+        for path in (folder / "part", folder):
+            os.utime(path, (time.time() - age,) * 2)
+    lock = prepared / "held.lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(lock)], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        prepare_plan(plan, run_here(words))
+        holder.send_signal(signal.SIGKILL)
+    found = {path.name for path in prepared.iterdir()}
+    assert found == {"young.work", "held.work", "held.lock", Path(plan.data_dir).name}
