@@ -34,7 +34,10 @@ class Pauses:
         if self.reason is not None or now < self._next_look:
             return False
         self._next_look = now + LOOK_S
-        self.reason = self._leaving(hosts()) or self._growing()
+        known = hosts()
+        # Before all workers are there, the room that is theirs looks free.
+        is_at_work = len(known) == self._num_workers
+        self.reason = self._leaving(known) or (self._growing() if is_at_work else None)
         return self.reason is not None
 
     def _leaving(self, hosts: Sequence[str]) -> str | None:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -58,7 +58,7 @@ def test_a_run_grows_with_the_cluster_and_leaves_a_node_in_time(
     recipe = tiny_recipe(
         tmp_path,
         name="elastic",
-        max_steps=100,
+        max_steps=600,
         batch={"lanes": 6},
         cluster={
             "num_workers": (2, 3),
@@ -71,14 +71,16 @@ def test_a_run_grows_with_the_cluster_and_leaves_a_node_in_time(
     timer = threading.Timer(LIMIT_S, jobs.stop_job, (two_nodes.address, job_id))
     timer.start()
     entries: list[Record | str] = []
+    events: dict[int, Callable[[], object]] = {
+        1: lambda: third.append(add_node(two_nodes, tmp_path)),
+        2: lambda: drain(two_nodes, "127.0.0.4"),
+        3: lambda: jobs.stop_job(two_nodes.address, job_id),
+    }
     for entry in jobs.follow(two_nodes.address, job_id):
         entries.append(entry)
-        if isinstance(entry, Step) and (entry.attempt, entry.step) == (1, 2):
-            third.append(add_node(two_nodes, tmp_path))
-        if isinstance(entry, Step) and entry.attempt == 2 and entry.step % 100 == 40:
-            drain(two_nodes, "127.0.0.4")
-        if isinstance(entry, Step) and entry.attempt == 3:
-            jobs.stop_job(two_nodes.address, job_id)
+        # With the first step of each attempt something happens to its machines.
+        if isinstance(entry, Step) and (event := events.pop(entry.attempt, None)):
+            event()
     timer.cancel()
     ended = entries[-1]
     assert isinstance(ended, Ended)
