@@ -113,12 +113,8 @@ def take_over_run(
     state = read_run(storage, name)
     folder = run_directory(storage, name)
     packages = installed_packages()
-    changed = changed_packages(state.packages, packages)
-    if changed and not allow_change:
-        raise RecipeError(
-            f"run {name} was computed with other packages: {'; '.join(changed)}. Install those "
-            "again, or accept another answer with --allow-change"
-        )
+    if not allow_change:
+        _refuse_other_packages(state, packages)
     claims = list_claims(folder)
     if state.state in LIVE and beats(folder, beat_limit_s):
         raise LockedError(
@@ -138,6 +134,15 @@ def take_over_run(
         error=None,
         message="",
     )
+
+
+def _refuse_other_packages(state: RunState, packages: dict[str, str]) -> None:
+    changed = changed_packages(state.packages, packages)
+    if changed:
+        raise RecipeError(
+            f"run {state.name} was computed with other packages: {'; '.join(changed)}. Install "
+            "those again, or accept another answer with --allow-change"
+        )
 
 
 def write_state(state: RunState) -> RunState:

@@ -266,13 +266,8 @@ class Session:
         if self.newest is None:
             return None
         saved = checkpoint.read_manifest(self.place.run_dir, self.newest)
-        return continued(
-            saved,
-            self.newest,
-            self.recipe,
-            self.manifest.fingerprint,
-            allow_change=self.place.allow_change,
-        )
+        data, allow = self.manifest.fingerprint, self.place.allow_change
+        return continued(saved, self.newest, self.recipe, data, allow_change=allow)
 
     def _commit_frozen(self) -> str | None:
         """Write the weights that never learned, once for the whole run; None without any."""

@@ -20,6 +20,7 @@ def orders(run_dir: Path, **values: object) -> Orders:
     given = {
         "function": "a:b",
         "recipe": recipe,
+        "num_workers": 2,
         "run_dir": str(run_dir),
         "data_dir": None,
         "attempt": 1,

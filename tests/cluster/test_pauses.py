@@ -55,16 +55,10 @@ def drain(cluster: LocalCluster, host: str) -> None:
 def test_a_run_grows_with_the_cluster_and_leaves_a_node_in_time(
     two_nodes: LocalCluster, third: list[LocalCluster], tmp_path: Path
 ) -> None:
+    env = {"PYTHONPATH": str(ROOT), "FAKE_STEP_S": "0.3"}
+    cluster = {"num_workers": (2, 3), "cpus_per_worker": 4, "env": env}
     recipe = tiny_recipe(
-        tmp_path,
-        name="elastic",
-        max_steps=600,
-        batch={"lanes": 6},
-        cluster={
-            "num_workers": (2, 3),
-            "cpus_per_worker": 4,
-            "env": {"PYTHONPATH": str(ROOT), "FAKE_STEP_S": "0.3"},
-        },
+        tmp_path, name="elastic", max_steps=600, batch={"lanes": 6}, cluster=cluster
     )
     arguments = {"function": "tests.cluster.fake_training:finetune"}
     job_id = jobs.submit(two_nodes.address, "finetune", recipe, arguments)

@@ -29,11 +29,11 @@ def test_all_output_goes_to_the_log_of_the_rank(tmp_path: Path) -> None:
 def test_stop_is_seen_and_looked_up_once_a_second(tmp_path: Path) -> None:
     path = tmp_path / "stop.json"
     path.touch()
-    asked = _StopRequest(str(path))
+    asked = _StopRequest((str(path), str(path.with_name("pause.json"))))
     assert asked()
     path.unlink()
     assert asked()
-    early = _StopRequest(str(path))
+    early = _StopRequest((str(path), str(path.with_name("pause.json"))))
     assert not early()
     path.touch()
     assert not early()

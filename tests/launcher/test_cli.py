@@ -13,6 +13,7 @@ from tests.launcher.fake_cluster import FakeCluster
 
 ISSUE = [
     "check",
+    "verify",
     "prepare",
     "submit",
     "list",
