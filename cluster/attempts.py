@@ -20,6 +20,7 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from cluster import machines
 from cluster.failures import Failure, classify
+from cluster.hangs import EndWatch, read_hang
 from cluster.meeting import MeetingConfig
 from cluster.orders import Orders, read_outcome
 from cluster.preflight import resources_per_worker
@@ -51,6 +52,8 @@ class Fit:
 
     def failure(self) -> Failure:
         """Judge what ended it."""
+        if (hang := read_hang(self.orders.logs)) is not None:
+            return hang
         if self._error is None:
             return Failure(False, 4, "ClusterError", "the workers ended without saying how")
         return classify(self._error, read_hosts(self.orders.logs))
@@ -75,6 +78,7 @@ def watch(fit: Fit, on_poll: Callable[[], None]) -> Ended | Failure:
     its exit, after all work is done. Returns as soon as that is known; Ray clears up meanwhile,
     and `fit.wait` waits for it.
     """
+    ends = EndWatch(fit.orders.logs)
     while True:
         over = fit.is_over()
         outcome = read_outcome(fit.orders)
@@ -83,6 +87,8 @@ def watch(fit: Fit, on_poll: Callable[[], None]) -> Ended | Failure:
             return outcome
         if over:
             return fit.failure()
+        if (hang := ends.overdue()) is not None:
+            return hang
         time.sleep(POLL_S)
 
 

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
@@ -10,7 +10,7 @@ from cluster import runs
 from cluster.book import Book
 from cluster.lock import beating
 from cluster.orders import FINETUNE, Orders, read_data
-from configs.errors import STOPPED
+from configs.errors import STOPPED, HangError
 from configs.records import DataReady, Ended, Note
 from configs.schema import Recipe
 from trainers import storage as files
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 RETRY_AFTER_S = 1.0
 NOTICE_S = 15.0
 """Time for a commit once the driver is told to end from outside; Ray kills it after 20 s."""
+MOST_HANGS = 1
+"""What hangs twice would hang again."""
 
 
 @dataclass
@@ -42,6 +44,8 @@ class Run:
     """The prepared set, once this driver knows that it is there."""
     fit: "Fit | None" = None
     """The latest attempt."""
+    hangs: int = 0
+    """Attempts of this driver whose ranks made no progress."""
     must_end_by: float | None = None
     """When the driver ends without a commit, by time.monotonic(); None lets the run go on."""
 
@@ -106,8 +110,7 @@ def _drive(run: Run) -> Ended:
     run.change(state="preparing")
     if not is_small(run.recipe):
         _take_data(run, prepare_on_all_nodes(run.recipe, run.book.write), write=True)
-    failures = 0
-    reason = "submitted" if run.state.attempts == 0 else "resumed"
+    failures, reason = 0, "submitted" if run.state.attempts == 0 else "resumed"
     while True:
         if runs.stop_requested(run.state.storage, run.recipe.name):
             return _stopped(run)
@@ -125,6 +128,7 @@ def _drive(run: Run) -> Ended:
             run.fit.wait()
             attempts.free_room()
             continue
+        result = _judged(run, result)
         if result.final or failures >= run.recipe.cluster.max_failures:
             return _failed(run, result, failures)
         failures += 1
@@ -132,6 +136,12 @@ def _drive(run: Run) -> Ended:
         run.note(f"attempt {number} ended: {reason}. Trying again from the last commit", "warning")
         time.sleep(RETRY_AFTER_S)
         attempts.free_room()
+
+
+def _judged(run: Run, failure: "Failure") -> "Failure":
+    """Say with what this run knows whether the same would happen again."""
+    run.hangs += failure.error == HangError.__name__
+    return replace(failure, final=failure.final or run.hangs > MOST_HANGS)
 
 
 def _goes_on(run: Run, ended: Ended, pauses: "Pauses") -> bool:

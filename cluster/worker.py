@@ -23,6 +23,7 @@ from configs.records import Attempt, Ended, Record
 from trainers import storage as files
 from trainers.imports import import_for, uncollected
 from trainers.place import Place
+from trainers.watchdog import watched
 
 LOG = logging.getLogger(__name__)
 STOP_POLL_S = 1.0
@@ -118,11 +119,12 @@ def _in_group(orders: Orders, place: Place) -> Ended:
     """Call the function in a process group of all ranks."""
     from trainers.group import join_group, leave_group
 
-    join_group(place, os.environ[meeting.ADDRESS], int(os.environ[meeting.PORT]))
-    ended = _call(orders, place)
-    if place.rank == 0:
-        files.write_atomically(orders.outcome, ended.model_dump_json().encode())
-    leave_group()
+    with watched(orders.logs, place, orders.recipe.faults.watchdog_s):
+        join_group(place, os.environ[meeting.ADDRESS], int(os.environ[meeting.PORT]))
+        ended = _call(orders, place)
+        if place.rank == 0:
+            files.write_atomically(orders.outcome, ended.model_dump_json().encode())
+        leave_group()
     return ended
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from configs.augmentation_sections import Augmentation
 from configs.balance_sections import Balance, Loss
 from configs.data_sections import Batch, Data
+from configs.fault_sections import Faults
 from configs.freezing_sections import Freezing, lay_out_presets
 from configs.model_sections import SECTION, Model, Optimizer, Schedule, Zero
 from configs.run_sections import Checkpoint, Cluster, EarlyStopping, Evaluation, Tracking
@@ -65,6 +66,8 @@ class Recipe(BaseModel):
     """What is written down."""
     cluster: Cluster = Cluster()
     """Which machines carry the run."""
+    faults: Faults = Faults()
+    """What is done when something goes wrong on a rank."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of everything random: head, order of rows, dropout."""
 

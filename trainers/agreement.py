@@ -8,6 +8,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from trainers.heartbeat import beat
+
 
 def all_agree(mine: bool) -> bool:
     """Say whether something holds on every rank. Collective: every rank calls this."""
@@ -30,6 +32,7 @@ def joined(mine: torch.Tensor, how: Any = dist.ReduceOp.SUM) -> torch.Tensor:
     """
     if _world_size() > 1:
         dist.all_reduce(mine, op=how)
+    beat()
     return mine
 
 
@@ -47,6 +50,7 @@ def stacked(mine: torch.Tensor) -> torch.Tensor:
     padded[: len(mine)] = mine
     parts = [torch.empty_like(padded) for _ in shares]
     dist.all_gather(parts, padded)
+    beat()
     return torch.cat([part[:rows] for part, rows in zip(parts, shares, strict=True)])
 
 

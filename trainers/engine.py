@@ -18,6 +18,7 @@ from torch import nn
 
 from configs.model_sections import Optimizer, Zero
 from configs.schema import Recipe
+from trainers.heartbeat import beat
 from trainers.place import Place
 from trainers.strategy.freezing import count_elements
 from trainers.strategy.learning_rates import parameter_groups
@@ -145,7 +146,9 @@ def feed(
     if engine.box is not None:
         assert recorded is not None, "a model without its prefix is fed a recording"
         engine.box.values = recorded.to(device)
-    return engine.handle(**placed(engine, inputs))
+    outputs = engine.handle(**placed(engine, inputs))
+    beat()
+    return outputs
 
 
 def placed(engine: Engine, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -19,6 +19,7 @@ from trainers.adapter_export import ADAPTER_FOLDER, adapter_difference, merge_ro
 from trainers.engine import gathered, placed
 from trainers.evaluation import evaluate_and_report, evaluate_split
 from trainers.export import check_export, save_export
+from trainers.heartbeat import beat, unhurried
 from trainers.model_card import Origin
 from trainers.quantization import whole_weight
 from trainers.session import Session
@@ -77,7 +78,9 @@ def export_model(session: Session, address: str, step: int, metrics: dict[str, f
     if session.leads:
         try:
             origin = Origin(session.recipe, session.manifest, metrics)
-            difference = [_write_and_check(session, address, state, (inputs, logits), origin)]
+            with unhurried():
+                fed = (inputs, logits)
+                difference = [_write_and_check(session, address, state, fed, origin)]
         except TrainingError as error:
             problem = [error]
     dist.broadcast_object_list(problem, src=0)
@@ -111,6 +114,7 @@ def gather_weights(session: Session) -> dict[str, torch.Tensor]:
     state = {}
     half = session.recipe.precision != "fp32"
     for name, parameter in session.model.named_parameters(remove_duplicate=False):
+        beat()
         if half and parameter.requires_grad:
             whole = safe_get_full_fp32_param(parameter)
             if leads:

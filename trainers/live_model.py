@@ -10,6 +10,7 @@ from configs.schema import Recipe
 from trainers.agreement import all_agree
 from trainers.batch_statistics import find_batch_statistics
 from trainers.engine import Engine, build_engine
+from trainers.heartbeat import unhurried
 from trainers.model import load_model
 from trainers.partitions import Piece, ReadStretch
 from trainers.place import Place
@@ -32,7 +33,8 @@ class LiveModel:
     def __init__(self, recipe: Recipe, place: Place, label_names: tuple[str, ...]) -> None:
         """Load the model. Collective: every rank constructs it; `build` comes before any use."""
         self.module: Any
-        self.module, self.head = load_model(recipe, label_names, place.world_size)
+        with unhurried():
+            self.module, self.head = load_model(recipe, label_names, place.world_size)
         # Before an engine rounds them to half precision.
         self.statistics = find_batch_statistics(self.module)
         self.engine: Engine

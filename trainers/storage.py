@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from configs.errors import NotFoundError, StorageError
+from trainers.heartbeat import beat
 
 if TYPE_CHECKING:
     from pyarrow import NativeFile
@@ -250,6 +251,7 @@ def file_hash(path: Path) -> str:
     with path.open("rb") as stream:
         while chunk := stream.read(CHUNK_BYTES):
             state.update(chunk)
+            beat()
     return state.hexdigest()
 
 
@@ -262,6 +264,7 @@ def sync_file(path: Path) -> None:
     """Push a file's bytes to the disk."""
     with path.open("rb") as stream:
         os.fsync(stream.fileno())
+    beat()
 
 
 def sync_folder(path: Path) -> None:

@@ -43,6 +43,24 @@ def finetune(
     return _ended("succeeded", 0, step, total)
 
 
+def hang(
+    recipe: Recipe,
+    place: Place,
+    report: Callable[[Record], None],
+    stop_requested: Callable[[], bool],
+) -> Ended:
+    """Hang on rank 1 in as many first attempts as the environment says; train in later ones."""
+    import torch
+    import torch.distributed as dist
+
+    if place.attempt > int(os.environ["FAKE_HANGS"]):
+        return finetune(recipe, place, report, stop_requested)
+    while place.rank == 1:
+        time.sleep(0.01)
+    dist.all_reduce(torch.zeros(1))
+    raise AssertionError("rank 1 was not waited for")
+
+
 def bad_data(
     recipe: Recipe,
     place: Place,

@@ -5,13 +5,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from cluster import jobs, runs
 from cluster.local import LocalCluster
 from configs.records import Attempt, DataReady, Ended, Record, Step
 from configs.schema import Recipe
+from tests.cluster.fake_training import pid_of
 from tests.recipes import tiny_recipe
+from tests.trainers.runs import is_full
 
 ROOT = Path(__file__).parent.parent.parent
 FAKE = "tests.cluster.fake_training"
@@ -85,6 +88,34 @@ def test_bad_data_is_not_tried_again(two_nodes: LocalCluster, folder: Path) -> N
     assert ended.message == "row 3 has no label. Give it one"
     assert len([entry for entry in entries if isinstance(entry, Attempt)]) == 1
     assert time.monotonic() - started < LIMIT_S
+
+
+@pytest.mark.parametrize(("hangs", "code"), [(1, 0), *([(2, 7)] if is_full() else [])])
+def test_a_hang_is_ended_and_tried_once_more(
+    two_nodes: LocalCluster, folder: Path, hangs: int, code: int
+) -> None:
+    recipe = recipe_for(folder, f"hangs{hangs}", num_workers=2)
+    env = recipe.cluster.env | {"FAKE_HANGS": str(hangs)}
+    recipe = recipe.model_copy(
+        update={
+            "cluster": recipe.cluster.model_copy(update={"env": env}),
+            "faults": recipe.faults.model_copy(update={"watchdog_s": 5.0}),
+        }
+    )
+    entries = run(two_nodes, recipe, function="hang")
+    ended = last(entries)
+    assert ended.exit_code == code, ended.message
+    attempts = [entry for entry in entries if isinstance(entry, Attempt)]
+    assert [entry.attempt for entry in attempts] == [1, 2]
+    why = attempts[1].reason if code == 0 else ended.message
+    assert "rank 1 made no progress for 5 s in " in why
+    assert "fake_training.py" in why
+    assert "in collectives wait rank 0 in " in why
+    assert ended.error == (None if code == 0 else "HangError")
+    logs = folder / "runs" / recipe.name / "logs" / "a01"
+    assert "in hang" in (logs / "rank-1.stacks.txt").read_text()
+    assert "all_reduce" in (logs / "rank-0.stacks.txt").read_text()
+    assert not any(psutil.pid_exists(pid_of(logs.parent.parent, rank)) for rank in (0, 1))
 
 
 def test_too_many_workers_are_refused_at_once(two_nodes: LocalCluster, folder: Path) -> None:

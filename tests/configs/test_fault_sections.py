@@ -1,0 +1,16 @@
+"""The section of faults: its defaults and bounds."""
+
+import pytest
+from pydantic import ValidationError
+
+from configs.fault_sections import Faults
+
+
+def test_a_rank_may_be_silent_for_ten_minutes() -> None:
+    assert Faults().watchdog_s == 600
+
+
+@pytest.mark.parametrize("asked", [{"watchdog_s": 0}, {"watchdog": 3}])
+def test_what_makes_no_sense_is_refused(asked: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Faults.model_validate(asked)
