@@ -18,8 +18,8 @@ from trainers.data.store import (
     hex_sum,
     write_shard,
 )
-from trainers.tasks import text_classification
 from trainers.tasks.judging import Batching
+from trainers.tasks.text_classification import TEXT_CLASSIFICATION
 
 VOCABULARY = 30_000
 SHARD_ROWS = 65_536
@@ -102,6 +102,6 @@ def make_collate(manifest: Manifest) -> Collate:
     """Give the function that turns made rows into tensors."""
     task = TextClassification(kind="text_classification")
     labels = len(manifest.label_names)
-    return text_classification.collate(
+    return TEXT_CLASSIFICATION.collate(
         task, Batching(manifest.pad_token_id, manifest.max_length, 1, labels)
     )

@@ -103,9 +103,9 @@ def _memory(key: str) -> float:
 
 
 def _prepare(recipe: Recipe, store: str) -> Cost:
-    from trainers.tasks import task_module
+    from trainers.tasks import functions_of
 
-    task_module(recipe.task).load_processor(recipe.model)
+    functions_of(recipe.task).load_processor(recipe.model)
     return cost_of(plan_preparation(recipe, store), run_here())
 
 

@@ -82,12 +82,12 @@ def read_batches(recipe: Recipe, place: Place) -> list[list[Batch]]:
     from trainers.data.batches import batching, read_steps
     from trainers.data.epoch_plan import plan_epochs
     from trainers.data.store import load_manifest, open_split
-    from trainers.tasks import task_module
+    from trainers.tasks import functions_of
 
     manifest = load_manifest(place.data_dir)
     split = open_split(place.data_dir, manifest, "train")
     epochs = plan_epochs(recipe, manifest)
-    collate = task_module(recipe.task).collate(recipe.task, batching(recipe, manifest))
+    collate = functions_of(recipe.task).collate(recipe.task, batching(recipe, manifest))
     lanes = epochs.open(split, place.rank, place.world_size, epoch=0)
     steps = read_steps(lanes, epochs.lanes, collate, epoch=0)
     return [[(each.inputs, each.labels) for each in step] for step in steps]

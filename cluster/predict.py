@@ -19,7 +19,7 @@ from configs.task_columns import Column
 from trainers import storage as files
 from trainers.data.sources import find_input
 from trainers.data.whole_rows import CELL, WHERE, read_whole
-from trainers.tasks import task_module
+from trainers.tasks import functions_of
 from trainers.tasks.refusals import RowError
 
 BATCH_ROWS = 1024
@@ -42,8 +42,8 @@ def predict_file(recipe: Recipe, export: str, source: str, output: str) -> int:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True
-    task = task_module(recipe.task)
-    data = _read(source, task.columns(recipe.task).to_predict, task.PREDICTED)
+    task = functions_of(recipe.task)
+    data = _read(source, task.columns(recipe.task).to_predict, task.predicted)
     predicted = data.map_batches(
         PredictBatch,
         batch_size=BATCH_ROWS,

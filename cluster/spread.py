@@ -16,12 +16,12 @@ from trainers.data.plan import Plan, plan_preparation
 from trainers.data.preparation import Prepared, Progress, Stage, prepare_plan
 from trainers.data.sources import Source, list_sources
 from trainers.data.stages import Tick
-from trainers.tasks import task_module
+from trainers.tasks import functions_of
 
 
 def prepare_spread(recipe: Recipe, progress: Progress | None = None) -> Prepared:
     """Prepare a recipe's data on all nodes, or find it; raises what a stage raises."""
-    sources, columns = list_sources(recipe.data), task_module(recipe.task).columns(recipe.task)
+    sources, columns = list_sources(recipe.data), functions_of(recipe.task).columns(recipe.task)
     hashed: list[Source] = _map(_hash_source, columns, sources, lambda _: None)
     plan = plan_preparation(recipe, recipe.storage, sources=hashed)
     return prepare_plan(plan, run_spread, progress)

@@ -3,15 +3,23 @@
 The kind of a task is the name of its section here and of its file there.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
 from configs.model_sections import SECTION
-
-ColumnName = Annotated[str, Field(min_length=1)]
-LabelNames = tuple[str, ...] | None
+from configs.task_fields import (
+    ClassNames,
+    ColumnName,
+    Generation,
+    Label,
+    LabelNames,
+    Names,
+    SecondText,
+    Text,
+    Writing,
+    check_columns,
+)
 
 
 class TextClassification(BaseModel):
@@ -21,19 +29,14 @@ class TextClassification(BaseModel):
 
     kind: Literal["text_classification"]
     """Name of the task."""
-    text: ColumnName = "text"
-    """Column with the text."""
-    text_b: str | None = None
-    """Column with a second text, for pairs; None for single texts."""
-    label: ColumnName = "label"
-    """Column with the label, strings or integers."""
-    labels: LabelNames = None
-    """The label names in order; None takes those of the training split, sorted."""
+    text: Text = "text"
+    text_b: SecondText = None
+    label: Label = "label"
+    labels: ClassNames = None
 
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
         check_columns((self.text, self.text_b, self.label))
-        check_labels(self.labels)
         return self
 
 
@@ -44,21 +47,17 @@ class MultiLabelClassification(BaseModel):
 
     kind: Literal["multi_label_classification"]
     """Name of the task."""
-    text: ColumnName = "text"
-    """Column with the text."""
-    text_b: str | None = None
-    """Column with a second text, for pairs; None for single texts."""
+    text: Text = "text"
+    text_b: SecondText = None
     label: ColumnName = "labels"
     """Column with the labels: a list, or one string with commas between them."""
-    labels: LabelNames = None
-    """The label names in order; None takes those of the training split, sorted."""
+    labels: ClassNames = None
     threshold: float = Field(default=0.5, gt=0, lt=1)
     """Probability from which on a label is taken to apply."""
 
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
         check_columns((self.text, self.text_b, self.label))
-        check_labels(self.labels)
         return self
 
 
@@ -69,10 +68,8 @@ class TextRegression(BaseModel):
 
     kind: Literal["text_regression"]
     """Name of the task."""
-    text: ColumnName = "text"
-    """Column with the text."""
-    text_b: str | None = None
-    """Column with a second text, for pairs; None for single texts."""
+    text: Text = "text"
+    text_b: SecondText = None
     value: ColumnName = "value"
     """Column with the number."""
 
@@ -93,13 +90,12 @@ class TokenClassification(BaseModel):
     """Column with the words: a list, or one string with blanks between them."""
     tags: ColumnName = "tags"
     """Column with one tag a word, in the same form."""
-    labels: LabelNames = None
+    labels: Names = None
     """The tags in order; None takes those of the training split, sorted."""
 
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
         check_columns((self.tokens, self.tags))
-        check_labels(self.labels)
         return self
 
 
@@ -112,34 +108,15 @@ class ImageClassification(BaseModel):
     """Name of the task."""
     image: ColumnName = "image"
     """Column with the image: the address of a file, or its bytes."""
-    label: ColumnName = "label"
-    """Column with the label, strings or integers."""
-    labels: LabelNames = None
-    """The label names in order; None takes those of the training split, sorted."""
+    label: Label = "label"
+    labels: ClassNames = None
     image_size: int | None = Field(default=None, ge=1)
     """Height and width in pixels that images are brought to; None takes the model's own."""
 
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
         check_columns((self.image, self.label))
-        check_labels(self.labels)
         return self
-
-
-class Generation(BaseModel):
-    """How a model writes text in evaluation and prediction."""
-
-    model_config = SECTION
-
-    max_new_tokens: int = Field(default=64, ge=1)
-    """Most tokens that it writes."""
-    num_beams: int = Field(default=1, ge=1)
-    """Beams of the search; 1 takes the likeliest token each time."""
-    length_penalty: float = 1.0
-    """Power of the length that the score of a beam is divided by."""
-    evaluation_rows: int | None = Field(default=None, ge=0)
-    """Rows of a split that text is written for in evaluation, evenly spaced; None takes all, 0
-    none."""
 
 
 class SequenceToSequence(BaseModel):
@@ -157,8 +134,7 @@ class SequenceToSequence(BaseModel):
     """Put before each source, such as `translate English to German: `."""
     max_target_length: int = Field(default=128, ge=1)
     """Most tokens of a target; longer ones are cut at the end."""
-    generation: Generation = Generation()
-    """How text is written in evaluation and prediction."""
+    generation: Writing = Generation()
 
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
@@ -173,10 +149,8 @@ class LanguageModeling(BaseModel):
 
     kind: Literal["language_modeling"]
     """Name of the task."""
-    text: ColumnName = "text"
-    """Column with the text."""
-    generation: Generation = Generation(evaluation_rows=0)
-    """How text is written in evaluation and prediction."""
+    text: Text = "text"
+    generation: Writing = Generation(evaluation_rows=0)
 
 
 class InstructionTuning(BaseModel):
@@ -199,8 +173,7 @@ class InstructionTuning(BaseModel):
     prompt and answer one behind the other."""
     loss_on: Literal["completion", "all"] = "completion"
     """Which tokens the model learns to write: those of the answers, or all."""
-    generation: Generation = Generation(evaluation_rows=0)
-    """How text is written in evaluation and prediction."""
+    generation: Writing = Generation(evaluation_rows=0)
 
     @model_validator(mode="after")
     def _answers_are_known(self) -> Self:
@@ -229,8 +202,7 @@ class SentenceEmbedding(BaseModel):
 
     kind: Literal["sentence_embedding"]
     """Name of the task."""
-    anchor: ColumnName = "anchor"
-    """Column with the text."""
+    anchor: Text = "anchor"
     positive: ColumnName = "positive"
     """Column with a text that means the same, or one that is compared with a score."""
     negative: str | None = None
@@ -285,16 +257,3 @@ def writes_in_evaluation(task: Task) -> bool:
     """Say whether evaluation lets the model write text."""
     generation = generation_of(task)
     return generation is not None and generation.evaluation_rows != 0
-
-
-def check_columns(names: Sequence[str | None]) -> None:
-    """Raise ValueError for a column that is asked for twice."""
-    given = [name for name in names if name is not None]
-    if len(set(given)) < len(given):
-        raise ValueError(f"columns {', '.join(given)} must differ from each other")
-
-
-def check_labels(labels: LabelNames) -> None:
-    """Raise ValueError for less than two labels, or one that is listed twice."""
-    if labels is not None and len(set(labels)) < max(2, len(labels)):
-        raise ValueError("labels needs at least two names, each once")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from configs.adapter_sections import Lora
 from configs.schema import Recipe
 from trainers.model_card import is_hub_id
-from trainers.tasks import task_module
+from trainers.tasks import functions_of
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +85,7 @@ def save_adapter(
     stored = {PREFIX + name: t.to(dtype).contiguous() for name, t in tensors.items()}
     save_file(stored, folder / WEIGHTS, metadata={"format": "pt"})
     config: Any = adapter_config(model, lora, adapted_modules(model))
-    asked = ADAPTED.get(task_module(recipe.task).AUTO_MODEL)
+    asked = ADAPTED.get(functions_of(recipe.task).auto_model)
     config.task_type = TaskType[asked] if asked is not None else None
     if is_hub_id(recipe.model.path):
         config.base_model_name_or_path = recipe.model.path

@@ -13,7 +13,7 @@ from configs.task_sections import ImageClassification, InstructionTuning, Task, 
 from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER, build_empty, build_merged, save_adapter
 from trainers.model_card import Origin, render_model_card
-from trainers.tasks import task_module
+from trainers.tasks import functions_of
 from trainers.tasks.generation import generation_config
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def load_exported(task: Task, folder: Path) -> "PreTrainedModel":
     """Load the weights of an exported folder as any user would."""
     from trainers.tasks.pretrained import auto_class
 
-    model: PreTrainedModel = auto_class(task_module(task).AUTO_MODEL).from_pretrained(folder)
+    model: PreTrainedModel = auto_class(functions_of(task).auto_model).from_pretrained(folder)
     model.eval()
     return model
 
@@ -113,5 +113,5 @@ def check_export(task: Task, folder: Path, inputs: "dict[str, Tensor]", given: "
 
     model = load_exported(task, folder)
     with torch.no_grad():
-        found = task_module(task).output_of(model(**inputs))
+        found = functions_of(task).output_of(model(**inputs))
     return float((found.float() - given.float()).abs().max())

@@ -16,6 +16,7 @@ from trainers.data.image_mixing import Mix
 from trainers.data.lane_rows import LaneRows
 from trainers.early_stopping import should_stop, update_best
 from trainers.engine import set_learning_rate
+from trainers.losses import training_loss
 from trainers.phase_change import MotionProof, begin_next_phase, phase_is_over
 from trainers.place import Place
 from trainers.session import Session
@@ -224,7 +225,7 @@ def _plan_loop(session: Session, stop_requested: Callable[[], bool]) -> _Loop:
     total = recipe.epochs * epochs.lanes.steps_per_epoch
     if recipe.max_steps is not None:
         total = min(total, recipe.max_steps)
-    loss = session.task.training_loss(recipe, manifest)
+    loss = training_loss(recipe, manifest)
     change, mix = build_changes(recipe, manifest)
     proof, now = MotionProof(session), time.monotonic()
     return _Loop(epochs, change, mix, loss, total, stop_requested, last_commit=now, proof=proof)

@@ -31,9 +31,10 @@ def import_for(recipe: Recipe) -> None:
     A model that cannot be found is passed over here: loading it says what is wrong.
     """
     import_module("trainers.finetune")
-    from trainers.tasks import task_module
-    from trainers.tasks.pretrained import auto_class, load_config
+    from trainers.tasks import functions_of
+    from trainers.tasks.model_config import load_config
+    from trainers.tasks.pretrained import auto_class
 
     with suppress(*THAW_ERRORS, KeyError):
-        known = auto_class(task_module(recipe.task).AUTO_MODEL)._model_mapping
+        known = auto_class(functions_of(recipe.task).auto_model)._model_mapping
         known[type(load_config(recipe.model))]

@@ -1,17 +1,30 @@
-"""The loss of a training step over classes; evaluation's plain loss is the task's."""
+"""The loss that training minimises; evaluation's plain loss is the task's."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from configs.balance_sections import Balance, Loss
+from configs.schema import Recipe
 from trainers.data.class_balance import class_weights
+from trainers.tasks import functions_of
+from trainers.tasks.judging import IGNORED
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from trainers.data.store import Manifest
     from trainers.step import SummedLoss
 
-IGNORED = -100
+
+def training_loss(recipe: Recipe, manifest: "Manifest") -> "SummedLoss":
+    """Give the loss that training minimises, summed over the targets: that of evaluation, or more.
+
+    Raises RecipeError for options that do not fit the labels.
+    """
+    task = functions_of(recipe.task)
+    if task.training_loss is None:
+        return task.summed_loss
+    return task.training_loss(recipe, manifest)
 
 
 def build_class_loss(

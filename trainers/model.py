@@ -11,7 +11,7 @@ from trainers.engine import deepspeed_config, gathered, running_stage
 from trainers.quantization import require_cuda
 from trainers.seeds import derive_seed
 from trainers.strategy.adapters import adapter_part, add_adapters
-from trainers.tasks import task_module
+from trainers.tasks import functions_of
 
 
 def load_model(
@@ -29,7 +29,7 @@ def load_model(
     # transformers asks whether ZeRO-3 is on through a weak reference to this object.
     slices = stage == 3 and not recipe.model.from_scratch
     announcement = _announce_zero3(recipe, world_size) if slices else None
-    task = task_module(recipe.task)
+    task = functions_of(recipe.task)
     lora = recipe.freezing.lora
     bits = lora.bits if lora is not None else None
     if bits is not None:

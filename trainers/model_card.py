@@ -6,12 +6,12 @@ from pathlib import PurePosixPath
 from configs.load import recipe_to_yaml
 from configs.schema import Recipe
 from trainers.data.store import Manifest
-from trainers.tasks import task_module
+from trainers.tasks import functions_of
 
 TEMPLATE = """\
 ---
 library_name: transformers
-pipeline_tag: {{ task.PIPELINE }}
+pipeline_tag: {{ task.pipeline }}
 {%- if base_model %}
 base_model: {{ base_model | tojson }}
 {%- endif %}
@@ -28,7 +28,7 @@ tags:
 ```python
 from transformers import pipeline
 
-pipe = pipeline("{{ task.PIPELINE }}", model="path/to/this/folder")
+pipe = pipeline("{{ task.pipeline }}", model="path/to/this/folder")
 ```
 
 {% if recipe.freezing.lora -%}
@@ -37,9 +37,9 @@ the head, to be put onto the base model:
 
 ```python
 from peft import PeftModel
-from transformers import {{ task.AUTO_MODEL }}
+from transformers import {{ task.auto_model }}
 
-base = {{ task.AUTO_MODEL }}.from_pretrained("{{ base_name }}"{% if labels %}, num_labels={{
+base = {{ task.auto_model }}.from_pretrained("{{ base_name }}"{% if labels %}, num_labels={{
   labels | length }}{% endif %})
 model = PeftModel.from_pretrained(base, "path/to/this/folder/adapter")
 ```
@@ -116,7 +116,7 @@ def render_model_card(origin: Origin) -> str:
     return environment.from_string(TEMPLATE).render(
         recipe=recipe,
         manifest=manifest,
-        task=task_module(recipe.task),
+        task=functions_of(recipe.task),
         labels=manifest.label_names,
         metrics=origin.metrics if splits else {},
         split=splits[0] if splits else None,

@@ -12,7 +12,7 @@ from configs.model_sections import Model
 from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER
 from trainers.export import load_exported, read_export
-from trainers.tasks import task_module
+from trainers.tasks import functions_of
 from trainers.tasks.generation import build_writer
 from trainers.tasks.judging import Batching, Fed, Setting
 from trainers.tasks.refusals import RowError
@@ -28,7 +28,7 @@ class Predictor:
 
         logging.disable_progress_bar()
         self.export = read_export(address)
-        self._task = task_module(self.export.task)
+        self._task = functions_of(self.export.task)
         self._microbatch_size = microbatch_size
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         with tempfile.TemporaryDirectory(prefix="thaw-export-") as temporary:
@@ -49,7 +49,7 @@ class Predictor:
         collate = self._task.collate(task, self._batching())
         # Rows of like length side by side: little padding.
         order = np.argsort(rows["length"].to_numpy(), kind="stable")
-        parts: dict[str, list[Any]] = {name: [] for name in self._task.PREDICTED}
+        parts: dict[str, list[Any]] = {name: [] for name in self._task.predicted}
         for start in range(0, len(order), self._microbatch_size):
             fed = self._fed(*collate(rows.take(order[start : start + self._microbatch_size])))
             made = self._task.predictions(setting, self._task.answer(setting, fed))

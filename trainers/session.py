@@ -28,7 +28,7 @@ from trainers.prefix_cache import PrefixCache, open_cache, prove
 from trainers.saved_state import SavedState, continued, read_best
 from trainers.strategy.freezing import count_elements
 from trainers.strategy.phases import births, choose_phases, learned
-from trainers.tasks import task_module
+from trainers.tasks import functions_of
 from trainers.tasks.generation import build_writer
 from trainers.tasks.judging import Setting
 from trainers.tracking import Tracker
@@ -52,7 +52,7 @@ class Session:
         start_distributed(place.device)
         self.recipe = recipe
         self.place = place
-        self.task = task_module(recipe.task)
+        self.task = functions_of(recipe.task)
         self.manifest = load_manifest(place.data_dir)
         self.newest, problems = checkpoint.find_good_commit(
             place.run_dir, place.rank, place.world_size

@@ -6,7 +6,7 @@ from pathlib import Path
 from configs.model_sections import Model
 from configs.task_sections import InstructionTuning
 from launcher.small_language_model import write_model
-from trainers.tasks import instruction_tuning
+from trainers.tasks.instruction_tuning import INSTRUCTION_TUNING
 
 
 def test_the_folder_is_a_model_to_be_trained_from_scratch(tmp_path: Path) -> None:
@@ -16,8 +16,8 @@ def test_the_folder_is_a_model_to_be_trained_from_scratch(tmp_path: Path) -> Non
     folder = write_model(tmp_path / "model", rows)
     task = InstructionTuning(kind="instruction_tuning")
     model = Model(path=str(folder), from_scratch=True)
-    built, *_ = instruction_tuning.build_model(model, task, ())
-    tokenizer = instruction_tuning.load_processor(model)
+    built, *_ = INSTRUCTION_TUNING.build_model(model, task, ())
+    tokenizer = INSTRUCTION_TUNING.load_processor(model)
     assert built.config.vocab_size == len(tokenizer)
     text = tokenizer.apply_chat_template(
         [{"role": "user", "content": "def f(x):"}, {"role": "assistant", "content": "Give x."}],

@@ -22,8 +22,9 @@ from trainers.export import check_export, save_export
 from trainers.model import draw_new_parameters
 from trainers.strategy.adapters import adapter_part, add_adapters
 from trainers.strategy.freezing import mark_trainable
-from trainers.tasks.one_label import output_of
-from trainers.tasks.pretrained import Head, build_pretrained, load_tokenizer
+from trainers.tasks.judging import logits_of
+from trainers.tasks.pretrained import Head, build_pretrained
+from trainers.tasks.tokenizer import load_tokenizer
 
 INPUTS = {"input_ids": torch.tensor([[7, 8, 9]]), "attention_mask": torch.ones(1, 3).long()}
 AUTO = "AutoModelForSequenceClassification"
@@ -73,7 +74,7 @@ def test_merged_and_alone_give_the_same_logits(tmp_path: Path, kind: str, dora: 
     assert merge_rounding(model) < 5e-5
     allowed = merge_rounding(model) * max(1.0, float(logits.abs().max()))
     assert check_export(TASK, folder, INPUTS, logits) <= allowed
-    assert adapter_difference(folder / "adapter", state, model, (INPUTS, logits), output_of) <= 1e-6
+    assert adapter_difference(folder / "adapter", state, model, (INPUTS, logits), logits_of) <= 1e-6
     assert all(state[name].equal(before[name]) for name in before)
     exported = load_file(folder / "model.safetensors")
     assert not [name for name in exported if "lora" in name or "base_layer" in name]
@@ -121,7 +122,7 @@ def test_a_head_that_was_not_saved_does_not_go_unnoticed(tmp_path: Path) -> None
     stored = load_file(file)
     stored["base_model.model.classifier.weight"] *= 0.9
     save_file(stored, file)
-    assert adapter_difference(file.parent, state, model, (INPUTS, logits), output_of) > 0.01
+    assert adapter_difference(file.parent, state, model, (INPUTS, logits), logits_of) > 0.01
 
 
 def test_half_precision_is_rounded_once_after_merging(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from configs.task_sections import TextClassification
 from tests.origin import NAMES, make_origin
 from tests.tiny import make_model_folder
 from trainers.export import check_export, read_export, save_export
-from trainers.tasks.pretrained import Head, build_pretrained, load_tokenizer
+from trainers.tasks.pretrained import Head, build_pretrained
+from trainers.tasks.tokenizer import load_tokenizer
 
 AUTO = "AutoModelForSequenceClassification"
 TASK = TextClassification(kind="text_classification")

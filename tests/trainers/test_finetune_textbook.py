@@ -18,7 +18,7 @@ from trainers.data.batches import batching, read_steps
 from trainers.data.epoch_plan import plan_epochs
 from trainers.data.preparation import prepare
 from trainers.data.store import ROW_ID, load_manifest, open_split
-from trainers.tasks.text_classification import collate
+from trainers.tasks.text_classification import TEXT_CLASSIFICATION
 
 ROWS, BATCH, EPOCHS = 192, 16, 3
 
@@ -51,7 +51,7 @@ def _rows_and_order(recipe: Recipe, data_dir: str) -> tuple[list[dict[str, Any]]
     orders = []
     for epoch in range(EPOCHS):
         lanes = epochs.open(split, 0, 1, epoch, None)
-        making = collate(recipe.task, batching(recipe, manifest))
+        making = TEXT_CLASSIFICATION.collate(recipe.task, batching(recipe, manifest))
         with read_steps(lanes, epochs.lanes, making, epoch=epoch) as steps:
             ids = [m.row_ids.tolist() for microbatches in steps for m in microbatches]
         orders.append([place[row_id] for some in ids for row_id in some])

@@ -13,7 +13,8 @@ from tests.tiny import make_model_folder
 from trainers.export import save_export
 from trainers.predictor import Predictor
 from trainers.tasks.one_label import PREDICTED
-from trainers.tasks.pretrained import Head, build_pretrained, load_tokenizer
+from trainers.tasks.pretrained import Head, build_pretrained
+from trainers.tasks.tokenizer import load_tokenizer
 
 TEXTS = ["the topic1a of", "she was with the topic2b and the topic2c", "", "to"]
 AUTO = "AutoModelForSequenceClassification"

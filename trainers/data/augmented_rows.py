@@ -13,7 +13,7 @@ from trainers.data.augmentation import RAW, augment_texts, chosen_rows
 from trainers.data.batches import Change
 from trainers.data.image_mixing import Mix, build_mix
 from trainers.data.store import ROW_ID, Manifest
-from trainers.tasks import TaskModule, task_module
+from trainers.tasks import functions_of
 from trainers.tasks.pixels import shape_of
 
 
@@ -31,7 +31,7 @@ def build_changes(recipe: Recipe, manifest: Manifest) -> tuple[Change | None, Mi
     return change, build_mix(options, recipe.seed)
 
 
-def build_change(recipe: Recipe, max_length: int, tasks: TaskModule | None = None) -> Change | None:
+def build_change(recipe: Recipe, max_length: int) -> Change | None:
     """Give the function that changes training texts; None where the recipe changes none.
 
     Raises RecipeError for a tokenizer without mask token where words are to be masked.
@@ -39,9 +39,9 @@ def build_change(recipe: Recipe, max_length: int, tasks: TaskModule | None = Non
     options = recipe.augmentation
     if not options.changes_texts:
         return None
-    tasks = tasks or task_module(recipe.task)
-    tokenizer = tasks.load_processor(recipe.model)
-    columns = [column.name for column in tasks.columns(recipe.task).inputs]
+    task = functions_of(recipe.task)
+    tokenizer = task.load_processor(recipe.model)
+    columns = [column.name for column in task.columns(recipe.task).inputs]
     if options.mask and tokenizer.mask_token is None:
         raise RecipeError(
             f"augmentation.mask needs a mask token and the tokenizer of {recipe.model.path} has "
@@ -62,7 +62,7 @@ def build_change(recipe: Recipe, max_length: int, tasks: TaskModule | None = Non
         ]
         cells = [pa.array(column, pa.string()) for column in zip(*new, strict=True)]
         table = pa.table(cells, names=columns)
-        encoded = tasks.encode_inputs(recipe.task, tokenizer, max_length, table)
+        encoded = task.encode_inputs(recipe.task, tokenizer, max_length, table)
         for name in encoded.column_names:
             old = old.set_column(old.column_names.index(name), name, encoded[name])
         places = np.argsort(np.argsort(chosen, kind="stable"))

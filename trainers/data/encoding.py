@@ -26,7 +26,8 @@ from trainers.data.store import (
     hex_sum,
     write_shard,
 )
-from trainers.tasks import TaskModule, task_module
+from trainers.tasks import functions_of
+from trainers.tasks.functions import TaskFunctions
 from trainers.tasks.refusals import RowError
 
 ENCODE_ROWS = 4096
@@ -62,10 +63,11 @@ class Encoded(BaseModel):
     """What batches must know besides the rows."""
 
 
-def encode_bucket(plan: Plan, encode: Encode, tasks: TaskModule | None = None) -> Encoded:
+def encode_bucket(plan: Plan, encode: Encode, tasks: TaskFunctions | None = None) -> Encoded:
     """Tokenise the rows of one bucket and write its shards; all buckets must be dealt.
 
-    The label names stand in the work folder. `tasks` is the module of the recipe's task by default.
+    The label names stand in the work folder. `tasks` are by default the functions of the recipe's
+    task.
     """
 
     def files(made: Encoded) -> list[str]:
@@ -76,8 +78,8 @@ def encode_bucket(plan: Plan, encode: Encode, tasks: TaskModule | None = None) -
     return kept(plan.work_dir, work, Encoded, files, lambda: _encode(plan, encode, tasks))
 
 
-def _encode(plan: Plan, encode: Encode, tasks: TaskModule | None) -> Encoded:
-    tasks = tasks or task_module(plan.recipe.task)
+def _encode(plan: Plan, encode: Encode, tasks: TaskFunctions | None) -> Encoded:
+    tasks = tasks or functions_of(plan.recipe.task)
     tokenizer = tasks.load_processor(plan.recipe.model)
     max_length = min(plan.recipe.batch.max_length, int(tokenizer.model_max_length))
     names = read_labels(plan)

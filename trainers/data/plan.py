@@ -14,7 +14,8 @@ from trainers.data.image_contents import hash_with_images
 from trainers.data.report import View
 from trainers.data.sources import Source, list_sources, tokenizer_key
 from trainers.data.store import FROZEN, SPLITS, SplitName
-from trainers.tasks import TaskModule, task_module
+from trainers.tasks import functions_of
+from trainers.tasks.functions import TaskFunctions
 
 FORMAT_VERSION = 3
 """Goes up with every change of code that makes other shards from the same input."""
@@ -138,7 +139,7 @@ def plan_preparation(
     storage_root: str,
     *,
     sources: Sequence[Source] | None = None,
-    tasks: TaskModule | None = None,
+    tasks: TaskFunctions | None = None,
 ) -> Plan:
     """Plan the preparation of a recipe's data below `<storage_root>/.prepared`.
 
@@ -146,7 +147,7 @@ def plan_preparation(
     file after another. Raises DataError for a file or glob that finds nothing, RecipeError for
     rules that rows of the task cannot follow.
     """
-    tasks = tasks or task_module(recipe.task)
+    tasks = tasks or functions_of(recipe.task)
     columns = tasks.columns(recipe.task)
     _check_rules(recipe, columns)
     if sources is None:

@@ -37,7 +37,7 @@ from trainers.data.scratch import read_rows_of
 from trainers.data.stages import Cleaned, Scattered, Tick, clean_bucket, scatter_source
 from trainers.data.store import Manifest, SplitName
 from trainers.data.work_folder import clear, exclusive, goes_on, sweep
-from trainers.tasks import TaskModule
+from trainers.tasks.functions import TaskFunctions
 
 WEIGHTS = {
     "reading": 30.0,
@@ -74,13 +74,13 @@ class Prepared:
 def prepare(
     recipe: Recipe,
     storage_root: str,
-    tasks: TaskModule | None = None,
+    tasks: TaskFunctions | None = None,
     progress: Progress | None = None,
 ) -> Prepared:
     """Prepare the recipe's data below `<storage_root>/.prepared`, or find it there.
 
-    `tasks` is the module of the recipe's task by default. Raises DataError for data that cannot be
-    used as asked. Two at once make one set; what a preparation that was killed had done is kept.
+    `tasks` are by default the functions of the recipe's task. Raises DataError for data that cannot
+    be used as asked. Two at once make one set; what a preparation that was killed had done is kept.
     """
     plan = plan_preparation(recipe, storage_root, tasks=tasks)
     return prepare_plan(plan, run_here(tasks), progress)
@@ -106,7 +106,7 @@ def prepare_plan(plan: Plan, run: Runner, progress: Progress | None = None) -> P
     return Prepared(plan.data_dir, manifest, cached)
 
 
-def run_here(tasks: TaskModule | None = None) -> Runner:
+def run_here(tasks: TaskFunctions | None = None) -> Runner:
     """Give the runner that does one item after another in this process."""
 
     def run(stage: Stage, plan: Plan, items: Sequence[Any], tick: Tick) -> list[Any]:

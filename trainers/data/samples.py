@@ -43,7 +43,7 @@ def _labels(rows: pa.Table, names: Sequence[str]) -> list[str]:
 
 
 def _decoder(tokenizer: str) -> Decode:
-    from trainers.tasks.pretrained import load_tokenizer
+    from trainers.tasks.tokenizer import load_tokenizer
 
     path, _, revision = tokenizer.partition("@")
     try:

@@ -14,23 +14,20 @@ import pyarrow.compute as pc
 
 from configs.errors import CheckpointError
 from configs.model_sections import Model
-from configs.schema import Recipe
 from configs.task_sections import InstructionTuning, LanguageModeling
 from trainers.tasks.continuations import Written, prepare_to_write, write
+from trainers.tasks.embeddings import grow_embeddings
+from trainers.tasks.functions import Built
 from trainers.tasks.judging import IGNORED, Batching, Fed, Sample, Scores, Setting
+from trainers.tasks.pretrained import build_pretrained
+from trainers.tasks.tokenizer import load_tokenizer
 from trainers.tasks.tokens import laid_out, pad_tokens, token_mask
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
-    from trainers.data.store import Manifest
-    from trainers.step import SummedLoss
-
-AUTO_MODEL: str = "AutoModelForCausalLM"
-PIPELINE: str = "text-generation"
-PREDICTED: tuple[str, ...] = ("prediction",)
-"""Columns that predicting adds."""
+AUTO_MODEL = "AutoModelForCausalLM"
 NO_TEXT = "-"
 
 
@@ -45,21 +42,6 @@ class Answer:
     targets: "Tensor"
     """Targets, int64."""
     written: "Written"
-
-
-def load_processor(model: Model) -> "PreTrainedTokenizerBase":
-    """Load the model's tokenizer, with a padding token and the length the model can take.
-
-    Raises RecipeError when there is no model or no tokenizer.
-    """
-    from trainers.tasks.pretrained import load_tokenizer
-
-    return load_tokenizer(model)
-
-
-def numbers(model: Model, processor: "PreTrainedTokenizerBase") -> dict[str, int]:
-    """Give nothing: batches need the rows alone."""
-    return {}
 
 
 def opening(processor: "PreTrainedTokenizerBase", texts: Sequence[str]) -> list[list[int]]:
@@ -150,7 +132,7 @@ def build_model(
     task: LanguageModeling | InstructionTuning,
     label_names: tuple[str, ...],
     bits: int | None = None,
-) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
+) -> Built:
     """Load the model in fp32, with room for every token of its tokenizer.
 
     No head is named: what a language model ends with is as pre-trained as the rest. The model keeps
@@ -158,26 +140,17 @@ def build_model(
     RecipeError for a model that cannot be used as asked, CheckpointError for one whose weights are
     not whole.
     """
-    from trainers.tasks.embeddings import grow_embeddings
-    from trainers.tasks.pretrained import build_pretrained
-
     loaded, _, new = build_pretrained(AUTO_MODEL, model, None, bits)
     if new:
         raise CheckpointError(
             f"{model.path} lacks {min(new)}: it cannot write. Use a folder with the whole language "
             "model"
         )
-    processor = load_processor(model)
+    processor = load_tokenizer(model)
     grow_embeddings(loaded, len(processor))
     loaded.config.use_cache = False
     prepare_to_write(loaded, model, task, processor)
     return loaded, frozenset(), frozenset()
-
-
-def output_of(outputs: Any) -> "Tensor":
-    """Give the logits, (rows, tokens, vocabulary)."""
-    logits: Tensor = outputs.logits
-    return logits
 
 
 def foretold(outputs: Any, labels: "Tensor") -> "tuple[Tensor, Tensor, Tensor]":
@@ -198,11 +171,6 @@ def summed_loss(outputs: Any, labels: "Tensor") -> "Tensor":
 
     _, wanted, logits = foretold(outputs, labels)
     return functional.cross_entropy(logits, wanted, reduction="sum")
-
-
-def training_loss(recipe: Recipe, manifest: "Manifest") -> "SummedLoss":
-    """Give the loss that training minimises: that of evaluation."""
-    return summed_loss
 
 
 def answer(setting: Setting, fed: Fed) -> Answer:

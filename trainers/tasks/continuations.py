@@ -12,6 +12,7 @@ from configs.task_sections import InstructionTuning, LanguageModeling
 from trainers.tasks.conversations import write_dialogue
 from trainers.tasks.generation import written_texts
 from trainers.tasks.judging import IGNORED, Fed, Setting
+from trainers.tasks.model_config import max_positions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,8 +88,6 @@ def prepare_to_write(
     chat template puts behind an answer. Raises RecipeError for more new tokens than it has room
     for.
     """
-    from trainers.tasks.pretrained import max_positions
-
     most, asked = max_positions(loaded.config), task.generation.max_new_tokens
     if asked >= most:
         raise RecipeError(
@@ -119,8 +118,6 @@ def _end_of_turn(
 
 
 def _positions(setting: Setting) -> int:
-    from trainers.tasks.pretrained import max_positions
-
     assert setting.generate is not None
     return max_positions(setting.generate.model.config)
 

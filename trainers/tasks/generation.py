@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from configs.task_sections import Generation, Task, generation_of
+from configs.task_fields import Generation
+from configs.task_sections import Task, generation_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -5,6 +5,7 @@ model is loaded in pretrained.py.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,25 +15,15 @@ from configs.errors import RecipeError
 from configs.model_sections import Model
 from configs.task_columns import Column, Columns
 from configs.task_sections import ImageClassification
+from trainers.tasks.functions import Built, encode_with_labels
 from trainers.tasks.images import (
     ImageProcessor,
     load_image_processor,
     normalisation,
     read_image,
 )
-from trainers.tasks.judging import Batching, Fed, Sample, Scored, Scores, Setting
-from trainers.tasks.one_label import (
-    PREDICTED,
-    Answer,
-    answer,
-    judged,
-    label_numbers,
-    labels_of,
-    output_of,
-    predictions,
-    summed_loss,
-    training_loss,
-)
+from trainers.tasks.judging import Batching, Fed, Sample, Scored, Setting
+from trainers.tasks.one_label import Answer, judged, label_numbers, labels_of
 from trainers.tasks.pixels import (
     PIXELS,
     normaliser,
@@ -41,34 +32,16 @@ from trainers.tasks.pixels import (
     shape_of,
     value_tables,
 )
+from trainers.tasks.pretrained import Head, auto_class, build_pretrained
 from trainers.tasks.refusals import RowError
+from trainers.tasks.text_classification import TEXT_CLASSIFICATION
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedConfig, PreTrainedModel
+    from transformers import PreTrainedConfig
 
-AUTO_MODEL: str = "AutoModelForImageClassification"
-PIPELINE: str = "image-classification"
+AUTO_MODEL = "AutoModelForImageClassification"
 TOP = 5
-__all__ = [
-    "AUTO_MODEL",
-    "PIPELINE",
-    "PREDICTED",
-    "answer",
-    "build_model",
-    "build_scores",
-    "collate",
-    "columns",
-    "encode",
-    "encode_inputs",
-    "load_processor",
-    "numbers",
-    "output_of",
-    "predictions",
-    "samples",
-    "summed_loss",
-    "training_loss",
-]
 
 
 def columns(task: ImageClassification) -> Columns:
@@ -76,37 +49,18 @@ def columns(task: ImageClassification) -> Columns:
     return Columns((Column(task.image, "image"),), Column(task.label, "label"))
 
 
-def load_processor(model: Model) -> ImageProcessor:
-    """Load the model's image processor; raises RecipeError when there is no model."""
-    return load_image_processor(model)
-
-
 def numbers(model: Model, processor: ImageProcessor) -> dict[str, int]:
     """Give the shape of the pixels that the model asks for, and how they are normalised."""
     return normalisation(processor.sized(None))
 
 
-def encode(
-    task: ImageClassification,
-    processor: ImageProcessor,
-    max_length: int,
-    label_names: tuple[str, ...],
-    cells: pa.Table,
-) -> pa.Table:
-    """Turn image and label columns into pixels (one fixed size a row), label and length, 1 a row.
-
-    Raises RowError for an image that does not decode, DataError for a label that is not among
-    label_names.
-    """
-    encoded = encode_inputs(task, processor, max_length, cells)
-    labels = label_numbers(cells, task.label, label_names)
-    return encoded.add_column(encoded.num_columns - 1, "label", labels)
-
-
 def encode_inputs(
     task: ImageClassification, processor: ImageProcessor, max_length: int, cells: pa.Table
 ) -> pa.Table:
-    """Turn an image column into pixels and length; raises RowError as `encode` does."""
+    """Turn an image column into pixels (one fixed size a row) and length, 1 a row.
+
+    Raises RowError for an image that does not decode.
+    """
     sized = processor.sized(task.image_size)
     shape = sized.shape()
     pixels = np.empty((len(cells), *shape), np.uint8)
@@ -138,20 +92,19 @@ def collate(
         import torch
 
         values = normalise(pixels_of(rows, shape))
-        return {"pixel_values": torch.from_numpy(values)}, labels_of(rows)
+        return {"pixel_values": torch.from_numpy(values)}, labels_of(rows, batching)
 
     return normalised
 
 
 def build_model(
     model: Model, task: ImageClassification, label_names: tuple[str, ...], bits: int | None = None
-) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
+) -> Built:
     """Load the model with a classification head in fp32; also name the head and what of it is new.
 
     Nothing is new where the head came with the model. Raises RecipeError for a model that cannot be
     used as asked, CheckpointError for one whose weights are not whole.
     """
-    from trainers.tasks.pretrained import Head, build_pretrained
 
     def adapt(config: "PreTrainedConfig") -> None:
         if task.image_size is not None:
@@ -178,14 +131,12 @@ def _set_image_size(config: "PreTrainedConfig", size: int, model: Model) -> None
 def _parameter_shapes(config: "PreTrainedConfig") -> dict[str, tuple[int, ...]]:
     import torch
 
-    from trainers.tasks.pretrained import auto_class
-
     with torch.device("meta"):
         parameters = auto_class(AUTO_MODEL).from_config(config).named_parameters()
         return {name: tuple(parameter.shape) for name, parameter in parameters}
 
 
-class _Scores:
+class ImageScores:
     """Scores of one label a row and, where there are more than five, of the five likeliest."""
 
     def __init__(self, setting: Setting) -> None:
@@ -214,11 +165,6 @@ class _Scores:
         return scored
 
 
-def build_scores(setting: Setting) -> Scores:
-    """Make the state from which the metrics of a split are computed."""
-    return _Scores(setting)
-
-
 def samples(setting: Setting, fed: Fed, given: Answer) -> list[Sample]:
     """Show picture, label and most probable label of each row whose label is not -100."""
     pictures = _shown(setting.processor(), fed.inputs["pixel_values"])
@@ -231,3 +177,19 @@ def _shown(processor: ImageProcessor, values: "Tensor") -> np.ndarray:
     scale = (tables[:, 1] - tables[:, 0])[:, None, None]
     pixels: np.ndarray = (values.cpu().float().numpy() - tables[:, :1, None]) / scale
     return pixels.round().clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+IMAGE_CLASSIFICATION = replace(
+    TEXT_CLASSIFICATION,
+    auto_model=AUTO_MODEL,
+    pipeline="image-classification",
+    columns=columns,
+    load_processor=load_image_processor,
+    numbers=numbers,
+    encode=encode_with_labels(encode_inputs, label_numbers),
+    encode_inputs=encode_inputs,
+    collate=collate,
+    build_model=build_model,
+    build_scores=ImageScores,
+    samples=samples,
+)

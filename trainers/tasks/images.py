@@ -19,6 +19,7 @@ import numpy as np
 from configs.errors import NotFoundError, RecipeError, StorageError
 from configs.model_sections import Model
 from trainers import storage
+from trainers.tasks.model_config import load_config, source_of
 from trainers.tasks.pixels import float_bits
 from trainers.tasks.refusals import RowError
 
@@ -90,8 +91,6 @@ def load_image_processor(model: Model) -> ImageProcessor:
     """
     from transformers import AutoImageProcessor
 
-    from trainers.tasks.pretrained import load_config
-
     config: Any = load_config(model)
     channels = int(getattr(config, "num_channels", 3))
     if channels not in MODES:
@@ -99,9 +98,10 @@ def load_image_processor(model: Model) -> ImageProcessor:
             f"model.path ({model.path}) looks at {channels} channels. Choose a model for images of "
             "1 or 3 channels"
         )
-    source = {"revision": model.revision, "trust_remote_code": model.trust_remote_code}
     try:
-        inner: Any = AutoImageProcessor.from_pretrained(model.path, backend="pil", **source)
+        inner: Any = AutoImageProcessor.from_pretrained(
+            model.path, backend="pil", **source_of(model)
+        )
     except OSError:
         inner = _plain(config, channels)
     except (ValueError, KeyError, TypeError, ImportError) as error:

@@ -7,6 +7,7 @@ blank line. What language models share stands in causal.py, how conversations ar
 conversations.py.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -14,28 +15,7 @@ import pyarrow as pa
 from configs.errors import RecipeError
 from configs.task_columns import Column, Columns
 from configs.task_sections import InstructionTuning
-from trainers.tasks.causal import (
-    AUTO_MODEL,
-    PIPELINE,
-    PREDICTED,
-    answer,
-    as_shard,
-    build_model,
-    build_scores,
-    collate,
-    ended,
-    following,
-    labelled,
-    load_processor,
-    numbers,
-    opening,
-    output_of,
-    predictions,
-    samples,
-    summed_loss,
-    token_limit,
-    training_loss,
-)
+from trainers.tasks.causal import as_shard, ended, following, labelled, opening, token_limit
 from trainers.tasks.conversations import (
     Dialogue,
     Turn,
@@ -45,30 +25,12 @@ from trainers.tasks.conversations import (
     write_dialogue,
     write_question,
 )
+from trainers.tasks.language_modeling import LANGUAGE_MODELING
 from trainers.tasks.refusals import RowError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = [
-    "AUTO_MODEL",
-    "PIPELINE",
-    "PREDICTED",
-    "answer",
-    "build_model",
-    "build_scores",
-    "collate",
-    "columns",
-    "encode",
-    "encode_inputs",
-    "load_processor",
-    "numbers",
-    "output_of",
-    "predictions",
-    "samples",
-    "summed_loss",
-    "training_loss",
-]
 BLANK_LINE = "\n\n"
 Marked = tuple[list[int], list[bool]]
 """The tokens of a row, and which of them are of an answer."""
@@ -234,3 +196,8 @@ def _refuse_prompt(index: int, num_tokens: int, limit: int) -> None:
         f"the prompt is longer than max_length: {num_tokens} tokens where {limit} leave no room "
         "for an answer. Raise batch.max_length, or shorten or drop the row",
     )
+
+
+INSTRUCTION_TUNING = replace(
+    LANGUAGE_MODELING, columns=columns, encode=encode, encode_inputs=encode_inputs
+)

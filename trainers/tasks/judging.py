@@ -95,6 +95,12 @@ class Scores(Protocol):
         """Score the rows of all ranks. Collective: every rank calls this."""
 
 
+def logits_of(outputs: Any) -> "Tensor":
+    """Give the logits of a model's outputs, as its head shapes them."""
+    logits: Tensor = outputs.logits
+    return logits
+
+
 def is_target(labels: "Tensor") -> "Tensor":
     """Say which labels count in the loss: those that are neither IGNORED nor NaN."""
     return ~labels.isnan() if labels.is_floating_point() else labels != IGNORED

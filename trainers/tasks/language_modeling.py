@@ -14,8 +14,6 @@ from configs.task_columns import Column, Columns
 from configs.task_sections import LanguageModeling
 from trainers.tasks.causal import (
     AUTO_MODEL,
-    PIPELINE,
-    PREDICTED,
     answer,
     as_shard,
     build_model,
@@ -23,40 +21,18 @@ from trainers.tasks.causal import (
     collate,
     ended,
     labelled,
-    load_processor,
-    numbers,
     opening,
-    output_of,
     predictions,
     samples,
     summed_loss,
     token_limit,
-    training_loss,
 )
+from trainers.tasks.functions import TaskFunctions
 from trainers.tasks.refusals import RowError
+from trainers.tasks.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-__all__ = [
-    "AUTO_MODEL",
-    "PIPELINE",
-    "PREDICTED",
-    "answer",
-    "build_model",
-    "build_scores",
-    "collate",
-    "columns",
-    "encode",
-    "encode_inputs",
-    "load_processor",
-    "numbers",
-    "output_of",
-    "predictions",
-    "samples",
-    "summed_loss",
-    "training_loss",
-]
 
 
 def columns(task: LanguageModeling) -> Columns:
@@ -101,3 +77,21 @@ def encode_inputs(
     start = processor.bos_token_id
     start = processor.eos_token_id if start is None else start
     return as_shard([(ids or [start])[-limit:] for ids in made])
+
+
+LANGUAGE_MODELING = TaskFunctions(
+    auto_model=AUTO_MODEL,
+    pipeline="text-generation",
+    predicted=("prediction",),
+    columns=columns,
+    load_processor=load_tokenizer,
+    encode=encode,
+    encode_inputs=encode_inputs,
+    collate=collate,
+    build_model=build_model,
+    summed_loss=summed_loss,
+    answer=answer,
+    build_scores=build_scores,
+    samples=samples,
+    predictions=predictions,
+)

@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 
 from configs.errors import DataError
 from configs.schema import Recipe
-from trainers.tasks.judging import IGNORED, Fed, Sample, Scores, Setting
+from configs.task_sections import ImageClassification, TextClassification
+from trainers.tasks.judging import IGNORED, Batching, Fed, Sample, Scores, Setting
 from trainers.tasks.tokens import strings
 
 if TYPE_CHECKING:
@@ -32,32 +33,28 @@ class Answer:
     """(rows,) int64."""
 
 
-def label_numbers(cells: pa.Table, column: str, label_names: tuple[str, ...]) -> pa.ChunkedArray:
+def label_numbers(
+    task: TextClassification | ImageClassification, label_names: tuple[str, ...], cells: pa.Table
+) -> pa.ChunkedArray:
     """Give the place of each label among the names; raises DataError for one that is not there."""
-    labels = strings(cells[column])
+    labels = strings(cells[task.label])
     numbers = pc.index_in(labels, value_set=pa.array(label_names, pa.string()))
     if numbers.null_count:
         unknown = pc.unique(labels.filter(pc.is_null(numbers))).to_pylist()
         raise DataError(
-            f"label {unknown[0]!r} in column {column} is none of {len(label_names)} labels. "
+            f"label {unknown[0]!r} in column {task.label} is none of {len(label_names)} labels. "
             "Add it to task.labels, or rows with it to the training data"
         )
     return numbers
 
 
-def labels_of(rows: pa.Table) -> "Tensor":
+def labels_of(rows: pa.Table, _: Batching) -> "Tensor":
     """Give the labels of shard rows, (rows,) int64; -100 where they have none."""
     import torch
 
     if "label" not in rows.column_names:
         return torch.full((len(rows),), IGNORED)
     return torch.from_numpy(rows["label"].to_numpy().astype(np.int64))
-
-
-def output_of(outputs: Any) -> "Tensor":
-    """Give the logits, (rows, classes)."""
-    logits: Tensor = outputs.logits
-    return logits
 
 
 def summed_loss(outputs: Any, labels: "Tensor") -> "Tensor":

@@ -1,4 +1,4 @@
-"""Load a pre-trained model with the head of a task, and its tokenizer, from a folder or the hub.
+"""Load a pre-trained model with the head of a task, from a folder or the hub.
 
 What is fed to it and how its outputs are judged stands in the task.
 """
@@ -10,73 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from configs.errors import CheckpointError, RecipeError
 from configs.model_sections import Model
 from trainers.quantization import four_bit_loading
+from trainers.tasks.functions import BuildModel, Built, LabelNames
+from trainers.tasks.model_config import first_line, load_config, source_of
+from trainers.tasks.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 DISCARDED = "discarded."
-LATE = ("roberta", "camembert", "longformer", "mpnet", "data2vec", "xmod", "ibert", "luke")
-"""Families whose first position is pad_token_id + 1."""
-
-
-def load_tokenizer(
-    model: Model, *, local_only: bool = False, split_words: bool = False
-) -> "PreTrainedTokenizerBase":
-    """Load the model's tokenizer; its model_max_length is what both it and the model can take.
-
-    With `local_only` the hub is not asked: what is neither a folder nor in its cache is missing.
-    With `split_words` it will be handed words, not texts.
-    """
-    from transformers import AutoTokenizer
-
-    config = load_config(model, local_only=local_only)
-    source = _source(model) | {"local_files_only": local_only}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model.path, **source)
-        if split_words and _is_byte_level(tokenizer):
-            # Else it reads each word as if there were no space before it.
-            tokenizer = AutoTokenizer.from_pretrained(model.path, add_prefix_space=True, **source)
-    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
-        raise RecipeError(
-            f"model.path ({model.path}) has no tokenizer that can be loaded: {_first_line(error)}. "
-            "Save the tokenizer beside the weights"
-        ) from error
-    if not len(tokenizer) - len(tokenizer.all_special_ids):
-        raise RecipeError(
-            f"model.path ({model.path}) has no tokenizer: its vocabulary is empty. "
-            "Save the tokenizer beside the weights"
-        )
-    if tokenizer.pad_token_id is None:
-        if tokenizer.eos_token_id is None:
-            raise RecipeError(
-                f"the tokenizer of {model.path} has neither a padding nor an end token. Give it one"
-            )
-        tokenizer.pad_token = tokenizer.eos_token
-    tokenizer.model_max_length = min(tokenizer.model_max_length, max_positions(config))
-    return tokenizer
-
-
-def _is_byte_level(tokenizer: Any) -> bool:
-    """Say whether a space is a part of the word behind it, as for RoBERTa."""
-    if not tokenizer.is_fast:
-        return False
-    return "ByteLevel" in repr(tokenizer.backend_tokenizer.pre_tokenizer)
-
-
-def load_config(model: Model, *, local_only: bool = False) -> "PreTrainedConfig":
-    """Load the model's config; raises RecipeError when there is none."""
-    from transformers import AutoConfig
-
-    source = _source(model) | {"local_files_only": local_only}
-    try:
-        config: PreTrainedConfig = AutoConfig.from_pretrained(model.path, **source)
-    except (OSError, ValueError, KeyError) as error:
-        raise RecipeError(
-            f"model.path ({model.path}) is no model that can be loaded: {_first_line(error)}. "
-            "Give a hub id, or a folder with config.json, weights and tokenizer"
-        ) from error
-    return config
 
 
 @dataclass(frozen=True)
@@ -90,9 +32,25 @@ class Head:
     """Changes the config further before the model is built."""
 
 
+def build_with_head(
+    auto_model: str, problem_type: ProblemType = "single_label_classification"
+) -> BuildModel:
+    """Give the function that loads a model with a head that tells a task's label names apart.
+
+    Nothing of it is new where the head came with the model. It raises what `build_pretrained` does.
+    """
+
+    def build_model(
+        model: Model, task: Any, label_names: LabelNames, bits: int | None = None
+    ) -> Built:
+        return build_pretrained(auto_model, model, Head(label_names, problem_type), bits)
+
+    return build_model
+
+
 def build_pretrained(
     auto_model: str, model: Model, head: Head | None = None, bits: int | None = None
-) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
+) -> Built:
     """Load weights in fp32 with a class of transformers; also name the head and what of it is new.
 
     Without `head` the model keeps the one that it has. With 4 `bits` the linear modules of the
@@ -125,7 +83,7 @@ def build_pretrained(
             output_loading_info=True,
             key_mapping=replaced,
             **(four_bit_loading(auto_model, config) if bits else {}),
-            **_source(model),
+            **source_of(model),
         ),
     )
     return loaded, *_head_and_new(loaded, report, model.path)
@@ -146,12 +104,12 @@ def _load(auto_model: str, model: Model, load: Callable[[Any], Any]) -> Any:
         return load(auto_class(auto_model))
     except (SafetensorError, RuntimeError) as error:
         raise CheckpointError(
-            f"the weights of {model.path} do not fit its config: {_first_line(error)}. "
+            f"the weights of {model.path} do not fit its config: {first_line(error)}. "
             "Fetch the folder again"
         ) from error
     except (OSError, ValueError, ImportError) as error:
         raise RecipeError(
-            f"model.path ({model.path}) does not load with this task: {_first_line(error)}. "
+            f"model.path ({model.path}) does not load with this task: {first_line(error)}. "
             f"Choose a model that {auto_model} knows"
         ) from error
 
@@ -162,24 +120,6 @@ def _silence() -> None:
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-
-
-def _source(model: Model) -> dict[str, Any]:
-    return {"revision": model.revision, "trust_remote_code": model.trust_remote_code}
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
-
-
-def max_positions(config: "PreTrainedConfig") -> int:
-    """Give the most tokens that the model has positions for."""
-    text_config = config.get_text_config()
-    positions = getattr(text_config, "max_position_embeddings", None)
-    if not isinstance(positions, int) or positions < 1:
-        return 10**9
-    late = any(family in config.model_type for family in LATE)
-    return positions - (text_config.pad_token_id + 1 if late else 0)
 
 
 def _adapt_config(config: "PreTrainedConfig", model: Model, head: Head | None) -> None:

@@ -17,47 +17,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.model_sections import Model
-from configs.schema import Recipe
 from configs.task_columns import Column, Columns
 from configs.task_sections import SentenceEmbedding
 from trainers.tasks.cell_lists import finite_numbers
+from trainers.tasks.functions import Built, TaskFunctions
 from trainers.tasks.judging import IGNORED, Batching, Fed, Sample, Scores, Setting, is_target
+from trainers.tasks.pretrained import build_pretrained
 from trainers.tasks.refusals import RowError
-from trainers.tasks.tokens import laid_out, load_processor, no_numbers, token_mask, tokenised
+from trainers.tasks.tokenizer import load_tokenizer
+from trainers.tasks.tokens import laid_out, shown_texts, token_mask, tokenised
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
-    from trainers.data.store import Manifest
-    from trainers.step import SummedLoss
-
-AUTO_MODEL: str = "AutoModel"
-PIPELINE: str = "feature-extraction"
-PREDICTED: tuple[str, ...] = ("embedding",)
-"""Columns that predicting adds."""
-__all__ = [
-    "AUTO_MODEL",
-    "PIPELINE",
-    "PREDICTED",
-    "answer",
-    "build_model",
-    "build_scores",
-    "collate",
-    "columns",
-    "encode",
-    "encode_inputs",
-    "load_processor",
-    "numbers",
-    "output_of",
-    "predictions",
-    "samples",
-    "summed_loss",
-    "training_loss",
-]
+AUTO_MODEL = "AutoModel"
 PARTS = ("input_ids_a", "input_ids_b", "input_ids_c")
 """Columns of a shard with the tokens of anchor, positive and negative."""
-numbers = no_numbers
 
 
 @dataclass(frozen=True)
@@ -131,15 +107,13 @@ def collate(
 
 def build_model(
     model: Model, task: SentenceEmbedding, label_names: tuple[str, ...], bits: int | None = None
-) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
+) -> Built:
     """Load the model in fp32, so that it gives vectors too; it has no head.
 
     Also names what is new: a pooler, which nothing uses, where the folder has none. Raises
     RecipeError for a model that cannot be used as asked, CheckpointError for one whose weights are
     not whole.
     """
-    from trainers.tasks.pretrained import build_pretrained
-
     built, _, new = build_pretrained(AUTO_MODEL, model, bits=bits)
     # The loss sees outputs alone, and pooling takes the mask that was fed.
     built.register_forward_hook(_vectors_into(task.scale), with_kwargs=True)
@@ -182,11 +156,6 @@ def summed_loss(outputs: Any, labels: "Tensor") -> "Tensor":
     return total
 
 
-def training_loss(recipe: Recipe, manifest: "Manifest") -> "SummedLoss":
-    """Give the loss that training minimises, summed over the rows."""
-    return summed_loss
-
-
 def answer(setting: Setting, fed: Fed) -> Answer:
     """Give the vector of each text."""
     vectors = pooled(fed.outputs.last_hidden_state.detach(), fed.inputs["attention_mask"])
@@ -208,9 +177,7 @@ def build_scores(setting: Setting) -> Scores:
 
 def samples(setting: Setting, fed: Fed, given: Answer) -> list[Sample]:
     """Show anchor, positive with its score, and the cosine of both, of each row that counts."""
-    decode = setting.processor().decode
-    rows = zip(fed.inputs["input_ids"], fed.inputs["attention_mask"], strict=True)
-    texts = [str(decode(ids[mask.bool()], skip_special_tokens=True)) for ids, mask in rows]
+    texts = shown_texts(setting, fed)
     has_score, count = given.labels.is_floating_point(), len(given.labels)
     found = []
     for row in is_target(given.labels).nonzero().flatten().tolist():
@@ -263,3 +230,22 @@ def _labels_of(rows: pa.Table) -> "Tensor":
     if PARTS[1] in rows.column_names:
         return torch.arange(len(rows))
     return torch.full((len(rows),), IGNORED)
+
+
+SENTENCE_EMBEDDING = TaskFunctions(
+    auto_model=AUTO_MODEL,
+    pipeline="feature-extraction",
+    predicted=("embedding",),
+    columns=columns,
+    load_processor=load_tokenizer,
+    encode=encode,
+    encode_inputs=encode_inputs,
+    collate=collate,
+    build_model=build_model,
+    output_of=output_of,
+    summed_loss=summed_loss,
+    answer=answer,
+    build_scores=build_scores,
+    samples=samples,
+    predictions=predictions,
+)

@@ -17,8 +17,12 @@ from configs.model_sections import Model
 from configs.schema import Recipe
 from configs.task_columns import Column, Columns
 from configs.task_sections import SequenceToSequence
+from trainers.tasks.functions import Built, TaskFunctions
 from trainers.tasks.generation import written_texts
 from trainers.tasks.judging import IGNORED, Batching, Fed, Sample, Scores, Setting
+from trainers.tasks.model_config import load_config, max_positions
+from trainers.tasks.pretrained import build_pretrained
+from trainers.tasks.tokenizer import load_tokenizer
 from trainers.tasks.tokens import laid_out, pad_tokens, shown_texts, strings, token_mask, tokenised
 
 if TYPE_CHECKING:
@@ -28,10 +32,7 @@ if TYPE_CHECKING:
     from trainers.data.store import Manifest
     from trainers.step import SummedLoss
 
-AUTO_MODEL: str = "AutoModelForSeq2SeqLM"
-PIPELINE: str = "text2text-generation"
-PREDICTED: tuple[str, ...] = ("prediction",)
-"""Columns that predicting adds."""
+AUTO_MODEL = "AutoModelForSeq2SeqLM"
 START = "decoder_start_token_id"
 NO_TEXT = "-"
 
@@ -55,17 +56,8 @@ def columns(task: SequenceToSequence) -> Columns:
     return Columns((Column(task.source, "text"),), Column(task.target, "text"))
 
 
-def load_processor(model: Model) -> "PreTrainedTokenizerBase":
-    """Load the model's tokenizer; raises RecipeError when there is no model or no tokenizer."""
-    from trainers.tasks.pretrained import load_tokenizer
-
-    return load_tokenizer(model)
-
-
 def numbers(model: Model, processor: "PreTrainedTokenizerBase") -> dict[str, int]:
     """Give the token that a decoder begins with; raises RecipeError where the model names none."""
-    from trainers.tasks.pretrained import load_config
-
     config = load_config(model)
     for name in (START, "bos_token_id"):
         token = getattr(config, name, None)
@@ -145,14 +137,12 @@ def collate(
 
 def build_model(
     model: Model, task: SequenceToSequence, label_names: tuple[str, ...], bits: int | None = None
-) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
+) -> Built:
     """Load the model in fp32; also name its head and what of it is new.
 
     Raises RecipeError for a model that cannot be used as asked, CheckpointError for one whose
     weights are not whole.
     """
-    from trainers.tasks.pretrained import build_pretrained, max_positions
-
     built = build_pretrained(AUTO_MODEL, model, None, bits)
     most, asked = max_positions(built[0].config), task.generation.max_new_tokens
     if asked > most:
@@ -177,12 +167,6 @@ def _freeze_tables(model: "PreTrainedModel") -> None:
     for name, parameter in model.named_parameters():
         if name in fixed:
             parameter.requires_grad_(False)
-
-
-def output_of(outputs: Any) -> "Tensor":
-    """Give the logits, (rows, target tokens, vocabulary)."""
-    logits: Tensor = outputs.logits
-    return logits
 
 
 def summed_loss(outputs: Any, labels: "Tensor") -> "Tensor":
@@ -246,3 +230,23 @@ def _cross_entropy(outputs: Any, labels: "Tensor", reduction: str, smoothing: fl
 def _decoded(setting: Setting, tokens: list[list[int]]) -> list[str]:
     texts = setting.processor().batch_decode(tokens, skip_special_tokens=True)
     return [str(text).strip() for text in texts]
+
+
+SEQUENCE_TO_SEQUENCE = TaskFunctions(
+    auto_model=AUTO_MODEL,
+    pipeline="text2text-generation",
+    predicted=("prediction",),
+    columns=columns,
+    load_processor=load_tokenizer,
+    numbers=numbers,
+    encode=encode,
+    encode_inputs=encode_inputs,
+    collate=collate,
+    build_model=build_model,
+    summed_loss=summed_loss,
+    training_loss=training_loss,
+    answer=answer,
+    build_scores=build_scores,
+    samples=samples,
+    predictions=predictions,
+)

@@ -1,54 +1,29 @@
 """Text regression: one number for each text, or pair of texts.
 
-How the model is loaded stands in pretrained.py, what the metrics are in number_scores.py. The value
-is told as it stands: bring it to about -1 to 1 where the model is slow to find its size.
+How texts become rows stands in texts.py, how the model is loaded in pretrained.py, what the metrics
+are in number_scores.py. The value is told as it stands: bring it to about -1 to 1 where the model
+is slow to find its size.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from configs.model_sections import Model
-from configs.schema import Recipe
 from configs.task_columns import Column, Columns
 from configs.task_sections import TextRegression
+from trainers.tasks.cell_lists import finite_numbers
+from trainers.tasks.functions import Built, encode_with_labels
 from trainers.tasks.judging import Batching, Fed, Sample, Scores, Setting, is_target
-from trainers.tasks.tokens import load_processor, no_numbers, pad_tokens, shown_texts, tokenised
+from trainers.tasks.pretrained import Head, build_pretrained
+from trainers.tasks.text_classification import AUTO_MODEL, TEXT_CLASSIFICATION
+from trainers.tasks.texts import encode_texts, text_columns
+from trainers.tasks.tokens import collate_padded, shown_texts
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from trainers.data.store import Manifest
-    from trainers.step import SummedLoss
-
-AUTO_MODEL: str = "AutoModelForSequenceClassification"
-PIPELINE: str = "text-classification"
-PREDICTED: tuple[str, ...] = ("predicted_value",)
-"""Columns that predicting adds."""
-__all__ = [
-    "AUTO_MODEL",
-    "PIPELINE",
-    "PREDICTED",
-    "answer",
-    "build_model",
-    "build_scores",
-    "collate",
-    "columns",
-    "encode",
-    "encode_inputs",
-    "load_processor",
-    "numbers",
-    "output_of",
-    "predictions",
-    "samples",
-    "summed_loss",
-    "training_loss",
-]
-numbers = no_numbers
 
 
 @dataclass(frozen=True)
@@ -63,65 +38,25 @@ class Answer:
 
 def columns(task: TextRegression) -> Columns:
     """Name the columns with the texts and the number."""
-    names = [name for name in (task.text, task.text_b) if name is not None]
-    inputs = tuple(Column(name, "text") for name in names)
-    return Columns(inputs, Column(task.value, "number"))
+    return Columns(text_columns(task), Column(task.value, "number"))
 
 
-def encode(
-    task: TextRegression,
-    processor: "PreTrainedTokenizerBase",
-    max_length: int,
-    label_names: tuple[str, ...],
-    cells: pa.Table,
-) -> pa.Table:
-    """Turn text and value columns into input_ids, token_type_ids (pairs only), label and length.
-
-    Rows longer than max_length tokens, or than the model can take, are cut. Raises RowError for a
-    value that is no finite number.
-    """
-    from trainers.tasks.cell_lists import finite_numbers
-
-    encoded = encode_inputs(task, processor, max_length, cells)
-    values = finite_numbers(cells[task.value], task.value)
-    return encoded.add_column(encoded.num_columns - 1, "label", values)
-
-
-def encode_inputs(
-    task: TextRegression, processor: "PreTrainedTokenizerBase", max_length: int, cells: pa.Table
-) -> pa.Table:
-    """Turn text columns into input_ids, token_type_ids (pairs only) and length."""
-    return tokenised(processor, max_length, [cells[c.name] for c in columns(task).inputs])
-
-
-def collate(
-    task: TextRegression, batching: Batching
-) -> "Callable[[pa.Table], tuple[dict[str, Tensor], Tensor]]":
-    """Give the function that pads shard rows to the longest of them.
-
-    It returns the model's inputs, each (rows, tokens) int64, and labels (rows,) fp32, NaN where a
-    row has none.
-    """
-    return lambda rows: (pad_tokens(rows, batching), _values_of(rows))
+def values_of_cells(
+    task: TextRegression, label_names: tuple[str, ...], cells: pa.Table
+) -> pa.ChunkedArray:
+    """Give the value of each row as float32; raises RowError for one that is no finite number."""
+    return finite_numbers(cells[task.value], task.value)
 
 
 def build_model(
     model: Model, task: TextRegression, label_names: tuple[str, ...], bits: int | None = None
-) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
+) -> Built:
     """Load the model with a head of one output in fp32; also name the head and what of it is new.
 
     Raises RecipeError for a model that cannot be used as asked, CheckpointError for one whose
     weights are not whole.
     """
-    from trainers.tasks.pretrained import Head, build_pretrained
-
     return build_pretrained(AUTO_MODEL, model, Head((task.value,), "regression"), bits)
-
-
-def output_of(outputs: Any) -> "Tensor":
-    """Give the values, (rows, 1)."""
-    logits: Tensor = outputs.logits
-    return logits
 
 
 def summed_loss(outputs: Any, labels: "Tensor") -> "Tensor":
@@ -131,11 +66,6 @@ def summed_loss(outputs: Any, labels: "Tensor") -> "Tensor":
     # Not chosen by an index: a lane without rows must reach the model's weights as well.
     total: Tensor = (error.square() * counts).sum()
     return total
-
-
-def training_loss(recipe: Recipe, manifest: "Manifest") -> "SummedLoss":
-    """Give the loss that training minimises, summed over the rows whose label is not NaN."""
-    return summed_loss
 
 
 def answer(setting: Setting, fed: Fed) -> Answer:
@@ -164,9 +94,26 @@ def predictions(setting: Setting, given: Answer) -> dict[str, list[Any]]:
     return {"predicted_value": given.values.tolist()}
 
 
-def _values_of(rows: pa.Table) -> "Tensor":
+def _values_of(rows: pa.Table, _: Batching) -> "Tensor":
+    """Give (rows,) fp32, NaN where a row has none."""
     import torch
 
     if "label" not in rows.column_names:
         return torch.full((len(rows),), torch.nan)
     return torch.from_numpy(rows["label"].to_numpy().astype(np.float32))
+
+
+TEXT_REGRESSION = replace(
+    TEXT_CLASSIFICATION,
+    predicted=("predicted_value",),
+    columns=columns,
+    encode=encode_with_labels(encode_texts, values_of_cells),
+    collate=collate_padded(_values_of),
+    build_model=build_model,
+    summed_loss=summed_loss,
+    training_loss=None,
+    answer=answer,
+    build_scores=build_scores,
+    samples=samples,
+    predictions=predictions,
+)

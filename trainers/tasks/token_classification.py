@@ -5,7 +5,6 @@ not count. Words that do not fit into the model count neither in training nor in
 the field's own scripts. How tags are scored stands in tag_scores.py.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,45 +13,21 @@ import pyarrow as pa
 
 from configs.errors import RecipeError
 from configs.model_sections import Model
-from configs.schema import Recipe
 from configs.task_columns import Column, Columns
 from configs.task_sections import TokenClassification
 from trainers.tasks.cell_lists import places_among, string_lists
+from trainers.tasks.functions import TaskFunctions
 from trainers.tasks.judging import IGNORED, Batching, Fed, Sample, Scores, Setting
+from trainers.tasks.pretrained import build_with_head
 from trainers.tasks.refusals import RowError
-from trainers.tasks.tokens import laid_out, no_numbers, pad_tokens, token_mask
+from trainers.tasks.tokenizer import load_tokenizer
+from trainers.tasks.tokens import collate_padded, laid_out, token_mask
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
-    from trainers.data.store import Manifest
-    from trainers.step import SummedLoss
-
-AUTO_MODEL: str = "AutoModelForTokenClassification"
-PIPELINE: str = "token-classification"
-PREDICTED: tuple[str, ...] = ("predicted_tags",)
-"""Columns that predicting adds."""
-__all__ = [
-    "AUTO_MODEL",
-    "PIPELINE",
-    "PREDICTED",
-    "answer",
-    "build_model",
-    "build_scores",
-    "collate",
-    "columns",
-    "encode",
-    "encode_inputs",
-    "load_processor",
-    "numbers",
-    "output_of",
-    "predictions",
-    "samples",
-    "summed_loss",
-    "training_loss",
-]
-numbers = no_numbers
+AUTO_MODEL = "AutoModelForTokenClassification"
 
 
 @dataclass(frozen=True)
@@ -62,7 +37,7 @@ class Answer:
     predicted: "Tensor"
     """Likeliest tag of each token: (rows, tokens) int64."""
     labels: "Tensor"
-    """As `collate` gives them."""
+    """As `_labels_of` gives them."""
 
 
 def columns(task: TokenClassification) -> Columns:
@@ -75,8 +50,6 @@ def load_processor(model: Model) -> "PreTrainedTokenizerBase":
 
     Raises RecipeError when there is none, or none that says which word a token is of.
     """
-    from trainers.tasks.pretrained import load_tokenizer
-
     tokenizer = load_tokenizer(model, split_words=True)
     if not tokenizer.is_fast:
         raise RecipeError(
@@ -132,37 +105,6 @@ def encode_inputs(
     return encoded.add_column(2, "num_words", counts)
 
 
-def collate(
-    task: TokenClassification, batching: Batching
-) -> "Callable[[pa.Table], tuple[dict[str, Tensor], Tensor]]":
-    """Give the function that pads shard rows to the longest of them.
-
-    It returns the model's inputs, each (rows, tokens) int64, and labels (rows, tokens) int64, -100
-    for tokens without tag. Of rows without tags, labels (rows, tokens, 2) hold which word a token
-    is the first of, -100 for the others, and how many words its row has.
-    """
-    return lambda rows: (pad_tokens(rows, batching), _labels_of(rows, batching))
-
-
-def build_model(
-    model: Model, task: TokenClassification, label_names: tuple[str, ...], bits: int | None = None
-) -> "tuple[PreTrainedModel, frozenset[str], frozenset[str]]":
-    """Load the model with a head over tokens in fp32; also name the head and what of it is new.
-
-    Raises RecipeError for a model that cannot be used as asked, CheckpointError for one whose
-    weights are not whole.
-    """
-    from trainers.tasks.pretrained import Head, build_pretrained
-
-    return build_pretrained(AUTO_MODEL, model, Head(label_names), bits)
-
-
-def output_of(outputs: Any) -> "Tensor":
-    """Give the logits, (rows, tokens, tags)."""
-    logits: Tensor = outputs.logits
-    return logits
-
-
 def summed_loss(outputs: Any, labels: "Tensor") -> "Tensor":
     """Sum the cross entropy, computed in fp32, over the tokens whose label is not -100."""
     from torch.nn import functional
@@ -173,11 +115,6 @@ def summed_loss(outputs: Any, labels: "Tensor") -> "Tensor":
         reduction="sum",
         ignore_index=IGNORED,
     )
-
-
-def training_loss(recipe: Recipe, manifest: "Manifest") -> "SummedLoss":
-    """Give the loss that training minimises, summed over the tokens whose label is not -100."""
-    return summed_loss
 
 
 def answer(setting: Setting, fed: Fed) -> Answer:
@@ -246,6 +183,11 @@ def _tokenised(
 
 
 def _labels_of(rows: pa.Table, batching: Batching) -> "Tensor":
+    """Give labels (rows, tokens) int64, -100 for tokens without tag.
+
+    Of rows without tags, (rows, tokens, 2): which word a token is the first of, -100 for the
+    others, and how many words its row has.
+    """
     import torch
 
     mask = token_mask(rows["length"].to_numpy(), batching)
@@ -254,3 +196,21 @@ def _labels_of(rows: pa.Table, batching: Batching) -> "Tensor":
     counts = rows["num_words"].to_numpy().astype(np.int64)[:, None]
     words = laid_out(rows["word"], mask, IGNORED)
     return torch.from_numpy(np.stack([words, np.broadcast_to(counts, mask.shape)], -1))
+
+
+TOKEN_CLASSIFICATION = TaskFunctions(
+    auto_model=AUTO_MODEL,
+    pipeline="token-classification",
+    predicted=("predicted_tags",),
+    columns=columns,
+    load_processor=load_processor,
+    encode=encode,
+    encode_inputs=encode_inputs,
+    collate=collate_padded(_labels_of),
+    build_model=build_with_head(AUTO_MODEL),
+    summed_loss=summed_loss,
+    answer=answer,
+    build_scores=build_scores,
+    samples=samples,
+    predictions=predictions,
+)

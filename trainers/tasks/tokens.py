@@ -1,33 +1,18 @@
 """Text into tokens and tokens into tensors, for every task whose model reads text."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from configs.model_sections import Model
+from trainers.tasks.functions import Collate
 from trainers.tasks.judging import Batching, Fed, Setting
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
-
-
-def load_processor(model: Model) -> "PreTrainedTokenizerBase":
-    """Load the model's tokenizer, with a padding token and the length the model can take.
-
-    Raises RecipeError when there is no model or no tokenizer.
-    """
-    from trainers.tasks.pretrained import load_tokenizer
-
-    return load_tokenizer(model)
-
-
-def no_numbers(model: Model, processor: "PreTrainedTokenizerBase") -> dict[str, int]:
-    """Give nothing: batches need the rows alone."""
-    return {}
 
 
 def strings(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -81,6 +66,20 @@ def pad_tokens(rows: pa.Table, batching: Batching) -> "dict[str, Tensor]":
         inputs["token_type_ids"] = laid_out(rows["token_type_ids"], mask, 0)
     inputs["attention_mask"] = mask.astype(np.int64)
     return {name: torch.from_numpy(values) for name, values in inputs.items()}
+
+
+def collate_padded(labels_of: "Callable[[pa.Table, Batching], Tensor]") -> Collate:
+    """Give the function that pads shard rows to the longest of them.
+
+    What it gives returns the model's inputs, each (rows, tokens) int64, and the rows' labels.
+    """
+
+    def collate(
+        task: Any, batching: Batching
+    ) -> "Callable[[pa.Table], tuple[dict[str, Tensor], Tensor]]":
+        return lambda rows: (pad_tokens(rows, batching), labels_of(rows, batching))
+
+    return collate
 
 
 def laid_out(column: pa.ChunkedArray, mask: np.ndarray, fill: int) -> np.ndarray:

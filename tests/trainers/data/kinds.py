@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 from configs.task_columns import Column, Columns
 from tests.trainers.data.words import Tokenizer
 from trainers.data.cells import class_names, plain_text
+from trainers.tasks.functions import TaskFunctions
 from trainers.tasks.refusals import RowError
+from trainers.tasks.text_classification import TEXT_CLASSIFICATION
 
 Rows = list[dict[str, Any]]
 REFUSED = "refuse me"
@@ -21,8 +23,8 @@ LABEL_TYPES = {"label": pa.int32(), "number": pa.float64()}
 
 
 @dataclass(frozen=True)
-class Kinds:
-    """The functions of a task with such columns; words become their numbers of characters."""
+class _Kinds:
+    """What a task with such columns does its own way; words become their numbers of characters."""
 
     read: Columns
 
@@ -60,6 +62,18 @@ class Kinds:
             made["label"] = pa.array(labels, LABEL_TYPES.get(target.kind, pa.list_(pa.int32())))
         made["length"] = pa.array([len(row) for row in ids], pa.int32())
         return pa.table(made)
+
+
+def of_kinds(read: Columns) -> TaskFunctions:
+    """Give the functions of a task with such columns."""
+    own = _Kinds(read)
+    return replace(
+        TEXT_CLASSIFICATION,
+        columns=own.columns,
+        load_processor=own.load_processor,
+        numbers=own.numbers,
+        encode=own.encode,
+    )
 
 
 def columns(*inputs: Column | str, target: Column | None) -> Columns:

@@ -16,4 +16,4 @@ def prepare_example(folder: Path) -> Prepared:
     )
     test = write_lines(folder / "test.jsonl", [*rows[100:105], {"text": "a", "label": "label-2"}])
     recipe = make_recipe(train, data={"test": test, "validation": "20%", "shard_rows": 50})
-    return prepare(recipe, str(folder / "store"), words)
+    return prepare(recipe, str(folder / "store"), words.WORDS)

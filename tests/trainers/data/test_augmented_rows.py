@@ -14,7 +14,7 @@ from trainers.data.augmented_rows import build_change
 from trainers.data.batches import Change
 from trainers.data.preparation import Prepared, prepare
 from trainers.data.store import Split, open_split
-from trainers.tasks import task_module
+from trainers.tasks import functions_of
 
 OPTIONS = {"probability": 0.5, "mask": 0.5, "delete": 0.2}
 
@@ -60,7 +60,7 @@ def test_changed_rows_do_not_depend_on_what_is_read_with_them(folder: Path) -> N
 
 def test_changed_texts_are_tokenised_as_others_are(folder: Path) -> None:
     recipe, split, change = opened(folder)
-    tokenizer = task_module(recipe.task).load_processor(recipe.model)
+    tokenizer = functions_of(recipe.task).load_processor(recipe.model)
     ids = change(split.read(np.arange(split.info.rows)), 0)["input_ids"].to_pylist()
     masked = [row for row in ids if tokenizer.mask_token_id in row]
     assert masked

@@ -23,7 +23,7 @@ from trainers.data.store import Split, open_split
 def make_split(folder: Path, num_rows: int, shard_rows: int = 40) -> Split:
     path = write_lines(folder / "train.jsonl", numbered_rows(num_rows))
     recipe = make_recipe(path, data={"shard_rows": shard_rows})
-    made = prepare(recipe, str(folder), words)
+    made = prepare(recipe, str(folder), words.WORDS)
     return open_split(made.data_dir, made.manifest, "train")
 
 

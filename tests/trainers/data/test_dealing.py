@@ -28,10 +28,10 @@ def prepare_rows(
     """Prepare rows; also give what was dealt to each split, as it was before tokens were made."""
     paths = {split: write_lines(folder / f"{split}.jsonl", rows) for split, rows in files.items()}
     recipe = make_recipe(paths["train"], data={**data, **paths})
-    plan = plan_preparation(recipe, str(folder / "store"), tasks=words)
+    plan = plan_preparation(recipe, str(folder / "store"), tasks=words.WORDS)
     plan = plan.model_copy(update={"num_buckets": num_buckets})
     dealt: dict[str, list[Row]] = {split: [] for split in plan.splits}
-    here = run_here(words)
+    here = run_here(words.WORDS)
 
     def run(stage: Any, plan: Plan, items: Any, tick: Tick) -> list[Any]:
         made = here(stage, plan, items, tick)
@@ -76,7 +76,7 @@ def test_strata_are_told_what_came_before(tmp_path: Path) -> None:
         write_lines(tmp_path / "a.jsonl", labelled(4, "x")),
         data={"validation": "10%", "split": {"by": "stratified"}},
     )
-    plan = plan_preparation(recipe, str(tmp_path), tasks=words)
+    plan = plan_preparation(recipe, str(tmp_path), tasks=words.WORDS)
     plan = plan.model_copy(update={"num_buckets": 2})
     measured = [Measured(strata={"x": 3, "y": 2}), Measured(strata={"y": 5})]
     assert plan_deals(plan, measured) == [

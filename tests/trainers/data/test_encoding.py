@@ -29,7 +29,7 @@ def test_parts_of_a_split_add_up() -> None:
 
 def test_label_names_reach_every_bucket(tmp_path: Path) -> None:
     recipe = make_recipe(write_lines(tmp_path / "a.jsonl", numbered_rows(3)))
-    plan = plan_preparation(recipe, str(tmp_path), tasks=words)
+    plan = plan_preparation(recipe, str(tmp_path), tasks=words.WORDS)
     write_labels(plan, ("b", "a"))
     assert read_labels(plan) == LabelNames(names=("b", "a")).names
 
@@ -39,7 +39,7 @@ def test_rows_given_for_test_are_there_as_often_as_they_came(tmp_path: Path) -> 
     test = write_lines(tmp_path / "test.jsonl", [again] * 7 + numbered_rows(2))
     train = write_lines(tmp_path / "train.jsonl", numbered_rows(30)[9:])
     recipe = make_recipe(train, data={"test": test, "shard_rows": 4})
-    made = prepare(recipe, str(tmp_path), words)
+    made = prepare(recipe, str(tmp_path), words.WORDS)
     split = made.manifest.splits["test"]
     assert split.rows == 9
     assert [shard.rows for shard in split.shards] == [4, 4, 1]

@@ -9,7 +9,7 @@ import pytest
 
 from configs.errors import DataError
 from configs.task_columns import Column
-from tests.trainers.data.kinds import Kinds, columns
+from tests.trainers.data.kinds import columns, of_kinds
 from tests.trainers.data.words import make_recipe, write_lines
 from trainers.data.image_contents import content_hashes, hash_with_images
 from trainers.data.plan import IMAGE_SHARD_ROWS, plan_preparation
@@ -29,7 +29,7 @@ def write_images(folder: Path, count: int = 20) -> Path:
 
 def prepared(path: Path, store: Path) -> Prepared:
     recipe = make_recipe(path, data={"validation": "25%"})
-    return prepare(recipe, str(store), Kinds(IMAGE))
+    return prepare(recipe, str(store), of_kinds(IMAGE))
 
 
 def test_a_file_and_its_bytes_have_the_same_hash(tmp_path: Path) -> None:
@@ -94,4 +94,4 @@ def test_shards_of_images_hold_fewer_rows(tmp_path: Path) -> None:
     path = write_images(tmp_path / "a")
     for asked, expected in [(100, 100), (65_536, IMAGE_SHARD_ROWS)]:
         recipe = make_recipe(path, data={"shard_rows": asked})
-        assert plan_preparation(recipe, "s", tasks=Kinds(IMAGE)).shard_rows == expected
+        assert plan_preparation(recipe, "s", tasks=of_kinds(IMAGE)).shard_rows == expected

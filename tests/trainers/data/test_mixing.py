@@ -61,7 +61,7 @@ def test_no_bucket_gives_more_than_it_has(rows: list[int], cap: int) -> None:
 
 def mixed(folder: Path, store: str, entries: list[dict[str, Any]], **data: Any) -> Prepared:
     recipe = make_recipe("x", data={"train": entries, **data})
-    return prepare(recipe, str(folder / store), words)
+    return prepare(recipe, str(folder / store), words.WORDS)
 
 
 def rows_by_source(made: Prepared, split: Any = "train") -> Counter[str]:

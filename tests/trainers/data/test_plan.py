@@ -8,7 +8,7 @@ import pytest
 from configs.errors import RecipeError
 from configs.task_columns import Column, Columns
 from tests.trainers.data import words
-from tests.trainers.data.kinds import Kinds, columns
+from tests.trainers.data.kinds import columns, of_kinds
 from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
 from trainers.data.plan import BUCKET_BYTES, Plan, plan_preparation
 from trainers.data.sources import Source
@@ -16,7 +16,7 @@ from trainers.data.store import SplitName
 
 
 def plan(path: Path, **sections: Any) -> Plan:
-    return plan_preparation(make_recipe(path, **sections), "store", tasks=words)
+    return plan_preparation(make_recipe(path, **sections), "store", tasks=words.WORDS)
 
 
 def test_the_fingerprint_depends_on_content_not_on_names(tmp_path: Path) -> None:
@@ -60,11 +60,11 @@ def test_two_plans_of_one_preparation_share_the_set_and_the_work_folder(tmp_path
 def test_object_stores_are_written_in_place() -> None:
     sources = [Source(split="train", address="s3://b/a.csv", format="csv", hash="0")]
     made = plan_preparation(
-        make_recipe("s3://b/a.csv"), "s3://b/store", sources=sources, tasks=words
+        make_recipe("s3://b/a.csv"), "s3://b/store", sources=sources, tasks=words.WORDS
     )
     assert made.shard_dir == made.data_dir
     again = plan_preparation(
-        make_recipe("s3://b/a.csv"), "s3://b/store", sources=sources, tasks=words
+        make_recipe("s3://b/a.csv"), "s3://b/store", sources=sources, tasks=words.WORDS
     )
     assert again.work_dir != made.work_dir
 
@@ -74,7 +74,7 @@ def test_only_the_column_that_rows_are_split_by_is_read_too() -> None:
 
     def columns(split: SplitName, **rule: str) -> str | None:
         recipe = make_recipe("a.csv", data={"test": "10%", "split": rule})
-        made = plan_preparation(recipe, "store", sources=sources, tasks=words)
+        made = plan_preparation(recipe, "store", sources=sources, tasks=words.WORDS)
         return made.extra_column(split)
 
     assert columns("train") is None
@@ -99,7 +99,10 @@ def test_only_the_column_that_rows_are_split_by_is_read_too() -> None:
 def test_buckets_follow_from_bytes(num_bytes: int, kind: str, expected: int) -> None:
     sources = [Source(split="train", address="a", format=kind, hash="0", num_bytes=num_bytes)]
     recipe = make_recipe("a")
-    assert plan_preparation(recipe, "store", sources=sources, tasks=words).num_buckets == expected
+    assert (
+        plan_preparation(recipe, "store", sources=sources, tasks=words.WORDS).num_buckets
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,13 +121,15 @@ def test_rules_that_rows_of_a_task_cannot_follow(
     )
     sources = [Source(split="train", address="a.csv", format="csv", hash="0")]
     with pytest.raises(RecipeError, match=problem):
-        plan_preparation(make_recipe("a.csv", **sections), "s", sources=sources, tasks=Kinds(kind))
+        plan_preparation(
+            make_recipe("a.csv", **sections), "s", sources=sources, tasks=of_kinds(kind)
+        )
 
 
 def test_shards_of_images_have_few_rows() -> None:
     source = Source(split="train", address="a.csv", format="csv", hash="0")
     recipe = make_recipe("a.csv")
-    plan = plan_preparation(recipe, "store", sources=[source], tasks=words)
+    plan = plan_preparation(recipe, "store", sources=[source], tasks=words.WORDS)
     assert plan.shard_rows == recipe.data.shard_rows
     images = Columns((Column("image", "image"),), Column("label", "label"))
     assert plan.model_copy(update={"columns": images}).shard_rows == 2048

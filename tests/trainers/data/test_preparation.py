@@ -16,7 +16,7 @@ from trainers.data.store import open_split
 
 
 def prepared(path: Path, store: Path, **sections: Any) -> Prepared:
-    return prepare(make_recipe(path, **sections), str(store), words)
+    return prepare(make_recipe(path, **sections), str(store), words.WORDS)
 
 
 def prepared_rows(folder: Path, rows: list[dict[str, Any]], **sections: Any) -> Prepared:
@@ -194,7 +194,7 @@ def test_integers_with_gaps_are_fine_but_said(tmp_path: Path) -> None:
 def test_progress_goes_up_to_the_end(tmp_path: Path) -> None:
     said: list[tuple[str, float]] = []
     recipe = make_recipe(write_lines(tmp_path / "a.jsonl", numbered_rows(50)))
-    prepare(recipe, str(tmp_path), words, lambda what, share: said.append((what, share)))
+    prepare(recipe, str(tmp_path), words.WORDS, lambda what, share: said.append((what, share)))
     shares = [share for _, share in said]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)

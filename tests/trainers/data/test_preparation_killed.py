@@ -21,13 +21,13 @@ import sys
 from tests.trainers.data.test_preparation_killed import make_plan, words
 from trainers.data.preparation import prepare_plan, run_here
 from pathlib import Path
-prepare_plan(make_plan(Path(sys.argv[1]), "killed"), run_here(words))
+prepare_plan(make_plan(Path(sys.argv[1]), "killed"), run_here(words.WORDS))
 """
 
 
 def make_plan(folder: Path, store: str) -> Plan:
     recipe = make_recipe(folder / "train.jsonl", data={"validation": "10%"})
-    plan = plan_preparation(recipe, str(folder / store), tasks=words)
+    plan = plan_preparation(recipe, str(folder / store), tasks=words.WORDS)
     return plan.model_copy(update={"num_buckets": NUM_BUCKETS})
 
 
@@ -44,9 +44,9 @@ def test_a_killed_process_leaves_what_it_had_done(tmp_path: Path, stage: str) ->
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert not Path(plan.data_dir).exists()
-    assert not prepare_plan(plan, run_here(words)).cached
+    assert not prepare_plan(plan, run_here(words.WORDS)).cached
     whole = make_plan(tmp_path, "whole")
-    prepare_plan(whole, run_here(words))
+    prepare_plan(whole, run_here(words.WORDS))
     assert {path.name: path.read_bytes() for path in Path(plan.data_dir).iterdir()} == {
         path.name: path.read_bytes() for path in Path(whole.data_dir).iterdir()
     }

@@ -12,7 +12,7 @@ from cluster.data_sets import inspect_set
 from configs.errors import DataError
 from configs.schema import Recipe
 from configs.task_columns import Column, Columns
-from tests.trainers.data.kinds import REFUSED, WRITERS, Kinds, Rows, columns
+from tests.trainers.data.kinds import REFUSED, WRITERS, Rows, columns, of_kinds
 from tests.trainers.data.words import make_recipe, write_lines
 from trainers.data.preparation import Prepared, prepare
 from trainers.data.report_page import render_report
@@ -66,7 +66,7 @@ def prepare_rows(folder: Path, kind: Columns, rows: Rows, form: str = "jsonl") -
     for row in rows if kind is IMAGE else ():
         (folder / row["image"]).write_text(row["image"])
     recipe = recipe_of(kind, path, data={"validation": "25%"})
-    return prepare(recipe, str(folder / f"store-{form}"), Kinds(kind))
+    return prepare(recipe, str(folder / f"store-{form}"), of_kinds(kind))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_no_label_is_a_label_too_for_rows_with_several(tmp_path: Path) -> None:
     train = write_lines(tmp_path / "train.jsonl", rows)
     test = write_lines(tmp_path / "test.jsonl", [{"text": "t", "label": []}, {"text": "u"}])
     recipe = recipe_of(MULTI, train, data={"test": test})
-    manifest = prepare(recipe, str(tmp_path / "store"), Kinds(MULTI)).manifest
+    manifest = prepare(recipe, str(tmp_path / "store"), of_kinds(MULTI)).manifest
     assert manifest.splits["test"].class_counts == (0, 0)
     assert (manifest.splits["test"].rows, manifest.report.dropped) == (1, {"missing label": 1})
 
@@ -159,18 +159,18 @@ def test_labels_of_lists_that_nobody_knows(tmp_path: Path) -> None:
     train = write_lines(tmp_path / "train.jsonl", [*rows, {"text": "x", "label": ["b", "c"]}])
     recipe = recipe_of(MULTI, train, task={"labels": ["a", "b"]})
     with pytest.raises(DataError, match=r"train.jsonl row 10: label 'c' in column label is not in"):
-        prepare(recipe, str(tmp_path / "store"), Kinds(MULTI))
+        prepare(recipe, str(tmp_path / "store"), of_kinds(MULTI))
     recipe = recipe_of(
         MULTI, train, task={"labels": ["a", "b"]}, data={"cleaning": {"unknown_labels": "drop"}}
     )
-    manifest = prepare(recipe, str(tmp_path / "store"), Kinds(MULTI)).manifest
+    manifest = prepare(recipe, str(tmp_path / "store"), of_kinds(MULTI)).manifest
     assert manifest.report.dropped == {"unknown label": 1}
     test = write_lines(tmp_path / "test.jsonl", [{"text": "y", "label": ["a", "d"]}])
     recipe = recipe_of(MULTI, train, data={"test": test})
     with pytest.raises(
         DataError, match=r"label 'd' is in 1 row of test \(such as test.jsonl row 1\)"
     ):
-        prepare(recipe, str(tmp_path / "store"), Kinds(MULTI))
+        prepare(recipe, str(tmp_path / "store"), of_kinds(MULTI))
 
 
 def test_a_row_that_the_task_refuses_is_named(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_groups_and_times_may_be_numbers(tmp_path: Path, form: str) -> None:
     found = {}
     for rule in ({"by": "group", "column": "user"}, {"by": "time", "column": "when"}):
         recipe = recipe_of(PAIRS, path, data={"validation": "25%", "split": rule})
-        splits = prepare(recipe, str(tmp_path / "store"), Kinds(PAIRS)).manifest.splits
+        splits = prepare(recipe, str(tmp_path / "store"), of_kinds(PAIRS)).manifest.splits
         found[rule["by"]] = splits["validation"].rows
     assert found["group"] % 4 == 0 < found["group"]
     assert found["time"] == 10
@@ -204,5 +204,5 @@ def test_times_may_be_times_of_arrow(tmp_path: Path) -> None:
         pq.write_table(table.append_column("when", values.cast(kind)), path)
         rule = {"by": "time", "column": "when"}
         recipe = recipe_of(PAIRS, path, data={"test": "10%", "split": rule})
-        manifest = prepare(recipe, str(tmp_path / "store"), Kinds(PAIRS)).manifest
+        manifest = prepare(recipe, str(tmp_path / "store"), of_kinds(PAIRS)).manifest
         assert manifest.splits["test"].rows == 4

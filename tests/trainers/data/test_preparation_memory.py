@@ -27,14 +27,14 @@ from benchmarks.preparation_scale import cost_of
 from tests.trainers.data.test_preparation_memory import make_plan, words
 from trainers.data.preparation import run_here
 plan = make_plan(Path(sys.argv[1]), int(sys.argv[2]))
-print(json.dumps(dataclasses.asdict(cost_of(plan, run_here(words)))))
+print(json.dumps(dataclasses.asdict(cost_of(plan, run_here(words.WORDS)))))
 """
 
 
 def make_plan(folder: Path, num_buckets: int) -> Plan:
     data: dict[str, Any] = {"validation": "5%", "shard_rows": 8192, "split": {"by": "stratified"}}
     recipe = make_recipe(folder / "train.csv", data=data)
-    plan = plan_preparation(recipe, str(folder / "store"), tasks=words)
+    plan = plan_preparation(recipe, str(folder / "store"), tasks=words.WORDS)
     return plan.model_copy(update={"num_buckets": num_buckets})
 
 

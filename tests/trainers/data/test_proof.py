@@ -50,7 +50,7 @@ def test_only_ids_are_read(tmp_path: Path) -> None:
 
 def make_plan(folder: Path) -> Plan:
     path = write_lines(folder / "a.jsonl", numbered_rows(3))
-    plan = plan_preparation(make_recipe(path), str(folder), tasks=words)
+    plan = plan_preparation(make_recipe(path), str(folder), tasks=words.WORDS)
     Path(plan.shard_dir).mkdir(parents=True)
     return plan.model_copy(update={"num_buckets": 2})
 

@@ -16,7 +16,7 @@ from trainers.data.store import MANIFEST, SplitInfo, SplitName, open_split
 def test_a_reader_sees_the_whole_set_or_none(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "a.jsonl", numbered_rows(300))
     recipe = make_recipe(path, data={"shard_rows": 20})
-    plan = plan_preparation(recipe, str(tmp_path), tasks=words)
+    plan = plan_preparation(recipe, str(tmp_path), tasks=words.WORDS)
     seen, ended = [0, 0], threading.Event()
 
     def look() -> None:
@@ -31,7 +31,7 @@ def test_a_reader_sees_the_whole_set_or_none(tmp_path: Path) -> None:
 
     reader = threading.Thread(target=look)
     reader.start()
-    prepare(recipe, str(tmp_path), words)
+    prepare(recipe, str(tmp_path), words.WORDS)
     ended.set()
     reader.join()
     assert seen[0] > 0
@@ -39,9 +39,9 @@ def test_a_reader_sees_the_whole_set_or_none(tmp_path: Path) -> None:
 
 def test_a_set_without_a_shard_or_with_a_damaged_manifest_is_not_found(tmp_path: Path) -> None:
     recipe = make_recipe(write_lines(tmp_path / "a.jsonl", numbered_rows(9)))
-    plan = plan_preparation(recipe, str(tmp_path), tasks=words)
+    plan = plan_preparation(recipe, str(tmp_path), tasks=words.WORDS)
     assert find_prepared(plan) is None
-    made = prepare(recipe, str(tmp_path), words)
+    made = prepare(recipe, str(tmp_path), words.WORDS)
     assert find_prepared(plan) == made.manifest
     for name in ("train-00000.arrow", MANIFEST):
         path = Path(made.data_dir, name)

@@ -19,7 +19,7 @@ from trainers.data.store import open_split
 
 
 def prepared(train: Any, store: str, **data: Any) -> Prepared:
-    return prepare(make_recipe("x", data={"train": train, **data}), store, words)
+    return prepare(make_recipe("x", data={"train": train, **data}), store, words.WORDS)
 
 
 def test_a_bucket_is_prepared_like_a_folder_and_into_a_bucket(

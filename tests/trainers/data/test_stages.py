@@ -38,7 +38,7 @@ def runner(seed: int, limit: int | None = None, done: list[str] | None = None) -
             if count == limit:
                 raise Killed
             count += 1
-            tasks = (words,) if stage is encode_bucket else ()
+            tasks = (words.WORDS,) if stage is encode_bucket else ()
             made[place] = stage(plan, items[place], *tasks)
             if done is not None:
                 done.append(f"{stage.__name__} {place}")
@@ -53,7 +53,7 @@ def make_plan(folder: Path, store: str, num_buckets: int, **data: Any) -> Plan:
     second = write_lines(folder / "2.jsonl", [*rows[250:], {"text": "", "label": "label-0"}])
     test = write_lines(folder / "t.jsonl", rows[100:140])
     recipe = make_recipe(first, data={"train": [str(first), str(second)], "test": test, **data})
-    plan = plan_preparation(recipe, str(folder / store), tasks=words)
+    plan = plan_preparation(recipe, str(folder / store), tasks=words.WORDS)
     return plan.model_copy(update={"num_buckets": num_buckets})
 
 
@@ -125,7 +125,7 @@ def test_what_was_done_before_a_kill_is_not_done_again(tmp_path: Path) -> None:
 def test_rows_of_one_bucket_that_are_all_the_same_take_no_room(tmp_path: Path) -> None:
     rows = [{"text": "the same", "label": "label-1"}] * 50_000
     path = write_lines(tmp_path / "a.jsonl", [*rows, *numbered_rows(9)])
-    plan = plan_preparation(make_recipe(path), str(tmp_path / "store"), tasks=words)
+    plan = plan_preparation(make_recipe(path), str(tmp_path / "store"), tasks=words.WORDS)
     bytes_on_the_way = []
 
     def run(stage: Stage, plan: Plan, items: Sequence[Any], tick: Tick) -> list[Any]:

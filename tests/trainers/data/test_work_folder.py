@@ -33,7 +33,7 @@ time.sleep(60)
 
 def make_plan(folder: Path) -> Plan:
     path = write_lines(folder / "a.jsonl", numbered_rows(5))
-    return plan_preparation(make_recipe(path), str(folder / "store"), tasks=words)
+    return plan_preparation(make_recipe(path), str(folder / "store"), tasks=words.WORDS)
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:
@@ -96,19 +96,19 @@ def test_nothing_is_left_in_a_bucket_where_nobody_would_find_it(
     path = write_lines(tmp_path / "a.jsonl", numbered_rows(50))
     rules = {"near_duplicates": {"threshold": 0.9}}
     recipe = make_recipe(path, data={"validation": "20%", "cleaning": rules})
-    plan = plan_preparation(recipe, root, tasks=words)
+    plan = plan_preparation(recipe, root, tasks=words.WORDS)
     assert not goes_on(plan)
 
     def run(stage: Stage, plan: Plan, items: Sequence[Any], tick: Tick) -> list[Any]:
         if stage is prove_bucket:
             raise KeyboardInterrupt
-        return run_here(words)(stage, plan, items, tick)
+        return run_here(words.WORDS)(stage, plan, items, tick)
 
     with pytest.raises(KeyboardInterrupt):
         prepare_plan(plan, run)
     assert not any(name.endswith(".work") for name in storage.list_names(f"{root}/.prepared"))
-    made = prepare(recipe, root, words)
-    assert made.manifest == prepare(recipe, str(tmp_path / "store"), words).manifest
+    made = prepare(recipe, root, words.WORDS)
+    assert made.manifest == prepare(recipe, str(tmp_path / "store"), words.WORDS).manifest
     assert storage.list_names(f"{root}/.prepared") == [plan.fingerprint]
 
 
@@ -128,7 +128,7 @@ def test_what_a_preparation_left_that_nobody_wants_goes_after_a_week(tmp_path: P
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        prepare_plan(plan, run_here(words))
+        prepare_plan(plan, run_here(words.WORDS))
         holder.send_signal(signal.SIGKILL)
     found = {path.name for path in prepared.iterdir()}
     assert found == {"young.work", "held.work", "held.lock", Path(plan.data_dir).name}

@@ -1,7 +1,7 @@
 """A small text task without transformers: a token is a word's number of characters."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 
 from configs.schema import Recipe
 from configs.task_columns import Column, Columns
+from trainers.tasks.text_classification import TEXT_CLASSIFICATION
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,6 @@ def columns(task: Any) -> Columns:
 
 def load_processor(model: Any) -> Tokenizer:
     return Tokenizer()
-
-
-def numbers(model: Any, processor: Tokenizer) -> dict[str, int]:
-    return {}
 
 
 def encode(
@@ -49,6 +46,9 @@ def encode(
             "length": pa.array([len(row) for row in ids], pa.int32()),
         }
     )
+
+
+WORDS = replace(TEXT_CLASSIFICATION, columns=columns, load_processor=load_processor, encode=encode)
 
 
 def collate(rows: pa.Table) -> tuple[dict[str, torch.Tensor], torch.Tensor]:

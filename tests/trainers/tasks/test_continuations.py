@@ -9,7 +9,8 @@ import torch
 
 from configs.errors import RecipeError
 from configs.model_sections import Model
-from configs.task_sections import Generation, InstructionTuning, LanguageModeling
+from configs.task_fields import Generation
+from configs.task_sections import InstructionTuning, LanguageModeling
 from tests.tiny_causal import CHATML, make_byte_tokenizer, make_causal_folder
 from trainers.tasks import causal
 from trainers.tasks.continuations import Written, start_of, write

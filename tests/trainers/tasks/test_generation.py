@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from configs.task_sections import Generation, LanguageModeling, SequenceToSequence
+from configs.task_fields import Generation
+from configs.task_sections import LanguageModeling, SequenceToSequence
 from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
 from tests.tiny import make_model_folder, make_tokenizer

@@ -26,7 +26,8 @@ from tests.tiny_images import (
 from tests.trainers.runs import export_of, read_export, run_all
 from tests.trainers.task_runs import prove_task
 from trainers.data.preparation import prepare
-from trainers.tasks import image_classification, task_module
+from trainers.tasks import functions_of
+from trainers.tasks.image_classification import IMAGE_CLASSIFICATION
 from trainers.tasks.images import ImageProcessor
 from trainers.tasks.judging import Batching, Fed, Setting
 from trainers.tasks.one_label import Answer
@@ -47,18 +48,18 @@ def _image(seed: int, size: int = SIZE) -> Image.Image:
 
 def _encoded(task: ImageClassification, cells: list[str], labels: list[str]) -> pa.Table:
     table = pa.table({"image": cells, "label": labels})
-    return image_classification.encode(task, _processor(), 1, NAMES, table)
+    return IMAGE_CLASSIFICATION.encode(task, _processor(), 1, NAMES, table)
 
 
 def _batching(processor: ImageProcessor) -> Batching:
-    numbers = image_classification.numbers(Model(path="x"), processor)
+    numbers = IMAGE_CLASSIFICATION.numbers(Model(path="x"), processor)
     return Batching(0, 1, 1, len(NAMES), numbers=numbers)
 
 
 def test_columns_are_those_of_the_recipe() -> None:
-    assert task_module(TASK) is image_classification
+    assert functions_of(TASK) is IMAGE_CLASSIFICATION
     expected = Columns((Column("image", "image"),), Column("label", "label"))
-    assert image_classification.columns(TASK) == expected
+    assert IMAGE_CLASSIFICATION.columns(TASK) == expected
 
 
 def test_rows_hold_pixels_label_and_a_length_of_one() -> None:
@@ -74,7 +75,7 @@ def test_what_is_fed_has_the_bits_of_transformers_processor(image_size: int | No
     task = TASK.model_copy(update={"image_size": image_size})
     images = [_image(seed, 40) for seed in range(3)]
     table = _encoded(task, [data_address(image) for image in images], ["cat", "dog", "owl"])
-    inputs, labels = image_classification.collate(task, _batching(_processor()))(table.slice(1))
+    inputs, labels = IMAGE_CLASSIFICATION.collate(task, _batching(_processor()))(table.slice(1))
     inner = _processor().sized(image_size).inner
     expected = inner(images[1:], return_tensors="np")["pixel_values"]
     assert np.array_equal(inputs["pixel_values"].numpy(), expected)
@@ -94,7 +95,7 @@ def test_rows_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
 def test_top_five_counts_rows_whose_label_is_among_the_five_likeliest() -> None:
     names = tuple("abcdefg")
     setting = Setting(TASK, names, "cpu", _processor)
-    scores = image_classification.build_scores(setting)
+    scores = IMAGE_CLASSIFICATION.build_scores(setting)
     likely = torch.arange(7.0).repeat(4, 1).softmax(-1)  # the two least likely are 0 and 1
     labels = torch.tensor([0, 1, 2, 6])
     scores.update(Answer(likely, labels), torch.tensor([True, False, True, True]))
@@ -102,7 +103,7 @@ def test_top_five_counts_rows_whose_label_is_among_the_five_likeliest() -> None:
     metrics = scores.compute().metrics
     assert metrics["top_5_accuracy"] == pytest.approx(2 / 3)
     assert metrics["accuracy"] == pytest.approx(1 / 3)
-    few = image_classification.build_scores(Setting(TASK, NAMES, "cpu", _processor))
+    few = IMAGE_CLASSIFICATION.build_scores(Setting(TASK, NAMES, "cpu", _processor))
     few.update(Answer(likely[:, :3], torch.zeros(4).long()), torch.ones(4, dtype=torch.bool))
     assert "top_5_accuracy" not in few.compute().metrics
 
@@ -110,12 +111,12 @@ def test_top_five_counts_rows_whose_label_is_among_the_five_likeliest() -> None:
 def test_samples_show_the_picture_that_was_fed() -> None:
     images = [_image(seed) for seed in (0, 1)]
     table = _encoded(TASK, [data_address(image) for image in images], ["cat", "dog"])
-    inputs, labels = image_classification.collate(TASK, _batching(_processor()))(table)
+    inputs, labels = IMAGE_CLASSIFICATION.collate(TASK, _batching(_processor()))(table)
     labels[0] = -100
     fed = Fed(inputs, labels, SimpleNamespace(logits=torch.eye(3)[:2]))
     setting = Setting(TASK, NAMES, "cpu", _processor)
-    (sample,) = image_classification.samples(
-        setting, fed, image_classification.answer(setting, fed)
+    (sample,) = IMAGE_CLASSIFICATION.samples(
+        setting, fed, IMAGE_CLASSIFICATION.answer(setting, fed)
     )
     assert (sample.label, sample.prediction) == ("dog", "dog")
     assert np.array_equal(sample.picture, np.asarray(images[1]))  # type: ignore[arg-type]
@@ -124,7 +125,7 @@ def test_samples_show_the_picture_that_was_fed() -> None:
 @pytest.mark.parametrize("kind", ["resnet", "vit", "convnext"])
 def test_the_head_is_replaced_and_nothing_else_is_new(tmp_path: Path, kind: str) -> None:
     folder = make_image_model(tmp_path, kind, num_labels=7)
-    loaded, head, new = image_classification.build_model(Model(path=str(folder)), TASK, NAMES)
+    loaded, head, new = IMAGE_CLASSIFICATION.build_model(Model(path=str(folder)), TASK, NAMES)
     assert new == head
     assert {name.split(".")[0] for name in head} == {"classifier"}
     assert loaded.config.id2label == dict(enumerate(NAMES))
@@ -134,11 +135,11 @@ def test_another_image_size_must_fit_the_weights(tmp_path: Path) -> None:
     task = TASK.model_copy(update={"image_size": 32})
     vit = make_image_model(tmp_path / "vit", "vit")
     with pytest.raises(RecipeError, match="are for images of 16 x 16 pixels"):
-        image_classification.build_model(Model(path=str(vit)), task, NAMES)
+        IMAGE_CLASSIFICATION.build_model(Model(path=str(vit)), task, NAMES)
     scratch = Model(path=str(vit), from_scratch=True)
-    assert image_classification.build_model(scratch, task, NAMES)[0].config.image_size == 32
+    assert IMAGE_CLASSIFICATION.build_model(scratch, task, NAMES)[0].config.image_size == 32
     resnet = make_image_model(tmp_path / "resnet", "resnet")
-    assert image_classification.build_model(Model(path=str(resnet)), task, NAMES)[2]
+    assert IMAGE_CLASSIFICATION.build_model(Model(path=str(resnet)), task, NAMES)[2]
 
 
 def _recipe(folder: Path, kind: str, **sections: Any) -> Recipe:
@@ -179,7 +180,7 @@ def test_runs_agree_however_they_are_divided(
     shown = [_image(seed, 20) for seed in range(3)]
     cells = pa.table({"image": [data_address(image) for image in shown]})
     proved = prove_task(recipe, cells, brief=kind != "resnet")
-    assert tuple(proved.predictions) == image_classification.PREDICTED
+    assert tuple(proved.predictions) == IMAGE_CLASSIFICATION.predicted
     _transformers_alone_agrees(export_of(proved.recipe), shown, proved.predictions)
 
 

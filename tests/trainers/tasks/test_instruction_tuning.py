@@ -10,7 +10,8 @@ from configs.errors import RecipeError
 from configs.task_columns import Column, Columns
 from configs.task_sections import InstructionTuning
 from tests.tiny_causal import CHATML, make_byte_tokenizer
-from trainers.tasks import instruction_tuning, task_module
+from trainers.tasks import functions_of
+from trainers.tasks.instruction_tuning import INSTRUCTION_TUNING
 from trainers.tasks.refusals import RowError
 
 PAIRS = InstructionTuning(kind="instruction_tuning")
@@ -36,7 +37,7 @@ def tokenizer(template: str | None = None) -> Any:
 def encoded(task: InstructionTuning, template: str | None = None, **cells: Any) -> Any:
     limit = cells.pop("max_length", 256)
     table = pa.table({name: [value] for name, value in cells.items()})
-    return instruction_tuning.encode(task, tokenizer(template), limit, (), table)
+    return INSTRUCTION_TUNING.encode(task, tokenizer(template), limit, (), table)
 
 
 def texts_of(table: Any, template: str | None = None) -> tuple[str, list[str]]:
@@ -59,13 +60,13 @@ def chat(*turns: tuple[str, str]) -> str:
     return json.dumps([{"role": role, "content": content} for role, content in turns])
 
 
-def test_the_task_has_its_module_and_columns() -> None:
-    assert task_module(PAIRS) is instruction_tuning
+def test_the_task_has_its_functions_and_columns() -> None:
+    assert functions_of(PAIRS) is INSTRUCTION_TUNING
     answer = Column("completion", "text")
-    assert instruction_tuning.columns(PAIRS) == Columns((Column("prompt", "text"),), answer)
+    assert INSTRUCTION_TUNING.columns(PAIRS) == Columns((Column("prompt", "text"),), answer)
     about = Column("input", "text", may_be_empty=True)
-    assert instruction_tuning.columns(ALPACA).inputs == (Column("instruction", "text"), about)
-    assert instruction_tuning.columns(CHATS) == Columns((Column("messages", "json"),), None)
+    assert INSTRUCTION_TUNING.columns(ALPACA).inputs == (Column("instruction", "text"), about)
+    assert INSTRUCTION_TUNING.columns(CHATS) == Columns((Column("messages", "json"),), None)
 
 
 def test_without_a_template_the_answer_follows_the_prompt() -> None:
@@ -153,13 +154,13 @@ def test_an_empty_answer_is_refused() -> None:
 def test_the_row_that_is_refused_is_named() -> None:
     table = pa.table({"prompt": ["a", "b", "c"], "completion": ["x", "y", ""]})
     with pytest.raises(RowError) as refused:
-        instruction_tuning.encode(PAIRS, tokenizer(), 64, (), table)
+        INSTRUCTION_TUNING.encode(PAIRS, tokenizer(), 64, (), table)
     assert refused.value.index == 2
 
 
 def test_the_question_of_a_conversation_is_what_comes_before_its_last_answer() -> None:
     cells = pa.table({"messages": [json.dumps(TALK), json.dumps(TALK[:2])]})
-    table = instruction_tuning.encode_inputs(CHATS, tokenizer(CHATML), 256, cells)
+    table = INSTRUCTION_TUNING.encode_inputs(CHATS, tokenizer(CHATML), 256, cells)
     first, second = [tokenizer().decode(ids) for ids in table["input_ids"].to_pylist()]
     assert first.endswith("Why?<|im_end|>\n<|im_start|>assistant\n") and "Because" not in first
     assert second.endswith("Hi?<|im_end|>\n<|im_start|>assistant\n")
@@ -173,7 +174,7 @@ def test_what_is_asked_is_what_was_learnt_up_to_the_answer(template: str | None)
     cells = {"instruction": "Shout", "input": "hi", "output": "HI"}
     whole = encoded(ALPACA, template, **cells)
     inputs = pa.table({name: [cells[name]] for name in ("instruction", "input")})
-    table = instruction_tuning.encode_inputs(ALPACA, tokenizer(template), 256, inputs)
+    table = INSTRUCTION_TUNING.encode_inputs(ALPACA, tokenizer(template), 256, inputs)
     asked = table["input_ids"].to_pylist()[0]
     assert whole["input_ids"].to_pylist()[0][: len(asked)] == asked
     assert whole["label"].to_pylist()[0][: len(asked)] == [-100] * len(asked)
@@ -184,14 +185,14 @@ def test_what_is_asked_is_what_was_learnt_up_to_the_answer(template: str | None)
 def test_a_question_without_room_for_an_answer_is_refused() -> None:
     cells = pa.table({"prompt": ["12345"]})
     with pytest.raises(RowError, match="longer than max_length: 5 tokens where 5"):
-        instruction_tuning.encode_inputs(PAIRS, tokenizer(), 5, cells)
+        INSTRUCTION_TUNING.encode_inputs(PAIRS, tokenizer(), 5, cells)
 
 
 def test_no_rows_give_no_rows() -> None:
     none = pa.table({"prompt": pa.array([], pa.string()), "completion": pa.array([], pa.string())})
-    assert instruction_tuning.encode(PAIRS, tokenizer(), 64, (), none).num_rows == 0
-    assert instruction_tuning.encode(PAIRS, tokenizer(CHATML), 64, (), none).num_rows == 0
-    assert instruction_tuning.encode_inputs(PAIRS, tokenizer(), 64, none).num_rows == 0
+    assert INSTRUCTION_TUNING.encode(PAIRS, tokenizer(), 64, (), none).num_rows == 0
+    assert INSTRUCTION_TUNING.encode(PAIRS, tokenizer(CHATML), 64, (), none).num_rows == 0
+    assert INSTRUCTION_TUNING.encode_inputs(PAIRS, tokenizer(), 64, none).num_rows == 0
 
 
 def test_a_template_that_is_none_is_the_recipe_s_mistake() -> None:

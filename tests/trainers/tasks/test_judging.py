@@ -1,8 +1,10 @@
-"""Which labels count."""
+"""Which labels count, and what of a model's outputs."""
+
+from types import SimpleNamespace
 
 import torch
 
-from trainers.tasks.judging import count_targets, is_target
+from trainers.tasks.judging import count_targets, is_target, logits_of
 
 
 def test_whole_numbers_ignore_minus_100_and_others_nan() -> None:
@@ -17,3 +19,8 @@ def test_targets_are_counted_as_they_are_told() -> None:
         torch.full((2,), float("nan")),
     ):
         assert count_targets(labels) == int(is_target(labels).sum())
+
+
+def test_logits_are_taken_as_the_head_shapes_them() -> None:
+    logits = torch.zeros(2, 3, 4)
+    assert logits_of(SimpleNamespace(logits=logits, loss=None)) is logits

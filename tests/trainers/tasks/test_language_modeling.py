@@ -8,7 +8,8 @@ import pytest
 from configs.task_columns import Column, Columns
 from configs.task_sections import LanguageModeling
 from tests.tiny_causal import make_byte_tokenizer
-from trainers.tasks import language_modeling, task_module
+from trainers.tasks import functions_of
+from trainers.tasks.language_modeling import LANGUAGE_MODELING
 from trainers.tasks.refusals import RowError
 
 TASK = LanguageModeling(kind="language_modeling", text="body")
@@ -17,12 +18,12 @@ END = 0
 
 def encoded(*texts: str, limit: int = 64) -> Any:
     tokenizer = make_byte_tokenizer()
-    return language_modeling.encode(TASK, tokenizer, limit, (), pa.table({"body": list(texts)}))
+    return LANGUAGE_MODELING.encode(TASK, tokenizer, limit, (), pa.table({"body": list(texts)}))
 
 
-def test_the_task_has_its_module_and_columns() -> None:
-    assert task_module(TASK) is language_modeling
-    assert language_modeling.columns(TASK) == Columns((Column("body", "text"),), None)
+def test_the_task_has_its_functions_and_columns() -> None:
+    assert functions_of(TASK) is LANGUAGE_MODELING
+    assert LANGUAGE_MODELING.columns(TASK) == Columns((Column("body", "text"),), None)
 
 
 def test_every_token_but_the_first_is_a_target() -> None:
@@ -49,6 +50,6 @@ def test_a_text_with_nothing_to_foretell_is_refused() -> None:
 
 def test_a_long_prompt_keeps_its_end() -> None:
     cells = pa.table({"body": ["abcdef", ""]})
-    table = language_modeling.encode_inputs(TASK, make_byte_tokenizer(), 2, cells)
+    table = LANGUAGE_MODELING.encode_inputs(TASK, make_byte_tokenizer(), 2, cells)
     assert table["input_ids"].to_pylist()[0] == make_byte_tokenizer()("ef")["input_ids"]
     assert table["length"].to_pylist() == [2, 1]  # something must be gone on from

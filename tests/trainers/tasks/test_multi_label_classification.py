@@ -18,8 +18,9 @@ from tests.origin import NAMES
 from tests.recipes import tiny_recipe
 from tests.tiny import COMMON_WORDS, make_model_folder, make_tokenizer
 from tests.trainers.task_runs import prove_task
-from trainers.tasks import multi_label_classification, task_module
+from trainers.tasks import functions_of
 from trainers.tasks.judging import Batching, Fed, Sample, Setting
+from trainers.tasks.multi_label_classification import MULTI_LABEL_CLASSIFICATION
 from trainers.tasks.refusals import RowError
 
 TASK = MultiLabelClassification(kind="multi_label_classification", threshold=0.6)
@@ -28,16 +29,16 @@ SETTING = Setting(TASK, NAMES, "cpu", make_tokenizer)
 
 def _encoded(texts: list[str], labels: list[Any]) -> pa.Table:
     cells = pa.table({"text": texts, "labels": labels})
-    return multi_label_classification.encode(TASK, make_tokenizer(), 64, NAMES, cells)
+    return MULTI_LABEL_CLASSIFICATION.encode(TASK, make_tokenizer(), 64, NAMES, cells)
 
 
 def _collated(rows: pa.Table) -> Any:
-    return multi_label_classification.collate(TASK, Batching(0, 64, 1, len(NAMES)))(rows)
+    return MULTI_LABEL_CLASSIFICATION.collate(TASK, Batching(0, 64, 1, len(NAMES)))(rows)
 
 
 def test_a_row_may_have_no_label() -> None:
-    assert task_module(TASK) is multi_label_classification
-    found = multi_label_classification.columns(TASK)
+    assert functions_of(TASK) is MULTI_LABEL_CLASSIFICATION
+    found = MULTI_LABEL_CLASSIFICATION.columns(TASK)
     assert found.target == Column("labels", "labels", may_be_empty=True)
     assert found.has_classes
 
@@ -61,19 +62,19 @@ def test_an_unknown_label_is_refused_with_its_row() -> None:
 
 def test_the_loss_is_that_of_transformers_times_rows_and_classes(tmp_path: Path) -> None:
     folder = make_model_folder(tmp_path / "model")
-    model, _, _ = multi_label_classification.build_model(Model(path=str(folder)), TASK, NAMES)
+    model, _, _ = MULTI_LABEL_CLASSIFICATION.build_model(Model(path=str(folder)), TASK, NAMES)
     assert model.config.problem_type == "multi_label_classification"
     inputs, labels = _collated(_encoded(["a an", "and"], ['["label-2"]', '["label-0","label-1"]']))
     model.eval()
     outputs = model(**inputs, labels=labels)
-    found = multi_label_classification.summed_loss(outputs, labels)
+    found = MULTI_LABEL_CLASSIFICATION.summed_loss(outputs, labels)
     assert found.item() == pytest.approx(6 * outputs.loss.item(), rel=1e-6)
 
 
 def test_a_row_without_labels_has_neither_loss_nor_gradient() -> None:
     logits = torch.zeros(2, 3, requires_grad=True)
     labels = torch.tensor([[math.nan] * 3, [1.0, 0.0, 1.0]])
-    loss = multi_label_classification.summed_loss(SimpleNamespace(logits=logits), labels)
+    loss = MULTI_LABEL_CLASSIFICATION.summed_loss(SimpleNamespace(logits=logits), labels)
     loss.backward()
     assert loss.item() == pytest.approx(3 * math.log(2), rel=1e-6)
     assert logits.grad is not None
@@ -86,13 +87,13 @@ def test_samples_and_predictions_name_the_labels_that_reach_the_threshold() -> N
     # sigmoid(1) is 0.73, sigmoid(0.2) is 0.55: below the threshold of 0.6.
     logits = torch.tensor([[1.0, 0.2, 1.0], [0.2, 0.2, 0.2]])
     fed = Fed(inputs, labels, SimpleNamespace(logits=logits))
-    given = multi_label_classification.answer(SETTING, fed)
-    samples = multi_label_classification.samples(SETTING, fed, given)
+    given = MULTI_LABEL_CLASSIFICATION.answer(SETTING, fed)
+    samples = MULTI_LABEL_CLASSIFICATION.samples(SETTING, fed, given)
     assert samples == [Sample("a an", "label-1, label-2", "label-0, label-2")]
-    found = multi_label_classification.predictions(SETTING, given)
+    found = MULTI_LABEL_CLASSIFICATION.predictions(SETTING, given)
     assert found["predicted_labels"] == [["label-0", "label-2"], []]
     assert found["probabilities"] == logits.sigmoid().tolist()
-    scores = multi_label_classification.build_scores(SETTING)
+    scores = MULTI_LABEL_CLASSIFICATION.build_scores(SETTING)
     scores.update(given, torch.tensor([True, False]))
     assert scores.compute().metrics["micro_f1"] == 0.5
 

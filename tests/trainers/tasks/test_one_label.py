@@ -12,9 +12,10 @@ from configs.task_sections import TextClassification
 from tests.origin import NAMES
 from tests.tiny import make_tokenizer
 from trainers.tasks import one_label
-from trainers.tasks.judging import Fed, Setting
+from trainers.tasks.judging import Batching, Fed, Setting
 
 TASK = TextClassification(kind="text_classification")
+BATCHING = Batching(0, 64, 1, len(NAMES))
 SETTING = Setting(TASK, NAMES, "cpu", make_tokenizer)
 
 
@@ -51,8 +52,8 @@ def test_scores_count_labels() -> None:
 
 
 def test_rows_without_label_are_fed_as_ignored() -> None:
-    assert one_label.labels_of(pa.table({"label": [2, 0]})).tolist() == [2, 0]
-    assert one_label.labels_of(pa.table({"length": [2, 0]})).tolist() == [-100, -100]
+    assert one_label.labels_of(pa.table({"label": [2, 0]}), BATCHING).tolist() == [2, 0]
+    assert one_label.labels_of(pa.table({"length": [2, 0]}), BATCHING).tolist() == [-100, -100]
 
 
 def test_predictions_name_the_likeliest_label() -> None:

@@ -1,4 +1,4 @@
-"""Models and tokenizers from folders: what is new, what is refused, what is changed."""
+"""Models from folders: what is new, what is refused, what is changed."""
 
 import importlib.util
 import json
@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 from configs.errors import CheckpointError, RecipeError
 from configs.schema import Model
 from tests.on_ranks import on_ranks
-from tests.tiny import make_model_folder, make_tokenizer
+from tests.tiny import make_model_folder
 from trainers.engine import start_distributed
-from trainers.tasks.pretrained import Head, build_pretrained, load_tokenizer
+from trainers.tasks.pretrained import Head, build_pretrained, build_with_head
+from trainers.tasks.tokenizer import load_tokenizer
 
 NAMES = ("label-0", "label-1", "label-2")
 HEADS = {
@@ -63,6 +64,14 @@ def test_a_base_model_gets_a_new_head(tmp_path: Path, kind: str) -> None:
     for name, parameter in model.base_model.named_parameters():
         if name in stored:
             assert torch.equal(parameter, stored[name]), name
+
+
+def test_a_head_is_built_for_the_label_names_of_a_task(tmp_path: Path) -> None:
+    make = build_with_head(AUTO, "multi_label_classification")
+    model, head, _ = make(Model(path=str(make_model_folder(tmp_path))), None, NAMES, None)
+    assert head == HEADS["bert"]
+    assert model.config.problem_type == "multi_label_classification"
+    assert model.config.id2label == dict(enumerate(NAMES))
 
 
 @pytest.mark.parametrize("kind", HEADS)
@@ -181,47 +190,15 @@ def test_padding_tells_gpt2_which_token_is_last(tmp_path: Path) -> None:
     assert torch.allclose(alone, padded, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", HEADS)
-def test_rows_as_long_as_the_tokenizer_says_fit_the_model(tmp_path: Path, kind: str) -> None:
-    make_model_folder(tmp_path, kind)
-    # A tokenizer that was saved without a limit.
-    tokenizer = make_tokenizer(kind)
-    tokenizer.model_max_length = int(1e30)
-    tokenizer.save_pretrained(tmp_path)
-    limit = load_tokenizer(Model(path=str(tmp_path))).model_max_length
-    assert limit == 64
-    model, _, _ = build(tmp_path)
-    longest = torch.full((1, limit), 5)
-    assert model(input_ids=longest, attention_mask=torch.ones_like(longest)).logits.shape == (1, 3)
-
-
-def test_a_folder_without_tokenizer_is_refused(tmp_path: Path) -> None:
-    make_model_folder(tmp_path)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        (tmp_path / name).unlink()
-    with pytest.raises(RecipeError, match="has no tokenizer"):
-        load_tokenizer(Model(path=str(tmp_path)))
-
-
 def test_a_folder_without_model_is_refused(tmp_path: Path) -> None:
-    for call in (load_tokenizer, lambda model: build_pretrained(AUTO, model, Head(NAMES))):
-        with pytest.raises(RecipeError, match="is no model that can be loaded"):
-            call(Model(path=str(tmp_path)))
+    with pytest.raises(RecipeError, match="is no model that can be loaded"):
+        build(tmp_path)
 
 
 def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
     (make_model_folder(tmp_path) / "model.safetensors").unlink()
     with pytest.raises(RecipeError, match="does not load with this task"):
         build(tmp_path)
-
-
-def test_a_tokenizer_that_cannot_pad_is_refused(tmp_path: Path) -> None:
-    make_model_folder(tmp_path, "gpt2")
-    tokenizer = make_tokenizer("gpt2")
-    tokenizer.eos_token = None
-    tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(RecipeError, match="neither a padding nor an end token"):
-        load_tokenizer(Model(path=str(tmp_path)))
 
 
 @pytest.mark.skipif(

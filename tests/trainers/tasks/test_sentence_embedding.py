@@ -15,9 +15,10 @@ from tests.recipes import tiny_recipe
 from tests.tiny import make_csv, make_model_folder, make_tokenizer
 from tests.trainers.runs import export_of
 from tests.trainers.task_runs import prove_task
-from trainers.tasks import sentence_embedding, task_module
+from trainers.tasks import functions_of
 from trainers.tasks.judging import Batching, Fed, Sample, Setting
 from trainers.tasks.refusals import RowError
+from trainers.tasks.sentence_embedding import SENTENCE_EMBEDDING
 
 PAIRS = SentenceEmbedding(kind="sentence_embedding")
 TRIPLES = SentenceEmbedding(kind="sentence_embedding", negative="negative")
@@ -34,19 +35,19 @@ TEXTS = {
 
 
 def _encoded(task: SentenceEmbedding) -> pa.Table:
-    names = [column.name for column in sentence_embedding.columns(task).all]
+    names = [column.name for column in SENTENCE_EMBEDDING.columns(task).all]
     cells = pa.table({name: TEXTS[name] for name in names})
-    return sentence_embedding.encode(task, make_tokenizer(), 64, (), cells)
+    return SENTENCE_EMBEDDING.encode(task, make_tokenizer(), 64, (), cells)
 
 
 def _fed(task: SentenceEmbedding, folder: Path) -> Any:
     """Give the batch of the texts, what the model gives for it, and the vectors one by one."""
-    model, head, _ = sentence_embedding.build_model(
+    model, head, _ = SENTENCE_EMBEDDING.build_model(
         Model(path=str(make_model_folder(folder, spread=0.3))), task, ()
     )
     assert head == frozenset()
     model.eval()
-    inputs, labels = sentence_embedding.collate(task, BATCHING)(_encoded(task))
+    inputs, labels = SENTENCE_EMBEDDING.collate(task, BATCHING)(_encoded(task))
     names = [name for name in TEXTS if name != "score"][: len(inputs["input_ids"]) // 2]
     vectors = []
     for name in names:
@@ -58,11 +59,11 @@ def _fed(task: SentenceEmbedding, folder: Path) -> Any:
 
 
 def test_columns_are_those_of_the_recipe() -> None:
-    assert task_module(PAIRS) is sentence_embedding
-    found = sentence_embedding.columns(TRIPLES)
+    assert functions_of(PAIRS) is SENTENCE_EMBEDDING
+    found = SENTENCE_EMBEDDING.columns(TRIPLES)
     assert [c.name for c in found.all] == ["anchor", "positive", "negative"]
     assert [c.name for c in found.to_predict] == ["anchor"]
-    target = sentence_embedding.columns(SCORED).target
+    target = SENTENCE_EMBEDDING.columns(SCORED).target
     assert target is not None
     assert target.kind == "number"
 
@@ -71,7 +72,7 @@ def test_all_texts_of_a_batch_stand_one_below_another() -> None:
     table = _encoded(TRIPLES)
     assert table.column_names == ["input_ids_a", "input_ids_b", "input_ids_c", "length"]
     assert table["length"].to_pylist() == [4, 5]
-    inputs, labels = sentence_embedding.collate(TRIPLES, BATCHING)(table)
+    inputs, labels = SENTENCE_EMBEDDING.collate(TRIPLES, BATCHING)(table)
     assert inputs["input_ids"].shape == inputs["attention_mask"].shape == (6, 5)
     assert inputs["input_ids"][:3].tolist() == [
         [CLS, A, AN, SEP, PAD],
@@ -79,7 +80,7 @@ def test_all_texts_of_a_batch_stand_one_below_another() -> None:
         [CLS, AN, SEP, PAD, PAD],
     ]
     assert labels.tolist() == [0, 1]
-    some, labels = sentence_embedding.collate(TRIPLES, BATCHING)(table.slice(1))
+    some, labels = SENTENCE_EMBEDDING.collate(TRIPLES, BATCHING)(table.slice(1))
     assert some["input_ids"][:, 1].tolist() == inputs["input_ids"][1::2, 1].tolist()
     assert labels.tolist() == [0]
 
@@ -88,7 +89,7 @@ def test_a_score_is_within_0_and_1() -> None:
     assert _encoded(SCORED)["label"].to_pylist() == [0.25, 1.0]
     cells = pa.table({"anchor": ["a"], "positive": ["an"], "score": ["4"]})
     with pytest.raises(RowError, match=r"column score has 4, a score is within \[0, 1\]"):
-        sentence_embedding.encode(SCORED, make_tokenizer(), 64, (), cells)
+        SENTENCE_EMBEDDING.encode(SCORED, make_tokenizer(), 64, (), cells)
 
 
 @pytest.mark.parametrize("task", [PAIRS, TRIPLES], ids=["pairs", "triples"])
@@ -98,9 +99,9 @@ def test_anchors_find_their_positives_among_all_others(
     _, labels, outputs, vectors = _fed(task, tmp_path)
     cosines = 20.0 * vectors[0] @ vectors[1:].flatten(0, 1).T
     expected = -cosines.log_softmax(-1).diagonal().sum()
-    found = sentence_embedding.summed_loss(outputs, labels)
+    found = SENTENCE_EMBEDDING.summed_loss(outputs, labels)
     assert found.item() == pytest.approx(expected.item(), rel=1e-4)
-    empty = sentence_embedding.summed_loss(outputs, torch.full_like(labels, -100))
+    empty = SENTENCE_EMBEDDING.summed_loss(outputs, torch.full_like(labels, -100))
     assert empty.item() == 0.0
 
 
@@ -108,15 +109,15 @@ def test_with_a_score_the_cosine_is_to_be_it(tmp_path: Path) -> None:
     inputs, labels, outputs, vectors = _fed(SCORED, tmp_path)
     cosines = (vectors[0] * vectors[1]).sum(-1)
     expected = ((cosines - torch.tensor([0.25, 1.0])) ** 2).sum()
-    found = sentence_embedding.summed_loss(outputs, labels)
+    found = SENTENCE_EMBEDDING.summed_loss(outputs, labels)
     assert found.item() == pytest.approx(expected.item(), rel=1e-4)
     setting = Setting(SCORED, (), "cpu", make_tokenizer)
     fed = Fed(inputs, labels, outputs)
-    given = sentence_embedding.answer(setting, fed)
+    given = SENTENCE_EMBEDDING.answer(setting, fed)
     torch.testing.assert_close(given.values, cosines)
-    sample = sentence_embedding.samples(setting, fed, given)[1]
+    sample = SENTENCE_EMBEDDING.samples(setting, fed, given)[1]
     assert sample == Sample("and", "and and are (1)", f"{cosines[1]:.4f}")
-    scores = sentence_embedding.build_scores(setting)
+    scores = SENTENCE_EMBEDDING.build_scores(setting)
     scores.update(given, torch.tensor([True, True]))
     assert set(scores.compute().metrics) >= {"spearman", "pearson"}
 
@@ -124,20 +125,20 @@ def test_with_a_score_the_cosine_is_to_be_it(tmp_path: Path) -> None:
 def test_a_single_pair_has_nothing_to_tell_apart() -> None:
     vectors = functional.normalize(torch.ones(2, 4), dim=-1).requires_grad_()
     outputs = SimpleNamespace(vectors=vectors, cosine_scale=20.0)
-    assert sentence_embedding.summed_loss(outputs, torch.tensor([0])).item() == 0.0
+    assert SENTENCE_EMBEDDING.summed_loss(outputs, torch.tensor([0])).item() == 0.0
 
 
 def test_predicting_takes_the_anchor_alone(tmp_path: Path) -> None:
     _, _, _, vectors = _fed(PAIRS, tmp_path)
     cells = pa.table({"anchor": TEXTS["anchor"]})
-    rows = sentence_embedding.encode_inputs(PAIRS, make_tokenizer(), 64, cells)
-    inputs, labels = sentence_embedding.collate(PAIRS, BATCHING)(rows)
+    rows = SENTENCE_EMBEDDING.encode_inputs(PAIRS, make_tokenizer(), 64, cells)
+    inputs, labels = SENTENCE_EMBEDDING.collate(PAIRS, BATCHING)(rows)
     from transformers import AutoModel
 
     outputs = AutoModel.from_pretrained(tmp_path).eval()(**inputs)
     setting = Setting(PAIRS, (), "cpu", make_tokenizer)
-    given = sentence_embedding.answer(setting, Fed(inputs, labels, outputs))
-    found = torch.tensor(sentence_embedding.predictions(setting, given)["embedding"])
+    given = SENTENCE_EMBEDDING.answer(setting, Fed(inputs, labels, outputs))
+    found = torch.tensor(SENTENCE_EMBEDDING.predictions(setting, given)["embedding"])
     torch.testing.assert_close(found, vectors[0].detach())
 
 

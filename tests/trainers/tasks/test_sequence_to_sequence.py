@@ -12,14 +12,15 @@ from configs.freezing_sections import Freezing, Learning
 from configs.model_sections import Model
 from configs.records import Evaluated
 from configs.schema import Recipe
-from configs.task_sections import Generation, SequenceToSequence
+from configs.task_fields import Generation
+from configs.task_sections import SequenceToSequence
 from tests.recipes import tiny_recipe
 from tests.tiny_sequences import WRITERS, make_pairs, make_writer_folder, make_writer_tokenizer
 from tests.trainers.task_runs import prove_task
 from trainers.strategy.freezing import choose_trainable
 from trainers.strategy.phases import choose_phases
-from trainers.tasks import sequence_to_sequence as task_functions
 from trainers.tasks.judging import IGNORED, Batching
+from trainers.tasks.sequence_to_sequence import SEQUENCE_TO_SEQUENCE
 
 TASK = SequenceToSequence(
     kind="sequence_to_sequence", prefix="translate: ", generation=Generation(max_new_tokens=10)
@@ -39,7 +40,7 @@ def _ids(*words: str) -> list[int]:
 
 def _encoded(cells: pa.Table = CELLS, **options: Any) -> pa.Table:
     task = TASK.model_copy(update=options)
-    return task_functions.encode(task, make_writer_tokenizer(), 5, (), cells)
+    return SEQUENCE_TO_SEQUENCE.encode(task, make_writer_tokenizer(), 5, (), cells)
 
 
 def test_sources_get_the_prefix_and_what_is_cut_keeps_its_end() -> None:
@@ -62,7 +63,7 @@ def test_targets_end_also_where_the_tokenizer_adds_no_end() -> None:
     tokenizer = make_writer_tokenizer()
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="$A", pair="$A $B")
     task = TASK.model_copy(update={"max_target_length": 3})
-    rows = task_functions.encode(task, tokenizer, 5, (), CELLS)
+    rows = SEQUENCE_TO_SEQUENCE.encode(task, tokenizer, 5, (), CELLS)
     assert rows["label"].to_pylist() == [_ids("eins", "zwei", "</s>"), _ids("sechs", "</s>")]
 
 
@@ -72,7 +73,7 @@ def test_no_rows_are_encoded_as_none() -> None:
 
 
 def test_the_decoder_reads_its_target_one_token_late() -> None:
-    inputs, labels = task_functions.collate(TASK, BATCHING)(_encoded())
+    inputs, labels = SEQUENCE_TO_SEQUENCE.collate(TASK, BATCHING)(_encoded())
     first, second = _encoded()["label"].to_pylist()
     assert labels.tolist() == [first, second + [IGNORED] * 4]
     assert inputs["decoder_input_ids"].tolist() == [[0, *first[:-1]], [0, *second, 0, 0, 0]]
@@ -80,8 +81,8 @@ def test_the_decoder_reads_its_target_one_token_late() -> None:
 
 
 def test_rows_without_a_target_give_the_decoder_its_first_token() -> None:
-    rows = task_functions.encode_inputs(TASK, make_writer_tokenizer(), 64, CELLS)
-    inputs, labels = task_functions.collate(TASK, BATCHING)(rows)
+    rows = SEQUENCE_TO_SEQUENCE.encode_inputs(TASK, make_writer_tokenizer(), 64, CELLS)
+    inputs, labels = SEQUENCE_TO_SEQUENCE.collate(TASK, BATCHING)(rows)
     assert inputs["decoder_input_ids"].tolist() == [[0], [0]]
     assert labels.tolist() == [[IGNORED], [IGNORED]]
 
@@ -89,12 +90,12 @@ def test_rows_without_a_target_give_the_decoder_its_first_token() -> None:
 @pytest.mark.parametrize("kind", WRITERS)
 def test_the_loss_is_that_of_transformers(tmp_path: Path, kind: str) -> None:
     folder = make_writer_folder(tmp_path, kind)
-    model, _, new = task_functions.build_model(Model(path=str(folder)), TASK, ())
+    model, _, new = SEQUENCE_TO_SEQUENCE.build_model(Model(path=str(folder)), TASK, ())
     assert not new
-    inputs, labels = task_functions.collate(TASK, BATCHING)(_encoded())
+    inputs, labels = SEQUENCE_TO_SEQUENCE.collate(TASK, BATCHING)(_encoded())
     model.eval()
     with torch.no_grad():
-        ours = task_functions.summed_loss(model(**inputs), labels)
+        ours = SEQUENCE_TO_SEQUENCE.summed_loss(model(**inputs), labels)
         sources = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         theirs = model(**sources, labels=labels).loss
     assert ours.item() == pytest.approx(theirs.item() * (labels != IGNORED).sum().item(), rel=1e-6)
@@ -104,7 +105,7 @@ def test_what_a_model_cannot_write_is_refused(tmp_path: Path) -> None:
     model = Model(path=str(make_writer_folder(tmp_path, "bart")))
     task = TASK.model_copy(update={"generation": Generation(max_new_tokens=65)})
     with pytest.raises(RecipeError, match=r"max_new_tokens is 65 but .* has 64 positions"):
-        task_functions.build_model(model, task, ())
+        SEQUENCE_TO_SEQUENCE.build_model(model, task, ())
 
 
 def test_a_model_that_names_no_first_token_is_refused(tmp_path: Path) -> None:
@@ -112,12 +113,12 @@ def test_a_model_that_names_no_first_token_is_refused(tmp_path: Path) -> None:
 
     T5Config(decoder_start_token_id=None).save_pretrained(tmp_path)
     with pytest.raises(RecipeError, match="names no decoder_start_token_id"):
-        task_functions.numbers(Model(path=str(tmp_path)), make_writer_tokenizer())
+        SEQUENCE_TO_SEQUENCE.numbers(Model(path=str(tmp_path)), make_writer_tokenizer())
 
 
 def test_positions_that_are_computed_do_not_learn(tmp_path: Path) -> None:
     folder = make_writer_folder(tmp_path, "marian")
-    model, *_ = task_functions.build_model(Model(path=str(folder)), TASK, ())
+    model, *_ = SEQUENCE_TO_SEQUENCE.build_model(Model(path=str(folder)), TASK, ())
     tables = {f"model.{part}.embed_positions.weight" for part in ("encoder", "decoder")}
     assert {n for n, p in model.named_parameters() if not p.requires_grad} == tables
     (phase,) = choose_phases(model, Freezing(), frozenset(), epochs=1)
@@ -127,7 +128,7 @@ def test_positions_that_are_computed_do_not_learn(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", WRITERS)
 def test_the_last_blocks_are_the_decoders(tmp_path: Path, kind: str) -> None:
     folder = make_writer_folder(tmp_path, kind)
-    model, head, _ = task_functions.build_model(Model(path=str(folder)), TASK, ())
+    model, head, _ = SEQUENCE_TO_SEQUENCE.build_model(Model(path=str(folder)), TASK, ())
     assert not head
     chosen = choose_trainable(model, Learning(mode="partial", last=1), head)
     blocks = {"t5": "decoder.block.", "bart": "model.decoder.layers."}

@@ -16,8 +16,9 @@ from tests.origin import NAMES
 from tests.recipes import tiny_recipe
 from tests.tiny import make_model_folder, make_tokenizer
 from tests.trainers.task_runs import prove_task
-from trainers.tasks import task_module, text_classification
+from trainers.tasks import functions_of
 from trainers.tasks.judging import Batching, Fed, Sample, Setting
+from trainers.tasks.text_classification import TEXT_CLASSIFICATION
 
 TASK = TextClassification(kind="text_classification")
 PAIRS = TextClassification(kind="text_classification", text="first", text_b="second")
@@ -30,18 +31,18 @@ def encoded(texts: list[str], labels: list[Any], max_length: int = 64, kind: str
     tokenizer = make_tokenizer(kind)
     if kind == "gpt2":
         tokenizer.pad_token = tokenizer.eos_token
-    return text_classification.encode(TASK, tokenizer, max_length, NAMES, table)
+    return TEXT_CLASSIFICATION.encode(TASK, tokenizer, max_length, NAMES, table)
 
 
-def test_the_recipe_s_task_gives_its_module() -> None:
-    assert task_module(TASK) is text_classification
+def test_the_recipe_s_task_gives_its_functions() -> None:
+    assert functions_of(TASK) is TEXT_CLASSIFICATION
 
 
 def test_columns_are_those_of_the_recipe() -> None:
     label = Column("label", "label")
-    assert text_classification.columns(TASK) == Columns((Column("text", "text"),), label)
+    assert TEXT_CLASSIFICATION.columns(TASK) == Columns((Column("text", "text"),), label)
     first, second = Column("first", "text"), Column("second", "text")
-    assert text_classification.columns(PAIRS) == Columns((first, second), label)
+    assert TEXT_CLASSIFICATION.columns(PAIRS) == Columns((first, second), label)
 
 
 def test_encode_gives_tokens_label_and_length() -> None:
@@ -72,17 +73,17 @@ def test_an_empty_text_is_still_a_row() -> None:
 
 def test_pairs_say_which_text_a_token_is_of() -> None:
     table = pa.table({"first": ["a"], "second": ["an and"], "label": ["label-1"]})
-    found = text_classification.encode(PAIRS, make_tokenizer(), 64, NAMES, table)
+    found = TEXT_CLASSIFICATION.encode(PAIRS, make_tokenizer(), 64, NAMES, table)
     assert found["input_ids"].to_pylist() == [[CLS, A, SEP, AN, AND, SEP]]
     assert found["token_type_ids"].to_pylist() == [[0, 0, 0, 1, 1, 1]]
     assert found.schema.field("token_type_ids").type == pa.list_(pa.int8())
-    without = text_classification.encode(PAIRS, make_tokenizer("roberta"), 64, NAMES, table)
+    without = TEXT_CLASSIFICATION.encode(PAIRS, make_tokenizer("roberta"), 64, NAMES, table)
     assert "token_type_ids" not in without.column_names
 
 
 def test_integer_labels_go_by_their_digits() -> None:
     table = pa.table({"text": ["a", "a"], "label": [10, 9]})
-    found = text_classification.encode(TASK, make_tokenizer(), 64, ("9", "10"), table)
+    found = TEXT_CLASSIFICATION.encode(TASK, make_tokenizer(), 64, ("9", "10"), table)
     assert found["label"].to_pylist() == [1, 0]
 
 
@@ -92,7 +93,7 @@ def test_an_unknown_label_is_named() -> None:
 
 
 def test_collate_pads_to_a_multiple_but_not_past_the_model() -> None:
-    collate = text_classification.collate(TASK, Batching(PAD, 6, 4, len(NAMES)))
+    collate = TEXT_CLASSIFICATION.collate(TASK, Batching(PAD, 6, 4, len(NAMES)))
     inputs, labels = collate(encoded(["a", "an and"], ["label-1", "label-0"]))
     assert set(inputs) == {"input_ids", "attention_mask"}
     assert inputs["input_ids"].tolist() == [[CLS, A, SEP, PAD], [CLS, AN, AND, SEP]]
@@ -106,7 +107,7 @@ def test_collate_pads_to_a_multiple_but_not_past_the_model() -> None:
 def test_collate_reads_slices_of_shards() -> None:
     """A slice of a list column has an offset into its values."""
     table = encoded(["a", "an and", "and"], ["label-0", "label-1", "label-2"])
-    collate = text_classification.collate(TASK, Batching(PAD, 64, 1, len(NAMES)))
+    collate = TEXT_CLASSIFICATION.collate(TASK, Batching(PAD, 64, 1, len(NAMES)))
     inputs, labels = collate(table.slice(1, 2))
     assert inputs["input_ids"].tolist() == [[CLS, AN, AND, SEP], [CLS, AND, SEP, PAD]]
     assert labels.tolist() == [1, 2]
@@ -116,20 +117,20 @@ def test_collate_reads_slices_of_shards() -> None:
 
 def test_collate_pads_token_types_with_0() -> None:
     table = pa.table({"first": ["a", "a"], "second": ["an and", "an"], "label": ["label-1"] * 2})
-    rows = text_classification.encode(PAIRS, make_tokenizer(), 64, NAMES, table)
-    inputs, _ = text_classification.collate(TASK, Batching(PAD, 64, 1, len(NAMES)))(rows)
+    rows = TEXT_CLASSIFICATION.encode(PAIRS, make_tokenizer(), 64, NAMES, table)
+    inputs, _ = TEXT_CLASSIFICATION.collate(TASK, Batching(PAD, 64, 1, len(NAMES)))(rows)
     assert inputs["token_type_ids"].tolist() == [[0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 0]]
 
 
 def test_samples_show_text_label_and_prediction() -> None:
-    inputs, labels = text_classification.collate(TASK, Batching(PAD, 64, 8, len(NAMES)))(
+    inputs, labels = TEXT_CLASSIFICATION.collate(TASK, Batching(PAD, 64, 8, len(NAMES)))(
         encoded(["a an", "and"], ["label-2", "label-0"])
     )
     labels[1] = -100
     outputs = SimpleNamespace(logits=torch.tensor([[0.0, 3.0, 0.0], [1.0, 0.0, 0.0]]))
     setting = Setting(TASK, NAMES, "cpu", make_tokenizer)
     fed = Fed(inputs, labels, outputs)
-    found = text_classification.samples(setting, fed, text_classification.answer(setting, fed))
+    found = TEXT_CLASSIFICATION.samples(setting, fed, TEXT_CLASSIFICATION.answer(setting, fed))
     # softmax of (0, 3, 0): e^3 / (e^3 + 2).
     probability = pytest.approx(20.0855 / 22.0855, rel=1e-4)
     assert found == [Sample("a an", "label-2", "label-1", found[0].probability)]
@@ -143,4 +144,4 @@ def test_runs_agree_however_they_are_divided(tmp_path: Path, kind: str) -> None:
     proved = prove_task(
         recipe, pa.table({"text": ["the topic1a of", "", "to"]}), brief=kind != "bert"
     )
-    assert tuple(proved.predictions) == text_classification.PREDICTED
+    assert tuple(proved.predictions) == TEXT_CLASSIFICATION.predicted

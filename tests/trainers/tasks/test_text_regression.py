@@ -16,9 +16,10 @@ from configs.task_sections import TextRegression
 from tests.recipes import tiny_recipe
 from tests.tiny import make_model_folder, make_tokenizer
 from tests.trainers.task_runs import prove_task
-from trainers.tasks import task_module, text_regression
+from trainers.tasks import functions_of
 from trainers.tasks.judging import Batching, Fed, Sample, Setting
 from trainers.tasks.refusals import RowError
+from trainers.tasks.text_regression import TEXT_REGRESSION
 
 TASK = TextRegression(kind="text_regression", value="stars")
 SETTING = Setting(TASK, (), "cpu", make_tokenizer)
@@ -26,19 +27,19 @@ SETTING = Setting(TASK, (), "cpu", make_tokenizer)
 
 def _encoded(texts: list[str], values: list[Any]) -> pa.Table:
     cells = pa.table({"text": texts, "stars": values})
-    return text_regression.encode(TASK, make_tokenizer(), 64, (), cells)
+    return TEXT_REGRESSION.encode(TASK, make_tokenizer(), 64, (), cells)
 
 
 def _collated(texts: list[str], values: list[Any]) -> Any:
-    return text_regression.collate(TASK, Batching(0, 64, 1, 0))(_encoded(texts, values))
+    return TEXT_REGRESSION.collate(TASK, Batching(0, 64, 1, 0))(_encoded(texts, values))
 
 
 def test_columns_are_those_of_the_recipe() -> None:
-    assert task_module(TASK) is text_regression
+    assert functions_of(TASK) is TEXT_REGRESSION
     value = Column("stars", "number")
-    assert text_regression.columns(TASK) == Columns((Column("text", "text"),), value)
+    assert TEXT_REGRESSION.columns(TASK) == Columns((Column("text", "text"),), value)
     pairs = TASK.model_copy(update={"text_b": "other"})
-    assert [c.name for c in text_regression.columns(pairs).all] == ["text", "other", "stars"]
+    assert [c.name for c in TEXT_REGRESSION.columns(pairs).all] == ["text", "other", "stars"]
 
 
 def test_rows_hold_tokens_value_and_length() -> None:
@@ -55,7 +56,7 @@ def test_a_value_that_is_no_number_is_refused() -> None:
 
 def test_the_loss_is_that_of_transformers_times_the_rows(tmp_path: Path) -> None:
     folder = make_model_folder(tmp_path / "model")
-    model, head, new = text_regression.build_model(Model(path=str(folder)), TASK, ())
+    model, head, new = TEXT_REGRESSION.build_model(Model(path=str(folder)), TASK, ())
     assert model.config.problem_type == "regression"
     assert {name: tuple(p.shape) for name, p in model.named_parameters() if name in head} == {
         "classifier.weight": (1, 32),
@@ -65,15 +66,15 @@ def test_the_loss_is_that_of_transformers_times_the_rows(tmp_path: Path) -> None
     inputs, labels = _collated(["a an", "and", "are"], ["1", "0.5", "-3"])
     model.eval()
     outputs = model(**inputs, labels=labels)
-    found = text_regression.summed_loss(outputs, labels)
+    found = TEXT_REGRESSION.summed_loss(outputs, labels)
     assert found.item() == pytest.approx(3 * outputs.loss.item(), rel=1e-6)
-    assert text_regression.output_of(outputs).shape == (3, 1)
+    assert TEXT_REGRESSION.output_of(outputs).shape == (3, 1)
 
 
 def test_a_row_without_value_has_neither_loss_nor_gradient() -> None:
     logits = torch.ones(2, 1, requires_grad=True)
     labels = torch.tensor([math.nan, 3.0])
-    loss = text_regression.summed_loss(SimpleNamespace(logits=logits), labels)
+    loss = TEXT_REGRESSION.summed_loss(SimpleNamespace(logits=logits), labels)
     loss.backward()
     assert loss.item() == 4.0
     assert logits.grad is not None
@@ -84,17 +85,17 @@ def test_samples_and_predictions_show_values() -> None:
     inputs, labels = _collated(["a an", "and"], ["1", "0.5"])
     labels[1] = math.nan
     fed = Fed(inputs, labels, SimpleNamespace(logits=torch.tensor([[0.25], [2.0]])))
-    given = text_regression.answer(SETTING, fed)
-    assert text_regression.samples(SETTING, fed, given) == [Sample("a an", "1", "0.25")]
-    assert text_regression.predictions(SETTING, given) == {"predicted_value": [0.25, 2.0]}
-    scores = text_regression.build_scores(SETTING)
+    given = TEXT_REGRESSION.answer(SETTING, fed)
+    assert TEXT_REGRESSION.samples(SETTING, fed, given) == [Sample("a an", "1", "0.25")]
+    assert TEXT_REGRESSION.predictions(SETTING, given) == {"predicted_value": [0.25, 2.0]}
+    scores = TEXT_REGRESSION.build_scores(SETTING)
     scores.update(given, torch.tensor([True, False]))
     assert scores.compute().metrics["mae"] == 0.75
 
 
 def test_rows_without_values_are_fed_as_such() -> None:
     rows = _encoded(["a", "an"], ["1", "2"]).drop(["label"])
-    _, labels = text_regression.collate(TASK, Batching(0, 64, 1, 0))(rows)
+    _, labels = TEXT_REGRESSION.collate(TASK, Batching(0, 64, 1, 0))(rows)
     assert labels.isnan().tolist() == [True, True]
 
 

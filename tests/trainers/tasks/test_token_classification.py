@@ -17,9 +17,10 @@ from configs.task_sections import TokenClassification
 from tests.recipes import tiny_recipe
 from tests.tiny import COMMON_WORDS, make_model_folder, make_tokenizer
 from tests.trainers.task_runs import prove_task
-from trainers.tasks import task_module, token_classification
+from trainers.tasks import functions_of
 from trainers.tasks.judging import Batching, Fed, Sample, Setting
 from trainers.tasks.refusals import RowError
+from trainers.tasks.token_classification import TOKEN_CLASSIFICATION
 
 TASK = TokenClassification(kind="token_classification")
 NAMES = ("B-T", "I-T", "O")
@@ -42,17 +43,17 @@ def _tokenizer() -> Any:
 
 def _encoded(words: list[Any], tags: list[Any], max_length: int = 64) -> pa.Table:
     cells = pa.table({"tokens": words, "tags": tags})
-    return token_classification.encode(TASK, _tokenizer(), max_length, NAMES, cells)
+    return TOKEN_CLASSIFICATION.encode(TASK, _tokenizer(), max_length, NAMES, cells)
 
 
 def _collated(rows: pa.Table) -> Any:
-    return token_classification.collate(TASK, Batching(PAD, 64, 1, len(NAMES)))(rows)
+    return TOKEN_CLASSIFICATION.collate(TASK, Batching(PAD, 64, 1, len(NAMES)))(rows)
 
 
 def test_columns_are_those_of_the_recipe() -> None:
-    assert task_module(TASK) is token_classification
+    assert functions_of(TASK) is TOKEN_CLASSIFICATION
     expected = Columns((Column("tokens", "words"),), Column("tags", "tags"))
-    assert token_classification.columns(TASK) == expected
+    assert TOKEN_CLASSIFICATION.columns(TASK) == expected
 
 
 def test_the_first_token_of_a_word_has_its_tag() -> None:
@@ -88,7 +89,7 @@ def test_a_tokenizer_must_say_which_word_a_token_is_of(tmp_path: Path) -> None:
     BertConfig().save_pretrained(tmp_path)
     CanineTokenizer().save_pretrained(tmp_path)
     with pytest.raises(RecipeError, match="does not say which word a token is of"):
-        token_classification.load_processor(Model(path=str(tmp_path)))
+        TOKEN_CLASSIFICATION.load_processor(Model(path=str(tmp_path)))
 
 
 def test_byte_level_tokenizers_see_a_space_before_each_word(tmp_path: Path) -> None:
@@ -100,9 +101,9 @@ def test_byte_level_tokenizers_see_a_space_before_each_word(tmp_path: Path) -> N
     ids = {token: number for number, token in enumerate(vocabulary)}
     RobertaTokenizer(vocab=ids, merges=[]).save_pretrained(tmp_path)
     RobertaConfig(vocab_size=len(ids)).save_pretrained(tmp_path)
-    tokenizer = token_classification.load_processor(Model(path=str(tmp_path)))
+    tokenizer = TOKEN_CLASSIFICATION.load_processor(Model(path=str(tmp_path)))
     cells = pa.table({"tokens": ["a b"]})
-    table = token_classification.encode_inputs(TASK, tokenizer, 64, cells)
+    table = TOKEN_CLASSIFICATION.encode_inputs(TASK, tokenizer, 64, cells)
     space = "\u0120"
     tokens = tokenizer.convert_ids_to_tokens(table["input_ids"][0].as_py())
     assert tokens == ["<s>", space, "a", space, "b", "</s>"]
@@ -111,16 +112,16 @@ def test_byte_level_tokenizers_see_a_space_before_each_word(tmp_path: Path) -> N
 
 def test_the_loss_is_that_of_transformers_times_the_tags(tmp_path: Path) -> None:
     folder = make_model_folder(tmp_path / "model")
-    model, head, new = token_classification.build_model(Model(path=str(folder)), TASK, NAMES)
+    model, head, new = TOKEN_CLASSIFICATION.build_model(Model(path=str(folder)), TASK, NAMES)
     assert head == new == {"classifier.weight", "classifier.bias"}
     assert model.config.id2label == dict(enumerate(NAMES))
     inputs, labels = _collated(_encoded(["a an and", "a"], ["B-T I-T O", "O"]))
     model.eval()
     outputs = model(**inputs, labels=labels)
-    found = token_classification.summed_loss(outputs, labels)
+    found = TOKEN_CLASSIFICATION.summed_loss(outputs, labels)
     assert found.item() == pytest.approx(4 * outputs.loss.item(), rel=1e-6)
-    assert token_classification.output_of(outputs).shape == (2, 5, 3)
-    empty = token_classification.summed_loss(outputs, torch.full_like(labels, IGNORED))
+    assert TOKEN_CLASSIFICATION.output_of(outputs).shape == (2, 5, 3)
+    empty = TOKEN_CLASSIFICATION.summed_loss(outputs, torch.full_like(labels, IGNORED))
     assert empty.item() == 0.0
 
 
@@ -130,25 +131,25 @@ def test_samples_show_words_and_tags() -> None:
     logits = torch.zeros(2, 6, 3)
     logits[0, 1, 0] = logits[0, 4, 2] = 1.0
     fed = Fed(inputs, labels, SimpleNamespace(logits=logits))
-    given = token_classification.answer(SETTING, fed)
-    found = token_classification.samples(SETTING, fed, given)
+    given = TOKEN_CLASSIFICATION.answer(SETTING, fed)
+    found = TOKEN_CLASSIFICATION.samples(SETTING, fed, given)
     assert found == [Sample("a an and", "B-T I-T", "B-T O")]
-    scores = token_classification.build_scores(SETTING)
+    scores = TOKEN_CLASSIFICATION.build_scores(SETTING)
     scores.update(given, torch.tensor([True, False]))
     assert scores.compute().metrics["accuracy"] == 0.5
 
 
 def test_each_word_is_predicted_a_tag_but_for_those_that_do_not_fit() -> None:
     cells = pa.table({"tokens": ["a-an and a", "a", "[]"]})
-    rows = token_classification.encode_inputs(TASK, _tokenizer(), 6, cells)
+    rows = TOKEN_CLASSIFICATION.encode_inputs(TASK, _tokenizer(), 6, cells)
     inputs, labels = _collated(rows)
     assert labels.shape == (3, 6, 2)
     logits = torch.zeros(3, 6, 3)
     logits[0, 1, 1] = logits[0, 4, 2] = 1.0
-    given = token_classification.answer(
+    given = TOKEN_CLASSIFICATION.answer(
         SETTING, Fed(inputs, labels, SimpleNamespace(logits=logits))
     )
-    found = token_classification.predictions(SETTING, given)
+    found = TOKEN_CLASSIFICATION.predictions(SETTING, given)
     assert found == {"predicted_tags": [["I-T", "O", None], ["B-T"], []]}
 
 

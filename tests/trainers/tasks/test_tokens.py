@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from configs.task_sections import TextClassification
 from tests.tiny import make_tokenizer
@@ -29,6 +30,15 @@ def test_values_are_laid_under_the_mask() -> None:
     column = pa.chunked_array([[[1], [2, 3]], [[4, 5, 6]]], pa.list_(pa.int32())).slice(1)
     laid = tokens.laid_out(column, np.arange(3) < np.array([[2], [3]]), -1)
     assert laid.tolist() == [[2, 3, -1], [4, 5, 6]]
+
+
+def test_padded_rows_go_with_their_labels() -> None:
+    def labels_of(rows: pa.Table, batching: Batching) -> torch.Tensor:
+        return torch.full((len(rows),), batching.num_labels)
+
+    inputs, labels = tokens.collate_padded(labels_of)(None, Batching(PAD, 64, 1, 3))(rows_of("a"))
+    assert inputs["input_ids"].tolist() == [[CLS, A, SEP]]
+    assert labels.tolist() == [3]
 
 
 def test_what_the_model_read_is_shown() -> None:

@@ -1,0 +1,57 @@
+"""Fields that the sections of several tasks have, each with its sentence and its checks."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from configs.model_sections import SECTION
+
+LabelNames = tuple[str, ...] | None
+
+
+class Generation(BaseModel):
+    """How a model writes text in evaluation and prediction."""
+
+    model_config = SECTION
+
+    max_new_tokens: int = Field(default=64, ge=1)
+    """Most tokens that it writes."""
+    num_beams: int = Field(default=1, ge=1)
+    """Beams of the search; 1 takes the likeliest token each time."""
+    length_penalty: float = 1.0
+    """Power of the length that the score of a beam is divided by."""
+    evaluation_rows: int | None = Field(default=None, ge=0)
+    """Rows of a split that text is written for in evaluation, evenly spaced; None takes all, 0
+    none."""
+
+
+def check_columns(names: Sequence[str | None]) -> None:
+    """Raise ValueError for a column that is asked for twice."""
+    given = [name for name in names if name is not None]
+    if len(set(given)) < len(given):
+        raise ValueError(f"columns {', '.join(given)} must differ from each other")
+
+
+def check_labels(labels: LabelNames) -> LabelNames:
+    """Give the labels back; raises ValueError for less than two, or one that is listed twice."""
+    if labels is not None and len(set(labels)) < max(2, len(labels)):
+        raise ValueError("labels needs at least two names, each once")
+    return labels
+
+
+ColumnName = Annotated[str, Field(min_length=1)]
+Names = Annotated[LabelNames, AfterValidator(check_labels)]
+
+Text = Annotated[ColumnName, Field(description="Column with the text.")]
+SecondText = Annotated[
+    str | None, Field(description="Column with a second text, for pairs; None for single texts.")
+]
+Label = Annotated[ColumnName, Field(description="Column with the label, strings or integers.")]
+ClassNames = Annotated[
+    Names,
+    Field(description="The label names in order; None takes those of the training split, sorted."),
+]
+Writing = Annotated[
+    Generation, Field(description="How text is written in evaluation and prediction.")
+]
