@@ -19,6 +19,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from cluster import machines
+from cluster.aftermath import keep_aftermath
 from cluster.failures import Failure, classify
 from cluster.hangs import EndWatch, read_hang
 from cluster.meeting import MeetingConfig
@@ -51,7 +52,12 @@ class Fit:
         self._thread.join(CLEAR_UP_LIMIT_S)
 
     def failure(self) -> Failure:
-        """Judge what ended it."""
+        """Judge what ended it, and keep what is seen of it now."""
+        failure = self._judged()
+        keep_aftermath(self.orders.logs, failure, self._error, ray.nodes())
+        return failure
+
+    def _judged(self) -> Failure:
         if (hang := read_hang(self.orders.logs)) is not None:
             return hang
         if self._error is None:

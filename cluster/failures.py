@@ -8,16 +8,9 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError
 from ray.train import TrainingFailedError
 from ray.train.v2.api.exceptions import ControllerError, PreemptionError, WorkerGroupError
 
+from cluster.peer_loss import is_peer_loss
 from configs.errors import THAW_ERRORS, HangError
 
-# What gloo, nccl and the TCP store say on the ranks that stay when another rank has died.
-PEER_LOST = re.compile(
-    r"connection (was )?(closed|reset|refused|aborted)( by (remote )?peer)?"
-    r"|broken pipe|socket (closed|timeout)|no route to host|remote process exited"
-    r"|nccl.*(unhandled system error|remote error|aborted)|connect.* timed out"
-    r"|failed to recv|TCPStore|DistNetworkError|DistStoreError",
-    re.IGNORECASE,
-)
 # Not `OOM`: Ray names the kernel's OOM killer as one of the causes of every sudden death.
 NODE_FULL = re.compile(r"due to memory pressure|node running low on memory", re.IGNORECASE)
 NODE_LOST = re.compile(r"node (has )?(died|is dead|was (lost|terminated|preempted))", re.IGNORECASE)
@@ -39,12 +32,6 @@ class Failure:
         """Give the error of ours that says the same."""
         kinds = {kind.__name__: kind for kind in THAW_ERRORS}
         return kinds[self.error](self.message)
-
-
-def is_peer_loss(error: BaseException) -> bool:
-    """Say whether an error of one rank only says that another one is gone."""
-    ours = isinstance(error, THAW_ERRORS)
-    return not ours and bool(PEER_LOST.search(f"{type(error).__name__} {error}"))
 
 
 def classify(error: BaseException, hosts: Sequence[str] = ()) -> Failure:
@@ -143,6 +130,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         yield current
         held = vars(current)
         current = held.get("_base_exc") or held.get("health_check_failure") or held.get("cause")
+
+
+def unwrapped(error: BaseException) -> BaseException:
+    """Give what Ray has put its own errors around."""
+    return [*_chain(error)][-1]
 
 
 def _first_line(error: BaseException) -> str:

@@ -14,3 +14,16 @@ def read_log(address: str, start: int = 0) -> bytes:
             return stream.read()
     except FileNotFoundError:
         return b""
+
+
+def read_end(address: str, most: int) -> bytes:
+    """Read the last bytes of a log, at most so many; nothing while it is absent."""
+    path = files.local_path(address)
+    if path is None:
+        return read_log(address)[-most:]
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - most))
+            return stream.read()
+    except FileNotFoundError:
+        return b""

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from cluster import meeting
-from cluster.failures import is_peer_loss
 from cluster.orders import Orders, load_function, read_data
+from cluster.peer_loss import is_peer_loss
+from cluster.usage import Meter, usage_line
 from configs.errors import HangError
 from configs.records import Attempt, Ended, Record
 from trainers import storage as files
@@ -45,6 +46,7 @@ def work(config: dict[str, Any]) -> None:
     context = ray.train.get_context()
     rank, world_size = context.get_world_rank(), context.get_world_size()
     _set_environment(context)
+    meter = Meter()
     with _rank_log(orders.logs, rank):
         try:
             _import_for(orders)
@@ -65,10 +67,12 @@ def work(config: dict[str, Any]) -> None:
             ended = _in_group(orders, place)
         except Exception as error:
             LOG.exception("rank %d failed", rank)
+            _log_usage(orders, meter)
             if is_peer_loss(error):
                 time.sleep(PEER_DEATH_S)
             raise
         LOG.info("rank %d ended: %s", rank, ended.message)
+        _log_usage(orders, meter)
 
 
 def _import_for(orders: Orders) -> None:
@@ -149,6 +153,15 @@ def _device(orders: Orders) -> str:
     return str(get_device())
 
 
+def _log_usage(orders: Orders, meter: Meter) -> None:
+    gpu = None
+    if orders.recipe.cluster.gpus_per_worker:
+        from trainers.group import gpu_peak_bytes
+
+        gpu = gpu_peak_bytes()
+    LOG.info("%s", usage_line(meter.read(gpu)))
+
+
 def _set_environment(context: Any) -> None:
     """Set what DeepSpeed and torch read from the environment."""
     os.environ["RANK"] = str(context.get_world_rank())
@@ -167,7 +180,12 @@ def _announce(logs: str, rank: int) -> None:
     import ray
 
     host = ray.util.get_node_ip_address()
-    content = {"host": host, "machine": socket.gethostname(), "pid": os.getpid()}
+    content = {
+        "host": host,
+        "machine": socket.gethostname(),
+        "node": ray.get_runtime_context().get_node_id(),
+        "pid": os.getpid(),
+    }
     files.write_atomically(files.join(logs, f"rank-{rank}.json"), json.dumps(content).encode())
 
 

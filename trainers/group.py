@@ -40,3 +40,8 @@ def leave_group() -> None:
 def use_threads(count: int) -> None:
     """Let torch compute with this many threads; it takes one per core of the machine otherwise."""
     torch.set_num_threads(count)
+
+
+def gpu_peak_bytes() -> int:
+    """Give the most memory that tensors of this process took on its GPU."""
+    return torch.cuda.max_memory_allocated()

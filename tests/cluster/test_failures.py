@@ -9,8 +9,8 @@ from ray.train.v2._internal.exceptions import (
 )
 from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
-from cluster.failures import Failure, classify, is_peer_loss
-from configs.errors import THAW_ERRORS, DataError, HangError, TrainingError
+from cluster.failures import Failure, classify
+from configs.errors import THAW_ERRORS, DataError, HangError
 
 CLOSED = RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.3]:1")
 
@@ -85,21 +85,3 @@ def test_controller_is_retried() -> None:
 
 def test_faults_of_the_code_are_final() -> None:
     assert classify(KeyError("x")) == Failure(True, 1, "TrainingError", "KeyError: 'x'")
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        CLOSED,
-        RuntimeError("Connection reset by peer"),
-        RuntimeError("NCCL error: remote process exited or there was a network error"),
-        ConnectionResetError("Connection reset by peer"),
-    ],
-)
-def test_loss_of_a_peer_is_known_by_its_words(error: Exception) -> None:
-    assert is_peer_loss(error)
-
-
-def test_own_errors_are_no_loss_of_a_peer() -> None:
-    assert not is_peer_loss(TrainingError("connection closed by peer"))
-    assert not is_peer_loss(ValueError("bad label"))
