@@ -55,7 +55,10 @@ PROCESS_EDGES = {
 """File and function that may catch every exception, with the reason."""
 WRITES_STDOUT = {"cluster/driver.py": "the job's log is its channel to the client"}
 """Files outside launcher that may write to stdout, with the reason."""
-TESTED_ELSEWHERE = {"trainers/place.py": "a record without behaviour"}
+TESTED_ELSEWHERE = {
+    "trainers/place.py": "a record without behaviour",
+    "cluster/telltales.py": "the words that the tests of the causes go through",
+}
 """Source files without a twin test, with the reason."""
 BAD_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "manager", "managers"}
 MACHINE_PATHS = re.compile("|".join(f"/{top}/" for top in ("work", "home", "root", "Users", "opt")))
