@@ -1,6 +1,9 @@
 """List a cluster's nodes from outside, by its dashboard; preflight.py judges what they have."""
 
+from typing import Any
+
 from cluster.connection import connect, sentences
+from cluster.diagnosis import NodeEvent
 from cluster.preflight import Node
 from configs.errors import ClusterError
 
@@ -11,12 +14,28 @@ NODES = "/api/v0/nodes?limit=10000"
 
 def list_nodes_at(address: str) -> list[Node]:
     """List the nodes that are alive, the head first; raises ClusterError when none is told."""
-    client = connect(address)
-    with sentences(address):
-        answer = client._do_request("GET", NODES)
-    if not answer.ok:
-        raise ClusterError(f"The cluster at {address} does not list its nodes: {answer.reason}")
-    found = answer.json()["data"]["result"]["result"]
-    alive = [node for node in found if node["state"] == "ALIVE"]
+    alive = [node for node in _listed(address, NODES) if node["state"] == "ALIVE"]
     alive.sort(key=lambda node: (not node["is_head_node"], node["node_ip"]))
     return [Node(node["node_id"], node["node_ip"], node["resources_total"]) for node in alive]
+
+
+def list_deaths_at(address: str) -> list[NodeEvent]:
+    """List the nodes that are dead, as far as the cluster remembers; raises ClusterError."""
+    events = []
+    for node in _listed(address, f"{NODES}&detail=1"):
+        if node["state"] == "DEAD":
+            ended = node.get("end_time_ms")
+            reason = node.get("state_message") or "no reason is known"
+            when = ended / 1000 if ended else None
+            events.append(NodeEvent(time=when, host=node["node_ip"], text=f"died: {reason}"))
+    return events
+
+
+def _listed(address: str, query: str) -> list[dict[str, Any]]:
+    client = connect(address)
+    with sentences(address):
+        answer = client._do_request("GET", query)
+    if not answer.ok:
+        raise ClusterError(f"The cluster at {address} does not list its nodes: {answer.reason}")
+    found: list[dict[str, Any]] = answer.json()["data"]["result"]["result"]
+    return found

@@ -13,6 +13,7 @@ from configs.schema import Recipe
 
 if TYPE_CHECKING:
     from cluster.data_sets import SetFacts
+    from cluster.diagnosis import NodeEvent
     from cluster.jobs import Job, Verb
     from cluster.local import LocalCluster
     from cluster.preflight import Node
@@ -46,6 +47,9 @@ class Inventory(Protocol):
 
     def list_nodes_at(self, address: str) -> "list[Node]":
         """List the nodes that are alive, the head first."""
+
+    def list_deaths_at(self, address: str) -> "list[NodeEvent]":
+        """List the nodes that are dead, as far as the cluster remembers."""
 
 
 class Runs(Protocol):

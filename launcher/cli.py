@@ -26,6 +26,7 @@ COMMANDS = {
     "list": "launcher.inspection",
     "status": "launcher.inspection",
     "describe": "launcher.inspection",
+    "why": "launcher.why",
     "logs": "launcher.inspection",
     "watch": "launcher.lifecycle",
     "metrics": "launcher.inspection",

@@ -21,11 +21,19 @@ from launcher.tail import tail_lines
 from launcher.whereabouts import LIVE, Whereabouts, absolute
 
 if TYPE_CHECKING:
+    from cluster.diagnosis import Diagnosis
     from cluster.jobs import Verb
     from cluster.local import LocalCluster
     from cluster.runs import RunState
 
-MAY_CHANGE = ("cluster", "zero", "checkpoint", "tracking", "batch.eval_microbatch_size")
+MAY_CHANGE = (
+    "cluster",
+    "zero",
+    "checkpoint",
+    "tracking",
+    "batch.eval_microbatch_size",
+    "faults.watchdog_s",
+)
 """Keys that a resumed run may change: none of them changes the answer."""
 
 
@@ -88,7 +96,7 @@ class Thaw:
         state = self.status(run)
         recipe = self.backend.runs.read_run_recipe(state.storage, run)
         changed = change_recipe(recipe, overrides)
-        fixed = [key for key in recipe_difference(recipe, changed) if not _may_change(key)]
+        fixed = [key for key in recipe_difference(recipe, changed) if not may_change(key)]
         if fixed and not allow_change:
             raise RecipeError(
                 f"A resumed run keeps its answer, so {', '.join(fixed)} cannot change. "
@@ -172,6 +180,12 @@ class Thaw:
             return state.step
         records = self.backend.runs.read_records(state.storage, state.name)
         return max((record.step for record in records if isinstance(record, Step)), default=0)
+
+    def why(self, run: str) -> "Diagnosis":
+        """Say why a run failed or is slow, by its directory and, if it answers, its cluster."""
+        from launcher.outside import diagnose_run
+
+        return diagnose_run(self, run)
 
     def recipe(self, run: str) -> Recipe:
         """Read the recipe that a run was submitted with."""
@@ -270,5 +284,6 @@ class Thaw:
         return Submitted(recipe.name, job_id, address, recipe.storage)
 
 
-def _may_change(key: str) -> bool:
+def may_change(key: str) -> bool:
+    """Say whether a resumed run may change a key of its recipe."""
     return any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)

@@ -215,7 +215,7 @@ class Story:
         seconds = ended.time - (progress.started or ended.time)
         took = (duration(seconds),) if seconds >= 1 else ()  # a job may say its last word alone
         if ended.state == "failed":
-            look = (f"thaw logs {name}", f"thaw describe {name}")
+            look = (f"thaw why {name}", f"thaw logs {name}")
             return [Line("failed", (ended.message, *took), "bad"), Line("look at", look)]
         if ended.state == "stopped":
             again = (f"go on with: thaw resume {name}",)

@@ -75,7 +75,8 @@ def _next_line(state: "RunState", progress: Progress) -> Line:
         return Line("export", (progress.exported.path,))
     if state.state == "succeeded":
         return Line("next", (f"thaw describe {name}",))
-    return Line("next", (f"thaw resume {name}", f"thaw logs {name}"))
+    look = (f"thaw why {name}",) if state.state == "failed" else ()
+    return Line("next", (*look, f"thaw resume {name}", f"thaw logs {name}"))
 
 
 def describe_lines(state: "RunState", recipe: Recipe, records: Iterable[Record]) -> list[Line]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cluster import data_sets
+from cluster.diagnosis import NodeEvent
 from cluster.jobs import Job, Verb
 from cluster.local import LocalCluster
 from cluster.preflight import Node
@@ -48,6 +49,7 @@ class FakeCluster:
         self.stopped: list[str] = []
         self.local: LocalCluster | None = None
         self.interrupts = False
+        self.deaths: list[NodeEvent] = []
 
     def client(self, address: str | None = ADDRESS, storage: str | None = None) -> Thaw:
         return Thaw(
@@ -120,6 +122,10 @@ class FakeCluster:
     def list_nodes_at(self, address: str) -> list[Node]:
         self._check(address)
         return [Node(host, host, {"CPU": 1.0}) for host in ("one", "two")]
+
+    def list_deaths_at(self, address: str) -> list[NodeEvent]:
+        self._check(address)
+        return self.deaths
 
     def job_log(self, address: str, job_id: str) -> str:
         return f"log of {job_id}\nsecond line"

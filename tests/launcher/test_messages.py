@@ -49,7 +49,7 @@ def test_a_failure_says_why_and_where_to_look():
     rows = told(DATA, ended("failed", 3, message="Column x is missing"))
     assert rows[1:] == [
         "failed    Column x is missing \u00b7 6 m 12 s",
-        "look at   thaw logs small \u00b7 thaw describe small",
+        "look at   thaw why small \u00b7 thaw logs small",
     ]
 
 
