@@ -175,6 +175,7 @@ def _judged(seen: Seen, folder: str, outside: Outside, unseen: Sequence[str]) ->
         job=seen.job,
     )
     found = causes.recognise(evidence) if ails else []
+    lost = [one.lost_steps or 0 for one in seen.history]
     slow = recipe is not None and state.state in ("running", "succeeded", "stopped")
     return Diagnosis(
         run=state.name,
@@ -193,7 +194,7 @@ def _judged(seen: Seen, folder: str, outside: Outside, unseen: Sequence[str]) ->
         tries=tuple(map(_with_cause, seen.history)),
         committed_step=seen.committed,
         changes=work_out(found[0].remedies, recipe) if found and recipe else (),
-        findings=tuple(find_slowness(seen.records, recipe)) if slow and recipe else (),
+        findings=tuple(find_slowness(seen.records, recipe, lost)) if slow and recipe else (),
         recipe_address=files.join(folder, "recipe.yaml"),
         logs=attempt_logs(folder, last.attempt) if last is not None and seen.reports else "",
         unseen=tuple(unseen),

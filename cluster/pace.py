@@ -54,8 +54,13 @@ class Stretch:
         return not self.between
 
 
-def find_slowness(records: Sequence[Record], recipe: Recipe) -> list[Finding]:
-    """Say where the time went that did not go into steps; nothing where all is well."""
+def find_slowness(
+    records: Sequence[Record], recipe: Recipe, lost: Sequence[int] = ()
+) -> list[Finding]:
+    """Say where the time went that did not go into steps; nothing where all is well.
+
+    `lost` are the steps that each failed attempt lost.
+    """
     steps = [record for record in records if isinstance(record, Step)]
     stretches = [*_stretches(records)]
     total = sum(stretch.seconds for stretch in stretches)
@@ -69,6 +74,7 @@ def find_slowness(records: Sequence[Record], recipe: Recipe) -> list[Finding]:
         _evaluating(stretches, pace, total, recipe),
         _committing(records, total, recipe),
         _recording(records, total, recipe),
+        _losing([count for count in lost if count], steps[-1].step, recipe),
         _slowing(plain),
     ]
     return [finding for finding in found if finding is not None]
@@ -201,6 +207,18 @@ def _recording(records: Sequence[Record], total: float, recipe: Recipe) -> Findi
     off = Remedy("computes the frozen blocks anew", (Setting("freezing.prefix_cache", "off"),))
     text = f"{_percent(share)} of the time frozen blocks were recorded, which more epochs pay back"
     return Finding(name="recording", share=share, text=text, changes=work_out([off], recipe))
+
+
+def _losing(lost: Sequence[int], done: int, recipe: Recipe) -> Finding | None:
+    share = sum(lost) / (sum(lost) + done)
+    if share < LOSES:
+        return None
+    text = f"{_percent(share)} of the steps were done twice, after {len(lost)} failed attempts"
+    value = f"checkpoint.every_steps={max(1, sum(lost) // len(lost) // 2)}"
+    changes: tuple[Change, ...] = ()
+    if can_take(recipe, [value]):
+        changes = (Change(text="about half as many are lost each time", settings=(value,)),)
+    return Finding(name="losses", share=share, text=text, changes=changes)
 
 
 def _slowing(plain: Sequence[float]) -> Finding | None:

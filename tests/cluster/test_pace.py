@@ -8,15 +8,16 @@ from configs.load import recipe_from
 from configs.records import Evaluated, Record, Recorded
 from tests.past_runs import START, begun, commit, step
 
+ASKED: dict[str, Any] = {
+    "name": "past",
+    "model": {"path": "org/model"},
+    "task": {"kind": "text_classification"},
+    "data": {"train": "train.csv", "validation": "10%"},
+}
+
 
 def found(records: Sequence[Record], **sections: Any) -> dict[str, Finding]:
-    asked = {
-        "name": "past",
-        "model": {"path": "org/model"},
-        "task": {"kind": "text_classification"},
-        "data": {"train": "train.csv", "validation": "10%"},
-    }
-    return {f.name: f for f in find_slowness(records, recipe_from({**asked, **sections}))}
+    return {f.name: f for f in find_slowness(records, recipe_from({**ASKED, **sections}))}
 
 
 def evaluated(number: int) -> Evaluated:
@@ -115,6 +116,16 @@ def test_steps_that_get_slower_are_said_with_both_figures() -> None:
         records.append(later(number, seconds))  # type: ignore[arg-type]  # a step is a record
     finding = found(records)["slowing"]
     assert finding.text == "steps got slower: 1 s at first, 2 s at last"
+
+
+def test_steps_that_were_done_twice_ask_for_commits_more_often() -> None:
+    recipe = recipe_from(ASKED)
+    records = [begun(1), *(step(number) for number in range(1, 41))]
+    (finding,) = find_slowness(records, recipe, [12, 0, 8])
+    # 20 of 40 + 20; half of a mean loss of 10
+    assert finding.text == "33 % of the steps were done twice, after 2 failed attempts"
+    assert settings(finding) == [("checkpoint.every_steps=5",)]
+    assert find_slowness(records, recipe, [2]) == []
 
 
 def test_time_between_attempts_is_no_step() -> None:
