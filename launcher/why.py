@@ -181,9 +181,9 @@ def _try_lines(tries: "Sequence[Try]") -> "Iterator[Line]":
     if len(tries) < 2 and not any(one.lost_steps for one in tries):
         return
     if len(tries) > MOST_TRIES:
-        lost = sum(one.lost_steps or 0 for one in tries[:-MOST_TRIES])
+        before = sum(one.lost_steps or 0 for one in tries[:-MOST_TRIES])
         earlier = plural(len(tries) - MOST_TRIES, "earlier attempt")
-        yield Line("attempts", (earlier, f"{plural(lost, 'step')} lost in them"))
+        yield Line("attempts", (earlier, f"{plural(before, 'step')} lost in them"))
     for one in tries[-MOST_TRIES:]:
         start = f"from step {one.first_step:,}" if one.first_step else "from the start"
         reach = f"to step {one.last_step:,}" if one.last_step is not None else "to an unknown step"
