@@ -32,7 +32,7 @@ HOST_FULL = (
     r"its node ran out of memory|DefaultCPUAllocator|not enough memory|Cannot allocate memory"
     r"|MemoryError|std::bad_alloc|malloc of size \d+ failed"
 )
-OTHER_VALUES = r"was made with other values of|made by other versions|--allow-change"
+OTHER_VALUES = r"was made with other values of|was computed with other packages"
 SUPERSEDED = r"has taken the run over"
 VERSIONS_DIFFER = (
     r"Version mismatch: The cluster was started with|cannot import name '|undefined symbol"

@@ -39,7 +39,7 @@ WORK_CAUSES = (
         "recipe_changed",
         "the commits are of another recipe",
         "A value that decides the answer, the data or a version differs from those of the commits.",
-        "Resume with the run's own recipe, or start a new run under another name.",
+        "Resume with the run's own recipe and packages, or accept another answer: --allow-change.",
         (Sign(OTHER_VALUES),),
     ),
     Cause(

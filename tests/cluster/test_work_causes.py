@@ -22,7 +22,14 @@ CASES = [
         "recipe_changed",
         "CheckpointError",
         "commit step-00000004.a01 was made with other values of seed. Resume with the run's own "
-        "recipe, or start a new run",
+        "recipe, accept another answer with --allow-change, or start a new run",
+        {},
+    ),
+    (
+        "recipe_changed",
+        "RecipeError",
+        "run past was computed with other packages: torch 2.12.0, now 2.13.0. Install those again, "
+        "or accept another answer with --allow-change",
         {},
     ),
     (
