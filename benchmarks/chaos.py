@@ -57,6 +57,7 @@ class Scene:
     thaw: Thaw
     folder: Path
     """The run directory."""
+    inode: int = 0
     read: int = 0
     records: list[dict[str, Any]] = field(default_factory=list)
 
@@ -65,6 +66,10 @@ class Scene:
         path = self.folder / "metrics.jsonl"
         if path.exists():
             with path.open("rb") as stream:
+                inode = os.fstat(stream.fileno()).st_ino
+                if inode != self.inode:
+                    # An attempt writes the file anew, without the steps that it takes again.
+                    self.inode, self.read, self.records = inode, 0, []
                 stream.seek(self.read)
                 new = stream.read()
             whole = new[: new.rfind(b"\n") + 1]
