@@ -28,6 +28,10 @@ BYTES_AT_ONCE = 2**20
 
 Collate = Callable[[pa.Table], tuple[dict[str, torch.Tensor], torch.Tensor]]
 """Turns shard rows into model inputs, each (rows, tokens, ...), and labels (rows, ...)."""
+Made = tuple[dict[str, torch.Tensor], torch.Tensor, int]
+"""Inputs, labels and number of targets of a microbatch."""
+CollateGroups = Callable[[pa.Table, np.ndarray], Iterator[Made]]
+"""Turns the rows of many microbatches, given by their bounds, into what Collate gives for each."""
 Change = Callable[[pa.Table, int], pa.Table]
 """Turns shard rows into as many others with the same columns, given the epoch."""
 
@@ -145,30 +149,32 @@ def read_steps(
     start_step: int = 0,
     change: Change | None = None,
     mix: Mix | None = None,
+    groups: CollateGroups | None = None,
     prefetch: int = 2,
 ) -> StepReader:
     """Read an epoch's steps from `start_step` on, for the lanes that were opened for this rank.
 
-    `change` may put other rows in the place of those read, `mix` blend those of a microbatch. A
-    thread keeps `prefetch` steps ready, small ones several at a time.
+    `change` may put other rows in the place of those read, `mix` blend those of a microbatch;
+    `groups` does for many microbatches at once what `collate` does for one. A thread keeps
+    `prefetch` steps ready, small ones several at a time.
     Raises DataError, at the step concerned, for a damaged shard.
     """
     assert prefetch >= 1, "at least one step is made ahead"
     start = (epoch, start_step)
-    streams = [_read_lane(lane, plan, collate, start, (change, mix)) for lane in lanes]
+    tensors = _Tensors(collate, groups, mix)
+    streams = [_read_lane(lane, plan, tensors, start, change) for lane in lanes]
     return StepReader(map(list, zip(*streams, strict=True)), prefetch)
 
 
 def _read_lane(
     lane: LaneRows,
     plan: LanePlan,
-    collate: Collate,
+    tensors: "_Tensors",
     start: tuple[int, int],
-    altered: tuple[Change | None, Mix | None],
+    change: Change | None,
 ) -> Iterator[Microbatch]:
     """Yield a lane's microbatches from an epoch and step on."""
     epoch, start_step = start
-    change, mix = altered
     for window in plan.windows(epoch, lane.lane, lane.lengths, start_step):
         first = int(window.bounds[0])
         rows = lane.read(window.rows[first:])
@@ -177,12 +183,15 @@ def _read_lane(
         row_ids, lengths = rows[ROW_ID].to_numpy(), rows["length"].to_numpy()
         sources = _sources(rows)
         tokens = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).tolist()
-        ends = (window.bounds - first).tolist()
-        for step, (begin, end) in enumerate(pairwise(ends), max(start_step, window.first_step)):
+        bounds = window.bounds - first
+        made = tensors.of(rows, bounds, lane)
+        steps = enumerate(pairwise(bounds.tolist()), max(start_step, window.first_step))
+        for (step, (begin, end)), (inputs, labels, num_targets) in zip(steps, made, strict=True):
             numbers = window.rows[first + begin : first + end]
-            part = rows.slice(begin, end - begin)
-            inputs, labels, mixed = _tensors(part, lane, collate, mix, epoch)
             width = fed_width(inputs)
+            mixed = None
+            if tensors.mix is not None and begin < end:
+                inputs, mixed = tensors.mix(inputs, labels, row_ids[begin:end], epoch)
             yield Microbatch(
                 lane=lane.lane,
                 epoch=epoch,
@@ -193,7 +202,7 @@ def _read_lane(
                 numbers=numbers,
                 sources=sources[begin:end],
                 num_rows=end - begin,
-                num_targets=count_targets(labels),
+                num_targets=num_targets,
                 num_tokens=tokens[end] - tokens[begin],
                 num_fed_tokens=len(next(iter(inputs.values()))) * width,
                 recorded=lane.recorded(numbers, lengths[begin:end], width),
@@ -201,20 +210,32 @@ def _read_lane(
             )
 
 
-def _tensors(
-    rows: pa.Table, lane: LaneRows, collate: Collate, mix: Mix | None, epoch: int
-) -> tuple[dict[str, torch.Tensor], torch.Tensor, Mixed | None]:
-    """Turn the rows of a microbatch into inputs, labels and what is mixed in."""
-    if not rows.num_rows:
+@dataclass(frozen=True)
+class _Tensors:
+    """How rows become tensors."""
+
+    collate: Collate
+    groups: CollateGroups | None
+    mix: Mix | None
+
+    def of(self, rows: pa.Table, bounds: np.ndarray, lane: LaneRows) -> Iterator[Made]:
+        """Give what each microbatch feeds, the rows from one bound up to the next."""
+        filled = np.unique(bounds)
+        grouped = self.groups(rows, filled) if self.groups and len(filled) > 1 else None
+        for begin, end in pairwise(bounds.tolist()):
+            if begin == end:
+                yield self._nothing(lane)
+            elif grouped is not None:
+                yield next(grouped)
+            else:
+                inputs, labels = self.collate(rows.slice(begin, end - begin))
+                yield inputs, labels, count_targets(labels)
+
+    def _nothing(self, lane: LaneRows) -> Made:
         # Every forward is a collective under ZeRO-3: lanes without rows take part as well.
-        inputs, labels = collate(lane.read_any())
+        inputs, labels = self.collate(lane.read_any())
         nothing = torch.nan if labels.is_floating_point() else IGNORED
-        return inputs, torch.full_like(labels, nothing), None
-    inputs, labels = collate(rows)
-    if mix is None:
-        return inputs, labels, None
-    inputs, mixed = mix(inputs, labels, rows[ROW_ID].to_numpy(), epoch)
-    return inputs, labels, mixed
+        return inputs, torch.full_like(labels, nothing), 0
 
 
 def batching(recipe: Recipe, manifest: Manifest, *, packing: bool = False) -> Batching:

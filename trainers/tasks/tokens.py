@@ -50,10 +50,15 @@ def tokenised(
 
 def token_mask(lengths: np.ndarray, batching: Batching) -> np.ndarray:
     """Say where rows of these lengths have tokens: (rows, width) of bool."""
-    longest, multiple = int(lengths.max()), batching.pad_to_multiple_of
-    # Rounding up must not lead past the last position the model has.
-    width = min(-(-longest // multiple) * multiple, max(longest, batching.max_length))
+    width = int(padded_width(lengths.max(), batching))
     return np.arange(width, dtype=lengths.dtype) < lengths[:, None]
+
+
+def padded_width(longest: np.ndarray, batching: Batching) -> np.ndarray:
+    """Give the tokens to which rows are padded, the longest of which has so many."""
+    multiple = batching.pad_to_multiple_of
+    # Rounding up must not lead past the last position the model has.
+    return np.minimum(-(-longest // multiple) * multiple, np.maximum(longest, batching.max_length))
 
 
 def pad_tokens(rows: pa.Table, batching: Batching) -> "dict[str, Tensor]":

@@ -1,0 +1,90 @@
+"""Pad many microbatches at once, bit for bit as one by one; which rows are in each, others say.
+
+A small microbatch costs more in calls than in tokens. Here one pass lays the tokens of a whole
+group of them into one piece of memory, and each microbatch is a view of it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from trainers.tasks.judging import Batching, is_target
+from trainers.tasks.tokens import padded_width
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from trainers.data.batches import Made
+
+MOST_TOKENS = 2**17
+"""Padded tokens of a group, but for a microbatch that has more: 1 MiB a tensor."""
+Bounds = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+def pad_groups(
+    rows: pa.Table, bounds: Bounds, batching: Batching, labels_of: "Callable[[pa.Table], Tensor]"
+) -> "Iterator[Made]":
+    """Give inputs, labels and number of targets of each microbatch, none of which is empty.
+
+    Microbatch i has the rows from bounds[i] up to bounds[i + 1]. `labels_of` gives the labels of
+    all rows, (rows, ...). The inputs are those of `pad_tokens`.
+    """
+    labels = labels_of(rows)
+    targets = is_target(labels).flatten(1).sum(1) if labels.dim() > 1 else is_target(labels)
+    counted = np.add.reduceat(targets.numpy(), bounds[:-1], dtype=np.int64).tolist()
+    lengths = rows["length"].to_numpy().astype(np.int64)
+    widths = padded_width(np.maximum.reduceat(lengths, bounds[:-1]), batching)
+    for first, last in _cut(widths * np.diff(bounds)):
+        start, stop = int(bounds[first]), int(bounds[last])
+        part = rows.slice(start, stop - start)
+        own = bounds[first : last + 1] - start
+        inputs = _padded(part, own, lengths[start:stop], widths[first:last], batching)
+        for number, each in enumerate(inputs, first):
+            microbatch = labels[int(bounds[number]) : int(bounds[number + 1])]
+            yield each, microbatch, counted[number]
+
+
+def _cut(sizes: Bounds) -> Iterator[tuple[int, int]]:
+    """Cut microbatches of so many padded tokens into groups."""
+    first, held = 0, 0
+    for number, size in enumerate(sizes.tolist()):
+        if held and held + size > MOST_TOKENS:
+            yield first, number
+            first, held = number, 0
+        held += size
+    yield first, len(sizes)
+
+
+def _padded(
+    rows: pa.Table, bounds: Bounds, lengths: Bounds, widths: Bounds, batching: Batching
+) -> "Iterator[dict[str, Tensor]]":
+    import torch
+
+    counts = np.diff(bounds)
+    width_of_row = np.repeat(widths, counts)
+    # Row after row in one piece of memory: the place of a token is that of its row and its own.
+    behind, ends = np.cumsum(width_of_row), np.cumsum(lengths)
+    shift = np.repeat(behind - width_of_row - (ends - lengths), lengths)
+    places = shift + np.arange(len(shift))
+    flat = {"input_ids": np.full(behind[-1], batching.pad_token_id, dtype=np.int64)}
+    if "token_type_ids" in rows.column_names:
+        flat["token_type_ids"] = np.zeros(behind[-1], dtype=np.int64)
+    for name, values in flat.items():
+        values[places] = _values(rows[name])
+    flat["attention_mask"] = np.zeros(behind[-1], dtype=np.int64)
+    flat["attention_mask"][places] = 1
+    tensors = {name: torch.from_numpy(values) for name, values in flat.items()}
+    base = 0
+    for count, width in zip(counts.tolist(), widths.tolist(), strict=True):
+        shape, strides = (count, width), (width, 1)
+        yield {name: each.as_strided(shape, strides, base) for name, each in tensors.items()}
+        base += count * width
+
+
+def _values(column: pa.ChunkedArray) -> np.ndarray:
+    joined = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    offsets = joined.offsets.to_numpy()
+    values: np.ndarray = joined.values.to_numpy()[offsets[0] : offsets[-1]]
+    return values
