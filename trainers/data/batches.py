@@ -22,16 +22,13 @@ from trainers.data.lane_rows import LaneRows
 from trainers.data.lanes import LanePlan
 from trainers.data.store import ROW_ID, SOURCE, Manifest
 from trainers.tasks.judging import IGNORED, Batching, count_targets
+from trainers.tasks.padded_groups import Made, Padding
 
 MOST_AT_ONCE = 16
 BYTES_AT_ONCE = 2**20
 
 Collate = Callable[[pa.Table], tuple[dict[str, torch.Tensor], torch.Tensor]]
 """Turns shard rows into model inputs, each (rows, tokens, ...), and labels (rows, ...)."""
-Made = tuple[dict[str, torch.Tensor], torch.Tensor, int]
-"""Inputs, labels and number of targets of a microbatch."""
-CollateGroups = Callable[[pa.Table, np.ndarray], Iterator[Made]]
-"""Turns the rows of many microbatches, given by their bounds, into what Collate gives for each."""
 Change = Callable[[pa.Table, int], pa.Table]
 """Turns shard rows into as many others with the same columns, given the epoch."""
 
@@ -149,19 +146,17 @@ def read_steps(
     start_step: int = 0,
     change: Change | None = None,
     mix: Mix | None = None,
-    groups: CollateGroups | None = None,
     prefetch: int = 2,
 ) -> StepReader:
     """Read an epoch's steps from `start_step` on, for the lanes that were opened for this rank.
 
-    `change` may put other rows in the place of those read, `mix` blend those of a microbatch;
-    `groups` does for many microbatches at once what `collate` does for one. A thread keeps
-    `prefetch` steps ready, small ones several at a time.
+    `change` may put other rows in the place of those read, `mix` blend those of a microbatch. A
+    thread keeps `prefetch` steps ready, small ones several at a time.
     Raises DataError, at the step concerned, for a damaged shard.
     """
     assert prefetch >= 1, "at least one step is made ahead"
     start = (epoch, start_step)
-    tensors = _Tensors(collate, groups, mix)
+    tensors = _Tensors(collate, mix)
     streams = [_read_lane(lane, plan, tensors, start, change) for lane in lanes]
     return StepReader(map(list, zip(*streams, strict=True)), prefetch)
 
@@ -189,9 +184,7 @@ def _read_lane(
         for (step, (begin, end)), (inputs, labels, num_targets) in zip(steps, made, strict=True):
             numbers = window.rows[first + begin : first + end]
             width = fed_width(inputs)
-            mixed = None
-            if tensors.mix is not None and begin < end:
-                inputs, mixed = tensors.mix(inputs, labels, row_ids[begin:end], epoch)
+            inputs, mixed = tensors.mixed(inputs, labels, row_ids[begin:end], epoch)
             yield Microbatch(
                 lane=lane.lane,
                 epoch=epoch,
@@ -215,13 +208,14 @@ class _Tensors:
     """How rows become tensors."""
 
     collate: Collate
-    groups: CollateGroups | None
     mix: Mix | None
 
     def of(self, rows: pa.Table, bounds: np.ndarray, lane: LaneRows) -> Iterator[Made]:
         """Give what each microbatch feeds, the rows from one bound up to the next."""
         filled = np.unique(bounds)
-        grouped = self.groups(rows, filled) if self.groups and len(filled) > 1 else None
+        grouped = None
+        if isinstance(self.collate, Padding) and len(filled) > 1:
+            grouped = self.collate.each(rows, filled)
         for begin, end in pairwise(bounds.tolist()):
             if begin == end:
                 yield self._nothing(lane)
@@ -230,6 +224,14 @@ class _Tensors:
             else:
                 inputs, labels = self.collate(rows.slice(begin, end - begin))
                 yield inputs, labels, count_targets(labels)
+
+    def mixed(
+        self, inputs: dict[str, torch.Tensor], labels: torch.Tensor, ids: np.ndarray, epoch: int
+    ) -> tuple[dict[str, torch.Tensor], Mixed | None]:
+        """Mix the rows of a microbatch with others of it, where the recipe asks for that."""
+        if self.mix is None or not len(ids):
+            return inputs, None
+        return self.mix(inputs, labels, ids, epoch)
 
     def _nothing(self, lane: LaneRows) -> Made:
         # Every forward is a collective under ZeRO-3: lanes without rows take part as well.

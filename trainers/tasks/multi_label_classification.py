@@ -15,10 +15,11 @@ from configs.task_sections import MultiLabelClassification
 from trainers.tasks.cell_lists import places_among, string_lists
 from trainers.tasks.functions import encode_with_labels
 from trainers.tasks.judging import Batching, Fed, Sample, Scores, Setting, is_target
+from trainers.tasks.padded_groups import collate_in_groups
 from trainers.tasks.pretrained import build_with_head
 from trainers.tasks.text_classification import AUTO_MODEL, TEXT_CLASSIFICATION
 from trainers.tasks.texts import encode_texts, text_columns
-from trainers.tasks.tokens import collate_padded, shown_texts
+from trainers.tasks.tokens import shown_texts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -124,7 +125,7 @@ MULTI_LABEL_CLASSIFICATION = replace(
     predicted=("predicted_labels", "probabilities"),
     columns=columns,
     encode=encode_with_labels(encode_texts, places_of_labels),
-    collate=collate_padded(_labels_of),
+    collate=collate_in_groups(_labels_of),
     build_model=build_with_head(AUTO_MODEL, "multi_label_classification"),
     summed_loss=summed_loss,
     training_loss=None,

@@ -5,33 +5,62 @@ group of them into one piece of memory, and each microbatch is a view of it.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from trainers.tasks.functions import Collate
 from trainers.tasks.judging import Batching, is_target
-from trainers.tasks.tokens import padded_width
+from trainers.tasks.tokens import pad_tokens, padded_width
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from trainers.data.batches import Made
-
 MOST_TOKENS = 2**17
 """Padded tokens of a group, but for a microbatch that has more: 1 MiB a tensor."""
 Bounds = np.ndarray[tuple[int], np.dtype[np.int64]]
+Made = tuple["dict[str, Tensor]", "Tensor", int]
+"""Inputs, labels and number of targets of a microbatch."""
+LabelsOf = Callable[[pa.Table, Batching], "Tensor"]
+"""Gives the labels of shard rows, (rows, ...), whatever other rows are beside them."""
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Pads shard rows to the longest, those of one microbatch or of many at once."""
+
+    batching: Batching
+    labels_of: LabelsOf
+
+    def __call__(self, rows: pa.Table) -> "tuple[dict[str, Tensor], Tensor]":
+        """Give the model's inputs, each (rows, tokens) int64, and the labels, of one microbatch."""
+        return pad_tokens(rows, self.batching), self.labels_of(rows, self.batching)
+
+    def each(self, rows: pa.Table, bounds: Bounds) -> Iterator[Made]:
+        """Give the same for the rows from each bound up to the next, and the number of targets."""
+        return pad_groups(rows, bounds, self.batching, self.labels_of)
+
+
+def collate_in_groups(labels_of: LabelsOf) -> Collate:
+    """Give the function that pads shard rows, for labels that are not padded themselves."""
+
+    def collate(task: Any, batching: Batching) -> Padding:
+        return Padding(batching, labels_of)
+
+    return collate
 
 
 def pad_groups(
-    rows: pa.Table, bounds: Bounds, batching: Batching, labels_of: "Callable[[pa.Table], Tensor]"
-) -> "Iterator[Made]":
+    rows: pa.Table, bounds: Bounds, batching: Batching, labels_of: LabelsOf
+) -> Iterator[Made]:
     """Give inputs, labels and number of targets of each microbatch, none of which is empty.
 
     Microbatch i has the rows from bounds[i] up to bounds[i + 1]. `labels_of` gives the labels of
     all rows, (rows, ...). The inputs are those of `pad_tokens`.
     """
-    labels = labels_of(rows)
+    labels = labels_of(rows, batching)
     targets = is_target(labels).flatten(1).sum(1) if labels.dim() > 1 else is_target(labels)
     counted = np.add.reduceat(targets.numpy(), bounds[:-1], dtype=np.int64).tolist()
     lengths = rows["length"].to_numpy().astype(np.int64)

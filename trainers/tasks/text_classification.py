@@ -20,10 +20,11 @@ from trainers.tasks.one_label import (
     summed_loss,
     training_loss,
 )
+from trainers.tasks.padded_groups import collate_in_groups
 from trainers.tasks.pretrained import build_with_head
 from trainers.tasks.texts import encode_texts, text_columns
 from trainers.tasks.tokenizer import load_tokenizer
-from trainers.tasks.tokens import collate_padded, shown_texts
+from trainers.tasks.tokens import shown_texts
 
 AUTO_MODEL = "AutoModelForSequenceClassification"
 
@@ -46,7 +47,7 @@ TEXT_CLASSIFICATION = TaskFunctions(
     load_processor=load_tokenizer,
     encode=encode_with_labels(encode_texts, label_numbers),
     encode_inputs=encode_texts,
-    collate=collate_padded(labels_of),
+    collate=collate_in_groups(labels_of),
     build_model=build_with_head(AUTO_MODEL),
     summed_loss=summed_loss,
     training_loss=training_loss,

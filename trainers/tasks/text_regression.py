@@ -17,10 +17,11 @@ from configs.task_sections import TextRegression
 from trainers.tasks.cell_lists import finite_numbers
 from trainers.tasks.functions import Built, encode_with_labels
 from trainers.tasks.judging import Batching, Fed, Sample, Scores, Setting, is_target
+from trainers.tasks.padded_groups import collate_in_groups
 from trainers.tasks.pretrained import Head, build_pretrained
 from trainers.tasks.text_classification import AUTO_MODEL, TEXT_CLASSIFICATION
 from trainers.tasks.texts import encode_texts, text_columns
-from trainers.tasks.tokens import collate_padded, shown_texts
+from trainers.tasks.tokens import shown_texts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -108,7 +109,7 @@ TEXT_REGRESSION = replace(
     predicted=("predicted_value",),
     columns=columns,
     encode=encode_with_labels(encode_texts, values_of_cells),
-    collate=collate_padded(_values_of),
+    collate=collate_in_groups(_values_of),
     build_model=build_model,
     summed_loss=summed_loss,
     training_loss=None,

@@ -9,7 +9,7 @@ import torch
 
 from trainers.tasks import padded_groups
 from trainers.tasks.judging import IGNORED, Batching, count_targets
-from trainers.tasks.padded_groups import pad_groups
+from trainers.tasks.padded_groups import collate_in_groups
 from trainers.tasks.tokens import pad_tokens
 
 BOUNDS = np.array([0, 3, 4, 9, 10, 40])
@@ -29,13 +29,13 @@ def made_rows(*, with_types: bool) -> pa.Table:
     return pa.table(columns).slice(7, 40)
 
 
-def labels_of(rows: pa.Table) -> torch.Tensor:
+def labels_of(rows: pa.Table, _: Batching) -> torch.Tensor:
     labels = torch.from_numpy(rows["length"].to_numpy().astype(np.int64)) % 5
     return torch.where(labels == 3, IGNORED, labels)
 
 
-def several_labels_of(rows: pa.Table) -> torch.Tensor:
-    values = labels_of(rows).float()[:, None].repeat(1, 3)
+def several_labels_of(rows: pa.Table, batching: Batching) -> torch.Tensor:
+    values = labels_of(rows, batching).float()[:, None].repeat(1, 3)
     values[:, 1] = torch.nan
     return values
 
@@ -50,14 +50,17 @@ def test_same_bits(
     monkeypatch.setattr(padded_groups, "MOST_TOKENS", most_tokens)
     rows = made_rows(with_types=with_types)
     batching = Batching(pad_token_id=7, max_length=29, pad_to_multiple_of=multiple, num_labels=3)
-    made = list(pad_groups(rows, BOUNDS, batching, labels))
+    padding = collate_in_groups(labels)(None, batching)
+    assert isinstance(padding, padded_groups.Padding)
+    made = list(padding.each(rows, BOUNDS))
     assert len(made) == len(BOUNDS) - 1
     for (inputs, found, num_targets), (start, stop) in zip(made, pairwise(BOUNDS), strict=True):
         part = rows.slice(start, stop - start)
         expected = pad_tokens(part, batching)
+        assert padding(part)[0].keys() == expected.keys()
         assert inputs.keys() == expected.keys()
         for name, values in expected.items():
             assert inputs[name].equal(values)
             assert inputs[name].stride() == values.stride()
-        assert torch.equal(found.nan_to_num(5.0), labels(part).nan_to_num(5.0))
-        assert num_targets == count_targets(labels(part))
+        assert torch.equal(found.nan_to_num(5.0), labels(part, batching).nan_to_num(5.0))
+        assert num_targets == count_targets(labels(part, batching))
