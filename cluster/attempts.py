@@ -26,9 +26,12 @@ from cluster.meeting import MeetingConfig
 from cluster.orders import Orders, read_outcome
 from cluster.preflight import resources_per_worker
 from cluster.worker import read_hosts, work
+from configs.errors import StorageError
 from configs.records import Ended
 
+LOG = logging.getLogger(__name__)
 POLL_S = 0.05
+GONE_POLL_S = 1.0
 CLEAR_UP_LIMIT_S = 15.0
 CONTROLLER_FAILURES = 2
 STATE_LIMIT_S = 10
@@ -87,8 +90,14 @@ def watch(fit: Fit, on_poll: Callable[[], None]) -> Ended | Failure:
     ends = EndWatch(fit.orders.logs)
     while True:
         over = fit.is_over()
-        outcome = read_outcome(fit.orders)
-        on_poll()
+        outcome = None
+        try:
+            outcome = read_outcome(fit.orders)
+            on_poll()
+        except StorageError as error:
+            # The workers end the attempt if it stays away.
+            LOG.warning("the storage is not there: %s", error)
+            time.sleep(GONE_POLL_S)
         if outcome is not None:
             return outcome
         if over:
@@ -123,7 +132,7 @@ def free_room() -> None:
             timeout=STATE_LIMIT_S,
         )
     except RayStateApiException as error:
-        logging.getLogger(__name__).warning("room that is still held is not known: %s", error)
+        LOG.warning("room that is still held is not known: %s", error)
         return
     for group in groups:
         found = PlacementGroupID(bytes.fromhex(group.placement_group_id))

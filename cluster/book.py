@@ -1,10 +1,17 @@
 """Keep the records of a job: into a file of the run, and from there to the job's log."""
 
+import logging
+import time
+from contextlib import suppress
 from typing import TextIO
 
 from cluster.tail import RecordTail
+from configs.errors import StorageError
 from configs.records import Record
 from trainers import storage as files
+
+LOG = logging.getLogger(__name__)
+PAUSE_S = 1.0
 
 
 class Book:
@@ -17,16 +24,41 @@ class Book:
     def __init__(self, address: str, log: TextIO) -> None:
         self.address = address
         self._log = log
+        self._waiting: list[str] = []
+        self._next_try = 0.0
         self._tail = RecordTail(address)
-        self._tail.new_lines()
+        with suppress(StorageError):
+            self._tail.new_lines()
 
     def write(self, record: Record) -> None:
-        """Write a record of the driver; only while no worker writes."""
-        files.append_lines(self.address, [record.model_dump_json()])
+        """Write a record of the driver; only while no worker writes.
+
+        What the storage does not take now is tried again by `echo`.
+        """
+        self._waiting.append(record.model_dump_json())
+        self._next_try = 0.0
         self.echo()
 
     def echo(self) -> None:
         """Copy what is new in the file to the job's log."""
+        if time.monotonic() < self._next_try:
+            return
+        try:
+            self.settle()
+        except StorageError as error:
+            LOG.warning("records wait: %s", error)
+            self._next_try = time.monotonic() + PAUSE_S
+
+    def tell(self, record: Record) -> None:
+        """Write a record into the job's log alone."""
+        self._log.write(f"{record.model_dump_json()}\n")
+        self._log.flush()
+
+    def settle(self) -> None:
+        """Write what waits, and copy what is new; raises StorageError where that cannot be done."""
+        if self._waiting:
+            files.append_lines(self.address, self._waiting)
+            self._waiting = []
         if lines := self._tail.new_lines():
             self._log.write("".join(f"{line}\n" for line in lines))
             self._log.flush()

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from cluster import runs
 from cluster.book import Book
-from cluster.lock import beating
+from cluster.lock import Lease, beating
 from cluster.orders import FINETUNE, Orders, read_data
-from configs.errors import STOPPED, HangError
+from configs.errors import STOPPED, HangError, LockedError, StorageError
 from configs.records import DataReady, Ended, Note
 from configs.schema import Recipe
 from trainers import storage as files
 from trainers.imports import uncollected
+from trainers.persistence import persist
 
 if TYPE_CHECKING:
     from cluster.attempts import Fit
@@ -38,6 +39,7 @@ class Run:
     book: Book
     function: str
     folder: str
+    lease: Lease
     allow_change: bool = False
     """Whether the run may go on where its answer will be another."""
     data_dir: str | None = None
@@ -48,10 +50,40 @@ class Run:
     """Attempts of this driver whose ranks made no progress."""
     must_end_by: float | None = None
     """When the driver ends without a commit, by time.monotonic(); None lets the run go on."""
+    next_save: float | None = None
+    """When run.json is to be tried again, by time.monotonic(); None where it is as it should be."""
 
     def change(self, **changes: object) -> None:
-        """Write run.json with some fields changed."""
-        self.state = runs.change_state(self.state, **changes)
+        """Write run.json with some fields changed, now or as soon as the storage takes it."""
+        self.state = runs.changed_state(self.state, **changes)
+        self.next_save = 0.0
+        self.save()
+
+    def save(self) -> None:
+        """Write run.json where that is still to be done."""
+        if self.next_save is None or time.monotonic() < self.next_save:
+            return
+        try:
+            runs.write_state(self.state)
+            self.next_save = None
+        except StorageError:
+            self.next_save = time.monotonic() + RETRY_AFTER_S
+
+    def next_attempt(self) -> int:
+        """Give the next attempt its number: that of a claim nobody else has.
+
+        Raises LockedError when somebody else has taken the run over.
+        """
+        if self.state.attempts >= self.lease.number:
+            self.lease.renew(self.state.job_ids[-1])
+        return self.lease.number
+
+    def refuse_if_lost(self) -> None:
+        """Raise LockedError when somebody else was seen to have taken the run over."""
+        if self.lease.lost:
+            raise LockedError(
+                f"Somebody else took {self.folder} over while this driver slept. Leave it to them"
+            )
 
     def note(self, text: str, level: str = "info") -> None:
         """Tell a person one sentence."""
@@ -63,7 +95,7 @@ def finetune(order: "JobOrder", log: TextIO) -> Ended:
     from cluster.driver import ended_by, ended_with
 
     run = _open(order, log)
-    with beating(run.folder):
+    with beating(run.folder, run.lease):
         try:
             ended = _drive(run)
         except KeyboardInterrupt:
@@ -71,7 +103,7 @@ def finetune(order: "JobOrder", log: TextIO) -> Ended:
         except Exception as error:
             ended = ended_by(error)
         _close(run, ended)
-    if run.fit is not None:
+    if run.fit is not None and not run.lease.lost:
         run.fit.wait()
     return ended
 
@@ -93,6 +125,7 @@ def _open(order: "JobOrder", log: TextIO) -> Run:
         function=order.arguments.get("function", FINETUNE),
         folder=folder,
         allow_change="allow_change" in order.arguments,
+        lease=Lease(folder, state.claim),
     )
 
 
@@ -112,10 +145,10 @@ def _drive(run: Run) -> Ended:
         _take_data(run, prepare_on_all_nodes(run.recipe, run.book.write), write=True)
     failures, reason = 0, "submitted" if run.state.attempts == 0 else "resumed"
     while True:
-        if runs.stop_requested(run.state.storage, run.recipe.name):
+        if _stop_requested(run):
             return _stopped(run)
         workers = machines.wait_for_room(run.recipe.cluster, run.recipe.batch.lanes, run.note)
-        number = run.state.attempts + 1
+        number = run.next_attempt()
         run.change(attempts=number)
         orders, pauses = _orders(run, number, reason, workers), Pauses(run.recipe, workers)
         run.fit = attempts.Fit(orders)
@@ -166,6 +199,8 @@ def _watch(run: Run, orders: Orders, pauses: "Pauses") -> None:
     from cluster.worker import read_hosts
 
     run.book.echo()
+    run.save()
+    run.refuse_if_lost()
     if run.must_end_by is not None and time.monotonic() > run.must_end_by:
         raise KeyboardInterrupt
     if pauses.look(lambda: read_hosts(orders.logs)):
@@ -191,7 +226,7 @@ def _orders(run: Run, number: int, reason: str, workers: int) -> Orders:
         data_dir=run.data_dir,
         attempt=number,
         reason=reason,
-        resumed_from_step=runs.newest_commit_step(run.state.storage, run.recipe.name),
+        resumed_from_step=_committed_step(run),
         records=run.book.address,
         label=f"a{number:02d}",
     )
@@ -220,15 +255,35 @@ def _ended(run: Run, state: str, exit_code: int, error: str | None, message: str
             "exit_code": exit_code,
             "error": error,
             "message": message,
-            "step": runs.newest_commit_step(run.state.storage, run.recipe.name) or 0,
+            "step": _committed_step(run) or run.state.step,
             "metrics": {},
             "rows": 0,
         }
     )
 
 
+def _stop_requested(run: Run) -> bool:
+    run.refuse_if_lost()
+    asked = partial(runs.stop_requested, run.state.storage, run.recipe.name)
+    return persist(asked, run.recipe.checkpoint.deadline_s)
+
+
+def _committed_step(run: Run) -> int | None:
+    """Give the step of the newest commit; None where there is none, or nobody can look."""
+    try:
+        return runs.newest_commit_step(run.state.storage, run.recipe.name)
+    except StorageError:
+        return None
+
+
 def _close(run: Run, ended: Ended) -> None:
-    """Write the end down, the state first: who reads the record finds the state as it is."""
+    """Write the end down, the state first: who reads the record finds the state as it is.
+
+    A run that somebody else has taken over is left to them.
+    """
+    if run.lease.is_lost():
+        run.book.tell(ended)
+        return
     run.change(
         state=ended.state,
         message=ended.message,
@@ -237,6 +292,9 @@ def _close(run: Run, ended: Ended) -> None:
         metrics=ended.metrics,
         step=ended.step,
     )
+    if run.next_save is not None:
+        persist(partial(runs.write_state, run.state), run.recipe.checkpoint.deadline_s)
     if ended.state == "stopped":
         runs.clear_stop_request(run.state.storage, run.recipe.name)
     run.book.write(ended)
+    persist(run.book.settle, run.recipe.checkpoint.deadline_s)

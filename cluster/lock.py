@@ -1,29 +1,30 @@
-"""Let one driver at a time work on a run, and show that it is alive; runs.py says what a run is."""
+"""Let one driver at a time work on a run, and show that it is alive; runs.py says what a run is.
+
+Whoever works on a run creates the next numbered file in `lock`; an attempt bears the number of its
+claim, and what older claims would still write is refused (trainers/fence.py). A claim is good as
+long as no higher one is there, and is taken over when its driver stops beating.
+"""
 
 import json
 import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from configs.errors import LockedError, StorageError
+from configs.errors import LockedError, NotFoundError, StorageError
 from trainers import storage as files
+from trainers.fence import FOLDER, newest_claim
 
 BEAT_S = 5.0
 BEAT_LIMIT_S = 15.0
 POLL_S = 0.3
 
 
-def list_claims(folder: str) -> list[str]:
-    """List who worked on a run directory so far, by number."""
-    return files.list_names(files.join(folder, "lock"))
-
-
 def claim(folder: str, number: int, job_id: str) -> None:
-    """Become the one driver of a run: who creates the next numbered file in `lock` has it."""
+    """Take a number that nobody has; raises LockedError when somebody was faster."""
     content = json.dumps({"job_id": job_id, "time": time.time()}).encode()
-    if not files.create_exclusively(files.join(folder, "lock", f"{number:04d}"), content):
+    if not files.create_exclusively(files.join(folder, FOLDER, f"{number:04d}"), content):
         raise LockedError(f"Somebody else has just taken {folder}. See `thaw status`")
 
 
@@ -39,22 +40,58 @@ def beats(folder: str, limit_s: float = BEAT_LIMIT_S) -> bool:
     Two reads are compared, not a time with our clock: machines disagree about the time.
     """
     address = files.join(folder, "beat.json")
-    before = files.read_bytes(address) if files.exists(address) else b""
+    before = _read(address)
     limit = time.monotonic() + limit_s
     while time.monotonic() < limit:
-        if files.exists(address) and files.read_bytes(address) != before:
+        if _read(address) not in (before, b""):
             return True
         time.sleep(POLL_S)
     return False
 
 
+def _read(address: str) -> bytes:
+    try:
+        return files.read_bytes(address)
+    except NotFoundError:
+        return b""
+
+
+class Lease:
+    """The right of this driver to work on a run."""
+
+    def __init__(self, folder: str, number: int) -> None:
+        """Hold the claim of that number."""
+        self.number = number
+        """The newest claim of this driver."""
+        self.lost = False
+        """Whether somebody else was seen to have taken the run over."""
+        self._folder = folder
+        self._turn = threading.Lock()
+
+    def renew(self, job_id: str) -> int:
+        """Take the next number, for another attempt; raises LockedError when somebody else has."""
+        with self._turn:
+            claim(self._folder, self.number + 1, job_id)
+            self.number += 1
+            return self.number
+
+    def is_lost(self) -> bool:
+        """Say whether somebody else has taken the run over; False while the storage is silent."""
+        with suppress(StorageError), self._turn:
+            self.lost = newest_claim(self._folder) > self.number
+        return self.lost
+
+
 @contextmanager
-def beating(folder: str, every_s: float = BEAT_S) -> Iterator[None]:
-    """Show every few seconds, from a thread, that the driver is alive."""
+def beating(folder: str, lease: Lease | None = None, every_s: float = BEAT_S) -> Iterator[None]:
+    """Show every few seconds, from a thread, that the driver is alive and has not lost the run.
+
+    A beat that the storage does not take is left out: the next one comes soon.
+    """
     over = threading.Event()
 
     def keep_beating() -> None:
-        while not over.is_set():
+        while not over.is_set() and not (lease is not None and lease.is_lost()):
             try:
                 beat(folder)
             except StorageError:

@@ -3,24 +3,23 @@
 The directory is the truth about a run. The driver alone writes the state; everybody may read it.
 """
 
-import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cluster.auth import thaw_home
-from cluster.lock import BEAT_LIMIT_S, beats, claim, list_claims
+from cluster.lock import BEAT_LIMIT_S, beats, claim
 from cluster.packages import changed_packages, installed_packages
-from cluster.tail import RecordTail
+from cluster.recipe_file import read_recipe, write_recipe
 from configs.errors import LockedError, NotFoundError, RecipeError, StorageError
-from configs.load import recipe_from, recipe_to_yaml
-from configs.records import Ended, Record, read_record
+from configs.records import Record, read_record
 from configs.schema import Recipe
-from configs.yaml_text import read_yaml
 from trainers import storage as files
+from trainers.fence import newest_claim
+from trainers.manifest import list_commits, step_of
 
 State = Literal["queued", "preparing", "running", "succeeded", "failed", "stopped"]
 LIVE = ("queued", "preparing", "running")
@@ -40,6 +39,9 @@ class RunState(BaseModel):
     updated: float
     storage: str
     attempts: int = 0
+    """Number of the newest attempt; as each has a claim of its own, it is that claim's."""
+    claim: int = 0
+    """Number of the claim under which the newest driver took the run."""
     job_ids: tuple[str, ...] = ()
     packages: dict[str, str] = {}
     """Versions of what computed the run so far; empty for runs of old."""
@@ -66,23 +68,26 @@ def run_directory(storage: str, name: str) -> str:
     return files.join(storage, name)
 
 
-def create_run(storage: str, recipe: Recipe, job_id: str) -> RunState:
+def create_run(
+    storage: str, recipe: Recipe, job_id: str, beat_limit_s: float = BEAT_LIMIT_S
+) -> RunState:
     """Take the name and write the first state.
 
     A name is free again when its run failed before its first commit. Raises LockedError when the
     name is taken, StorageError when the storage cannot be written.
     """
     folder = run_directory(storage, recipe.name)
-    claims = list_claims(folder)
-    if claims and not _left_nothing(storage, recipe.name):
+    # Before the state is read: who claims in between has the number that is tried below.
+    newest = newest_claim(folder)
+    if not _is_free(storage, recipe.name, newest, beat_limit_s):
         raise LockedError(
             f"The name {recipe.name} is taken in {storage}. Choose another name, or go on with "
             f"`thaw resume {recipe.name}`"
         )
-    claim(folder, len(claims) + 1, job_id)
+    claim(folder, newest + 1, job_id)
     for leftover in ("metrics.jsonl", "ledger.jsonl", "tensorboard", "logs"):
         files.delete(files.join(folder, leftover))
-    files.write_atomically(files.join(folder, "recipe.yaml"), recipe_to_yaml(recipe).encode())
+    write_recipe(files.join(folder, "recipe.yaml"), recipe)
     now = time.time()
     state = RunState(
         name=recipe.name,
@@ -90,6 +95,7 @@ def create_run(storage: str, recipe: Recipe, job_id: str) -> RunState:
         created=now,
         updated=now,
         storage=storage,
+        claim=newest + 1,
         job_ids=(job_id,),
         packages=installed_packages(),
     )
@@ -110,30 +116,27 @@ def take_over_run(
     other packages are installed than computed it so far, unless `allow_change`.
     """
     name = recipe.name
-    state = read_run(storage, name)
     folder = run_directory(storage, name)
+    # Before the state is read: who claims in between has the number that is tried below.
+    newest = newest_claim(folder)
+    read_run(storage, name)
+    state = _read_claimed(storage, name, newest, beat_limit_s) or read_run(storage, name)
     packages = installed_packages()
     if not allow_change:
         _refuse_other_packages(state, packages)
-    claims = list_claims(folder)
     if state.state in LIVE and beats(folder, beat_limit_s):
         raise LockedError(
             f"Run {name} is {state.state}: job {state.job_ids[-1]} works on it. Wait for it, or "
             f"stop it with `thaw stop {name}`"
         )
-    claim(folder, len(claims) + 1, job_id)
+    number = max(newest, state.attempts) + 1
+    claim(folder, number, job_id)
     clear_stop_request(storage, name)
-    files.write_atomically(files.join(folder, "recipe.yaml"), recipe_to_yaml(recipe).encode())
+    write_recipe(files.join(folder, "recipe.yaml"), recipe)
     known = tuple(known for known in state.job_ids if known != job_id)
-    return change_state(
-        state,
-        state="queued",
-        job_ids=(*known, job_id),
-        packages=packages,
-        exit_code=None,
-        error=None,
-        message="",
-    )
+    ids, ended = (*known, job_id), {"exit_code": None, "error": None, "message": ""}
+    changes = {"state": "queued", "claim": number, "job_ids": ids, "packages": packages}
+    return change_state(state, **changes, **ended)
 
 
 def _refuse_other_packages(state: RunState, packages: dict[str, str]) -> None:
@@ -154,9 +157,12 @@ def write_state(state: RunState) -> RunState:
 
 def change_state(before: RunState, **changes: object) -> RunState:
     """Write run.json with some fields changed."""
-    return write_state(
-        RunState.model_validate({**before.model_dump(), **changes, "updated": time.time()})
-    )
+    return write_state(changed_state(before, **changes))
+
+
+def changed_state(before: RunState, **changes: object) -> RunState:
+    """Give a state with some fields changed, as of now."""
+    return RunState.model_validate({**before.model_dump(), **changes, "updated": time.time()})
 
 
 def read_run(storage: str, name: str) -> RunState:
@@ -173,18 +179,22 @@ def read_run(storage: str, name: str) -> RunState:
 
 
 def read_run_recipe(storage: str, name: str) -> Recipe:
-    """Read the recipe that a run was submitted with."""
-    folder = run_directory(storage, name)
-    text = files.read_bytes(files.join(folder, "recipe.yaml")).decode()
-    return recipe_from(read_yaml(text)[0])
+    """Read the recipe that a run was submitted with; raises StorageError when it is damaged."""
+    return read_recipe(files.join(run_directory(storage, name), "recipe.yaml"))
 
 
 def list_runs(storage: str) -> list[RunState]:
-    """Read all runs of a storage, oldest first; folders that are no run are passed over."""
+    """Read all runs of a storage, oldest first; folders that are no run are passed over.
+
+    One whose state is damaged is told of as failed.
+    """
     states = []
     for name in files.list_names(storage):
         if files.exists(files.join(storage, name, "run.json")):
-            states.append(read_run(storage, name))
+            try:
+                states.append(read_run(storage, name))
+            except StorageError as error:
+                states.append(_damaged(storage, name, error))
     return sorted(states, key=lambda state: state.created)
 
 
@@ -196,29 +206,6 @@ def read_records(storage: str, name: str) -> Iterator[Record]:
     text = files.read_bytes(address).decode(errors="replace")
     for line in text[: text.rfind("\n") + 1].splitlines():
         yield read_record(line)
-
-
-def follow_records(
-    storage: str, name: str, wait: Callable[[float], None] = time.sleep
-) -> Iterator[Record]:
-    """Yield the records that are there and those that come, until the run ended.
-
-    An Ended record that is followed by another attempt (the run was resumed) does not end it.
-    """
-    tail = RecordTail(files.join(run_directory(storage, name), "metrics.jsonl"))
-    while True:
-        live = read_run(storage, name).state in LIVE
-        entries = [read_record(line) for line in tail.new_lines()]
-        yield from entries
-        if not live or (entries and isinstance(entries[-1], Ended)):
-            return
-        wait(POLL_S)
-
-
-def append_record(storage: str, name: str, record: Record) -> None:
-    """Append one record to metrics.jsonl; only while no attempt runs, which writes there too."""
-    address = files.join(run_directory(storage, name), "metrics.jsonl")
-    files.append_lines(address, [record.model_dump_json()])
 
 
 def request_stop(storage: str, name: str) -> None:
@@ -239,14 +226,8 @@ def clear_stop_request(storage: str, name: str) -> None:
 
 def newest_commit_step(storage: str, name: str) -> int | None:
     """Give the step of the newest commit, by its name; None when there is none."""
-    checkpoints = files.join(run_directory(storage, name), "checkpoints")
-    steps = [
-        int(match.group(1))
-        for folder in files.list_names(checkpoints)
-        if (match := re.match(r"step-(\d+)\.", folder))
-        and files.exists(files.join(checkpoints, folder, "MANIFEST.json"))
-    ]
-    return max(steps, default=None)
+    names = list_commits(run_directory(storage, name))
+    return step_of(names[-1]) if names else None
 
 
 def log_files(storage: str, name: str) -> dict[str, str]:
@@ -287,10 +268,33 @@ def _stop_address(storage: str, name: str) -> str:
     return files.join(run_directory(storage, name), "stop.json")
 
 
-def _left_nothing(storage: str, name: str) -> bool:
-    """Say whether the last run of a name failed before it had anything worth keeping."""
-    try:
-        failed = read_run(storage, name).state == "failed"
-    except NotFoundError:
-        return False
-    return failed and not files.list_names(files.join(run_directory(storage, name), "checkpoints"))
+def _damaged(storage: str, name: str, error: StorageError) -> RunState:
+    known = {"name": name, "storage": storage, "created": 0.0, "updated": 0.0}
+    return RunState.model_validate({**known, "state": "failed", "message": str(error)})
+
+
+def _read_claimed(storage: str, name: str, newest: int, limit_s: float) -> RunState | None:
+    """Read how a run stands once who claimed it last has written so.
+
+    None where nobody has in time: who claimed it died before it could.
+    """
+    limit = time.monotonic() + limit_s
+    while True:
+        try:
+            state = read_run(storage, name)
+            if max(state.claim, state.attempts) >= newest:
+                return state
+        except NotFoundError:
+            pass
+        if time.monotonic() >= limit:
+            return None
+        time.sleep(POLL_S / 10)
+
+
+def _is_free(storage: str, name: str, newest: int, limit_s: float) -> bool:
+    """Say whether the last run of a name, if any, ended before it had anything worth keeping."""
+    if not newest:
+        return True
+    state = _read_claimed(storage, name, newest, limit_s)
+    ended = state is None or state.state == "failed"
+    return ended and not files.list_names(files.join(run_directory(storage, name), "checkpoints"))

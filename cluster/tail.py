@@ -1,5 +1,6 @@
 """Read new lines of a file of records, each once; what they say is the reader's."""
 
+from configs.errors import StorageError
 from trainers import storage as files
 
 
@@ -40,3 +41,5 @@ class RecordTail:
                 return stream.read()
         except FileNotFoundError:
             return b""
+        except OSError as error:
+            raise StorageError(f"{self._address} could not be read: {error}") from error

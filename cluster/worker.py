@@ -11,7 +11,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from cluster import meeting
 from cluster.orders import Orders, load_function, read_data
 from cluster.peer_loss import is_peer_loss
 from cluster.usage import Meter, usage_line
-from configs.errors import HangError
+from configs.errors import HangError, StorageError
 from configs.records import Attempt, Ended, Record
 from trainers import storage as files
 from trainers.imports import import_for, uncollected
+from trainers.persistence import persist
 from trainers.place import Place
 from trainers.watchdog import watched
 
@@ -127,7 +129,9 @@ def _in_group(orders: Orders, place: Place) -> Ended:
         join_group(place, os.environ[meeting.ADDRESS], int(os.environ[meeting.PORT]))
         ended = _call(orders, place)
         if place.rank == 0:
-            files.write_atomically(orders.outcome, ended.model_dump_json().encode())
+            outcome = ended.model_dump_json().encode()
+            deadline_s = orders.recipe.checkpoint.deadline_s
+            persist(partial(files.write_atomically, orders.outcome, outcome), deadline_s)
         leave_group()
     return ended
 
@@ -228,7 +232,8 @@ class _StopRequest:
         now = time.monotonic()
         if not self._asked and now >= self._next_look:
             self._next_look = now + STOP_POLL_S
-            self._asked = any(files.exists(address) for address in self._addresses)
+            with suppress(StorageError):  # it is there again a moment later
+                self._asked = any(files.exists(address) for address in self._addresses)
         return self._asked
 
 

@@ -186,7 +186,10 @@ class Committed(BaseModel):
     step: int
     checkpoint: str
     seconds: float
+    """From the copy of the state to the end of the writing."""
     num_bytes: int
+    stalled_s: float = 0.0
+    """How long training waited for it."""
 
 
 class Ledger(BaseModel):

@@ -51,7 +51,12 @@ class Checkpoint(BaseModel):
     every_epochs: int | None = Field(default=1, ge=1)
     """Epochs between commits; None commits by steps and minutes only."""
     keep_last: int = Field(default=2, ge=1)
-    """Newest commits that are kept; the best one is kept besides."""
+    """Newest commits that are kept; the best ones are kept besides."""
+    keep_best: int = Field(default=1, ge=1)
+    """Best commits by `evaluation.best_metric` that are kept."""
+    deadline_s: float = Field(default=300.0, ge=0)
+    """Seconds for which the storage may refuse a commit or a record before the run ends; training
+    goes on meanwhile."""
 
 
 class Tracking(BaseModel):

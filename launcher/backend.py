@@ -1,10 +1,10 @@
-"""What the client needs of the cluster, as five interfaces; tests hand in their own.
+"""What the client needs of the cluster, as six interfaces; tests hand in their own.
 
 The real ones are modules of the room next door, imported when a command first needs them.
 """
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -12,6 +12,7 @@ from configs.records import Record
 from configs.schema import Recipe
 
 if TYPE_CHECKING:
+    from cluster.commits import CommitFacts
     from cluster.data_sets import SetFacts
     from cluster.diagnosis import NodeEvent
     from cluster.jobs import Job, Verb
@@ -83,6 +84,24 @@ class Runs(Protocol):
         """Give all runs that were submitted from here, by name."""
 
 
+class Commits(Protocol):
+    """Commits of a run (cluster.commits)."""
+
+    def list_facts(self, storage: str, name: str) -> "list[CommitFacts]":
+        """Say what commits a run has, oldest first."""
+
+    def find_damage(self, storage: str, name: str) -> dict[str, list[str]]:
+        """Say what is damaged in each commit."""
+
+    def choose_surplus(
+        self, storage: str, name: str, keep_last: int | None, keep_best: int | None
+    ) -> "list[CommitFacts]":
+        """Choose the commits that may go."""
+
+    def delete_commits(self, storage: str, name: str, names: Sequence[str]) -> None:
+        """Delete commits of a run."""
+
+
 class DataSets(Protocol):
     """Prepared sets (cluster.data_sets)."""
 
@@ -126,6 +145,7 @@ class Backend:
     runs: Runs
     machines: Machines
     data_sets: DataSets
+    commits: Commits
 
 
 def real_backend() -> Backend:
@@ -136,4 +156,5 @@ def real_backend() -> Backend:
         runs=cast(Runs, importlib.import_module("cluster.runs")),
         machines=cast(Machines, importlib.import_module("cluster.local")),
         data_sets=cast(DataSets, importlib.import_module("cluster.data_sets")),
+        commits=cast(Commits, importlib.import_module("cluster.commits")),
     )

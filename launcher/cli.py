@@ -35,6 +35,7 @@ COMMANDS = {
     "evaluate": "launcher.models",
     "predict": "launcher.models",
     "export": "launcher.models",
+    "checkpoints": "launcher.checkpoints",
     "data": "launcher.data_sets",
     "tensorboard": "launcher.boards",
     "cluster": "launcher.machines",

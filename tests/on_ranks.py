@@ -38,28 +38,61 @@ def on_ranks(
     The process group is there when the function is called. A rank that raises or hangs fails the
     test with its own words; a hang leaves the stacks of all threads on stderr.
     """
-    FORKSERVER.set_forkserver_preload(PRELOADED)
     with tempfile.TemporaryDirectory() as folder:
-        store = f"file://{Path(folder) / 'store'}"
-        pipes, processes = [], []
-        for rank in range(world_size):
-            ours, theirs = FORKSERVER.Pipe(duplex=False)
-            process = FORKSERVER.Process(
-                target=_run_rank,
-                args=(theirs, function, rank, world_size, store, seconds, arguments),
-            )
-            process.start()
-            theirs.close()
-            pipes.append(ours)
-            processes.append(process)
+        pipes, processes = _start(world_size, function, folder, seconds, arguments)
         try:
             return _collect(pipes, seconds)
         finally:
-            for process in processes:
-                process.join(timeout=10)
-                if process.is_alive():
-                    process.kill()
-                    process.join()
+            _end(processes, patience_s=10)
+
+
+def on_ranks_that_die(
+    world_size: int, function: Callable[..., Any], *arguments: Any, seconds: float = 150
+) -> list[int]:
+    """Call a function on every rank until one rank dies; the others are killed then.
+
+    Returns the signals that ended the ranks, 0 for one that ended by itself. Fails when every rank
+    gives an answer.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        _pipes, processes = _start(world_size, function, folder, seconds, arguments)
+        ready = wait([process.sentinel for process in processes], timeout=seconds + 30)
+        assert ready, f"no rank died in {seconds + 30} s"
+        _end(processes, patience_s=0)
+        signals = [max(0, -process.exitcode) for process in processes]
+        assert any(signals), "every rank ended by itself"
+        return signals
+
+
+def _start(
+    world_size: int,
+    function: Callable[..., Any],
+    folder: str,
+    seconds: float,
+    arguments: tuple[Any, ...],
+) -> tuple[list[Connection], list[Any]]:
+    FORKSERVER.set_forkserver_preload(PRELOADED)
+    store = f"file://{Path(folder) / 'store'}"
+    pipes, processes = [], []
+    for rank in range(world_size):
+        ours, theirs = FORKSERVER.Pipe(duplex=False)
+        process = FORKSERVER.Process(
+            target=_run_rank,
+            args=(theirs, function, rank, world_size, store, seconds, arguments),
+        )
+        process.start()
+        theirs.close()
+        pipes.append(ours)
+        processes.append(process)
+    return pipes, processes
+
+
+def _end(processes: list[Any], patience_s: float) -> None:
+    for process in processes:
+        process.join(timeout=patience_s)
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
 def _collect(pipes: list[Connection], seconds: float) -> list[Any]:

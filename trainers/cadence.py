@@ -1,7 +1,7 @@
 """Say what is due after a step: an evaluation, a commit, a line; pure, so that all ranks agree."""
 
 from configs.run_sections import Checkpoint, Evaluation
-from trainers.checkpoint import Cursor
+from trainers.manifest import Cursor
 
 
 def evaluation_due(asked: Evaluation, cursor: Cursor) -> bool:

@@ -70,7 +70,9 @@ def finetune(
             if phase_is_over(session, loop.bounds(session)):
                 _change_phase(session, loop)
             if _train_epoch(session, loop):
+                session.commits.settle()
                 return _stopped(session, loop)
+        session.commits.settle()
         # Exporting needs what training does not (jinja2, a second model): not before it is over.
         from trainers.finish import finish
 
@@ -106,7 +108,11 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
                 microbatches,
                 stop=session.leads and loop.stop_requested(),
                 commit=session.leads and _minutes_are_over(session, loop),
+                failed=session.commits.has_failed(),
             )
+            if counts.failed:
+                session.commits.settle()
+            session.commits.notice()
             cursor = session.cursor
             rate = _learning_rate(session, loop)
             set_learning_rate(session.engine, rate)
@@ -172,7 +178,12 @@ def _validate(session: Session) -> None:
         best = update_best(
             session.cursor.best, value, step, recipe.best_metric, recipe.early_stopping
         )
-        session.advance(best=best, stopped_early=should_stop(best, recipe.early_stopping))
+        session.advance(
+            best=best,
+            stopped_early=should_stop(best, recipe.early_stopping),
+            value=value,
+            value_step=step,
+        )
     stall = session.phases[session.cursor.phase].until_stall
     if stall is not None:
         value = metric_value(evaluation.metrics, stall.metric)

@@ -24,6 +24,8 @@ WEIGHT = "weight"
 
 # Reads a stretch of one parameter's state: (name, what, offset, count) -> (count,)
 ReadStretch = Callable[[str, str, int, int], torch.Tensor]
+# Gives a copy on the CPU of what is called so, in a type: (key, values, type) -> values
+Keep = Callable[[str, torch.Tensor, torch.dtype], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,17 @@ class Piece:
     offset: int
     """First element in the flattened parameter."""
     values: torch.Tensor
-    """The elements, fp32, on the CPU: a copy."""
+    """The elements, fp32 where they learn: a copy on the CPU, or what never changes."""
+
+
+def copied(key: str, values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Copy values to the CPU, into memory of their own."""
+    return values.detach().to("cpu", dtype, copy=True)
+
+
+def untouched(key: str, values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Give values themselves, for such as never change."""
+    return values.detach()
 
 
 def moment_keys(engine: Engine) -> tuple[str, ...]:
@@ -47,7 +59,9 @@ def moment_keys(engine: Engine) -> tuple[str, ...]:
     return ("exp_avg", "exp_avg_sq")
 
 
-def local_pieces(engine: Engine, rank: int, world_size: int) -> Iterator[Piece]:
+def local_pieces(
+    engine: Engine, rank: int, world_size: int, keep: Keep = copied
+) -> Iterator[Piece]:
     """Copy out what this rank owns of every trainable parameter; moves no bytes between ranks.
 
     On ZeRO-0 every rank holds everything, so the ranks take turns.
@@ -62,11 +76,11 @@ def local_pieces(engine: Engine, rank: int, world_size: int) -> Iterator[Piece]:
         offset, count = stretch
         for what in (WEIGHT, *moment_keys(engine)):
             values = _local_values(engine, parameter, what).flatten()[:count]
-            yield Piece(name, what, offset, values.detach().float().cpu().clone())
+            yield Piece(name, what, offset, keep(f"{name}|{what}", values, torch.float32))
 
 
 def frozen_pieces(
-    engine: Engine, rank: int, world_size: int, names: Collection[str]
+    engine: Engine, rank: int, world_size: int, names: Collection[str], keep: Keep = copied
 ) -> Iterator[Piece]:
     """Copy out this rank's share of these frozen weights, in the type they have."""
     frozen: list[tuple[str, Any]] = [
@@ -77,10 +91,10 @@ def frozen_pieces(
             size = parameter.ds_tensor.numel()
             count = min(size, parameter.ds_numel - size * rank)
             if count > 0:
-                values = parameter.ds_tensor.detach()[:count].cpu().clone()
-                yield Piece(name, WEIGHT, size * rank, values)
+                values = parameter.ds_tensor[:count]
+                yield Piece(name, WEIGHT, size * rank, keep(name, values, values.dtype))
         elif index % world_size == rank:
-            yield Piece(name, WEIGHT, 0, parameter.detach().flatten().cpu().clone())
+            yield Piece(name, WEIGHT, 0, keep(name, parameter.flatten(), parameter.dtype))
 
 
 def restore_state(

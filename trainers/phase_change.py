@@ -33,6 +33,7 @@ def begin_next_phase(session: Session) -> None:
 
     Collective: every rank calls this. Raises TrainingError when a frozen weight has changed.
     """
+    session.commits.settle()
     assert session.is_committed(), "a phase begins with a commit"
     if not session.live.frozen_unchanged():
         raise TrainingError(

@@ -9,9 +9,9 @@ import torch
 
 from configs.errors import CheckpointError, NotFoundError
 from configs.schema import Recipe
-from trainers import checkpoint
 from trainers.arithmetic import changed_arithmetic
-from trainers.checkpoint import Manifest, Reader
+from trainers.checkpoint import Reader
+from trainers.manifest import Manifest, read_manifest
 
 
 class SavedState:
@@ -19,11 +19,11 @@ class SavedState:
 
     def __init__(self, run_dir: str, name: str) -> None:
         """Open a verified commit, and the frozen folder that it names."""
-        self.manifest = checkpoint.read_manifest(run_dir, name)
+        self.manifest = read_manifest(run_dir, name)
         self.sizes: dict[str, int] = {}
         self._readers: dict[str, Reader] = {}
         for folder in filter(None, (self.manifest.frozen, name)):
-            manifest = checkpoint.read_manifest(run_dir, folder)
+            manifest = read_manifest(run_dir, folder)
             self.sizes |= manifest.parameters
             reader = Reader(run_dir, folder, manifest)
             self._readers |= dict.fromkeys([*manifest.parameters, *manifest.buffers], reader)
@@ -68,7 +68,7 @@ def read_best(run_dir: str, newest: str | None) -> tuple[str, Manifest]:
         raise NotFoundError(
             f"{run_dir} has no commit yet. Wait for the first one, or resume the run"
         )
-    name = checkpoint.read_manifest(run_dir, newest).cursor.best_checkpoint or newest
-    best = checkpoint.read_manifest(run_dir, name)
+    name = read_manifest(run_dir, newest).cursor.best_checkpoint or newest
+    best = read_manifest(run_dir, name)
     cursor = best.cursor.model_copy(update={"best_checkpoint": None})
     return name, best.model_copy(update={"cursor": cursor})

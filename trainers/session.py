@@ -5,28 +5,31 @@ The loop that moves it forward stands in finetune.py.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from configs.errors import CheckpointError, TrainingError
-from configs.records import Committed, Note, Record
+from configs.errors import CheckpointError, StorageError, TrainingError
+from configs.records import Note, Record
 from configs.schema import Recipe
-from trainers import checkpoint, partitions
-from trainers.arithmetic import arithmetic
-from trainers.checkpoint import Cursor
+from trainers import partitions
+from trainers.checkpoint import find_good_commit
+from trainers.commit_thread import Part
+from trainers.committing import Commits
 from trainers.data.batches import Collate, batching, fed_width
 from trainers.data.lane_rows import OpenRecording
 from trainers.data.store import Split, SplitName, load_manifest, open_split
 from trainers.engine import Engine, feed, running_stage, start_distributed
 from trainers.live_model import LiveModel
+from trainers.live_state import copy_state, frozen_part
+from trainers.manifest import Cursor, Manifest, checkpoint_name, read_manifest, step_of
 from trainers.place import Place
 from trainers.prefix_cache import PrefixCache, open_cache, prove
+from trainers.retention import delete_leftovers, newer_than, policy_of
 from trainers.saved_state import SavedState, continued, read_best
-from trainers.strategy.freezing import count_elements
 from trainers.strategy.phases import births, choose_phases, learned
 from trainers.tasks import functions_of
 from trainers.tasks.generation import build_writer
@@ -54,28 +57,22 @@ class Session:
         self.place = place
         self.task = functions_of(recipe.task)
         self.manifest = load_manifest(place.data_dir)
-        self.newest, problems = checkpoint.find_good_commit(
-            place.run_dir, place.rank, place.world_size
-        )
-        if self.newest is None and problems:
+        newest, problems = find_good_commit(place.run_dir, place.rank, place.world_size)
+        if newest is None and problems:
             raise CheckpointError(
                 f"no commit of {place.run_dir} can be loaded: {problems[0]}. Start a new run"
             )
         if training:
-            saved = self._read_newest()
+            saved = self._read_to_continue(newest)
         else:
-            self.newest, saved = read_best(place.run_dir, self.newest)
+            newest, saved = read_best(place.run_dir, newest)
         self.cursor = saved.cursor if saved is not None else Cursor()
-        self._frozen = saved.frozen if saved is not None else None
+        self.frozen = saved.frozen if saved is not None else None
         self._cache: PrefixCache | None = None
         self._may_cache = training
         self._processor: Any = None
         self._outside = report
-        self.tracker = (
-            Tracker(place.run_dir, recipe, resumed_from_step=self.cursor.step)
-            if place.rank == 0 and training
-            else None
-        )
+        self._open_files(newest, training=training)
         for problem in problems:
             self.note(f"{problem}. The commit before it is used", level="warning")
         self._open(saved, training=training)
@@ -133,51 +130,39 @@ class Session:
         """Give what opens the recordings that stand for the frozen prefix of the model."""
         return self._cache.opener(split) if self._cache is not None else None
 
+    def learned(self) -> frozenset[str]:
+        """Name what learns, and what learned in an earlier phase."""
+        return learned(self.phases, self.cursor.phase)
+
     def advance(self, **changes: object) -> None:
         """Move the cursor."""
         self.cursor = self.cursor.model_copy(update=changes)
 
     def commit(self) -> None:
-        """Write a commit of what is. Collective: every rank calls this."""
-        started = time.monotonic()
-        place = self.place
-        name = checkpoint.checkpoint_name(self.cursor.step, place.attempt)
-        if self.cursor.best.is_at(self.cursor.step):
+        """Commit what is: it is copied now, and written while training goes on.
+
+        Collective: every rank calls this. Raises StorageError on all ranks when the commit before
+        could not be written.
+        """
+        self.commits.settle()
+        started, step = time.monotonic(), self.cursor.step
+        name = checkpoint_name(step, self.place.attempt)
+        if self.cursor.best.is_at(step):
             self.advance(best_checkpoint=name)
-        if self._frozen is None:
-            self._frozen = self._commit_frozen()
-        pieces = chain(
-            partitions.local_pieces(self.engine, place.rank, place.world_size),
-            partitions.frozen_pieces(self.engine, place.rank, place.world_size, self._learned()),
-            self.live.buffer_pieces(place.rank),
-        )
-        manifest = checkpoint.commit(
-            place.run_dir, name, pieces, self._manifest(learned=True), place.rank
-        )
-        self.newest = name
-        if self.leads:
-            checkpoint.delete_old_commits(
-                place.run_dir, self.recipe.checkpoint.keep_last, self.cursor.best_checkpoint
-            )
-        self.report(
-            Committed(
-                time=time.time(),
-                step=self.cursor.step,
-                checkpoint=name,
-                seconds=time.monotonic() - started,
-                num_bytes=sum(file.num_bytes for file in manifest.files),
-            )
-        )
+        parts = [*self._frozen_parts(), copy_state(self, name)]
+        self.commits.begin(parts, policy_of(self.recipe), started)
 
     def is_committed(self) -> bool:
         """Say whether the newest commit is of the step that training stands at."""
-        return self.newest is not None and checkpoint.step_of(self.newest) == self.cursor.step
+        newest = self.commits.newest
+        return newest is not None and step_of(newest) == self.cursor.step
 
     def load_best(self) -> int:
         """Put the weights that are to be exported into the live engine; returns their step.
 
         Collective: every rank calls this.
         """
+        self.commits.settle()
         name = self.cursor.best_checkpoint
         if name is None or self.cursor.best.is_at(self.cursor.step):
             return self.cursor.step
@@ -196,10 +181,12 @@ class Session:
 
         Collective: every rank calls this. What is new begins with moments of 0.
         """
-        assert self.newest is not None
+        self.commits.settle()
+        newest = self.commits.newest
+        assert newest is not None
         self.engine.handle.destroy()
         self._build()
-        self._restore(SavedState(self.place.run_dir, self.newest))
+        self._restore(SavedState(self.place.run_dir, newest))
 
     def make_whole(self) -> None:
         """Put a prefix back that was taken out of the model. Collective: every rank calls this."""
@@ -209,18 +196,39 @@ class Session:
 
     def close(self) -> None:
         """Let go of files; the process group stays."""
+        self.commits.close()
         if self.tracker is not None:
             self.tracker.close()
 
-    def _open(self, saved: checkpoint.Manifest | None, *, training: bool) -> None:
+    def _open_files(self, newest: str | None, *, training: bool) -> None:
+        """Open what is written from here on, records and commits. Collective."""
+        place = self.place
+        self.tracker = (
+            Tracker(
+                place.run_dir,
+                self.recipe,
+                resumed_from_step=self.cursor.step,
+                attempt=place.attempt,
+            )
+            if place.rank == 0 and training
+            else None
+        )
+        self.commits = Commits(place, self.recipe.checkpoint, self.report, self._flush)
+        self.commits.newest = newest
+        if self.leads and training:
+            with suppress(StorageError):  # the others wait for nothing here
+                self.commits.damaged = newer_than(place.run_dir, newest)
+                delete_leftovers(place.run_dir, place.attempt)
+
+    def _open(self, saved: Manifest | None, *, training: bool) -> None:
         """Build model and engine, with the weights and moments of a commit where there is one."""
         recipe, place = self.recipe, self.place
         self.live = LiveModel(recipe, place, self.manifest.label_names)
         self.phases = choose_phases(self.model, recipe.freezing, self.live.head, recipe.epochs)
         state = None
         if saved is not None:
-            assert self.newest is not None
-            state = SavedState(place.run_dir, self.newest)
+            assert self.commits.newest is not None
+            state = SavedState(place.run_dir, self.commits.newest)
             stage = running_stage(recipe)
             partitions.write_model_weights(self.model, state.read, stage, place.rank, state.sizes)
             self.live.read_buffers(state.read)
@@ -234,11 +242,11 @@ class Session:
         """Build the engine of the cursor's phase, without a prefix that is recorded. Collective."""
         number, starts = self.cursor.phase, self.cursor.phase_starts
         born = births(self.phases, number, starts)
-        prefix = self.live.build(self.phases[number].trainable, born, self._learned(), self._look)
+        prefix = self.live.build(self.phases[number].trainable, born, self.learned(), self._look)
         self._cache = open_cache(self, prefix) if self._may_cache else None
         if self._cache is not None:
             # While they are in the model.
-            self._frozen = self._frozen or self._commit_frozen()
+            self.commits.write(self._frozen_parts(), policy_of(self.recipe))
             if not self.live.take_out(self._cache.prefix, partial(prove, self, self._cache)):
                 self._cache = None
 
@@ -257,40 +265,27 @@ class Session:
         new = self.phases[cursor.phase].trainable - trained
         partitions.restore_state(self.engine, state.read, self.place.rank, cursor.step, new)
 
-    def _learned(self) -> frozenset[str]:
-        """Name what learns, and what learned in an earlier phase."""
-        return learned(self.phases, self.cursor.phase)
-
-    def _read_newest(self) -> checkpoint.Manifest | None:
+    def _read_to_continue(self, newest: str | None) -> Manifest | None:
         """Read the commit to go on from; refuses one that this recipe would not continue."""
-        if self.newest is None:
+        if newest is None:
             return None
-        saved = checkpoint.read_manifest(self.place.run_dir, self.newest)
+        saved = read_manifest(self.place.run_dir, newest)
         data, allow = self.manifest.fingerprint, self.place.allow_change
-        return continued(saved, self.newest, self.recipe, data, allow_change=allow)
+        return continued(saved, newest, self.recipe, data, allow_change=allow)
 
-    def _commit_frozen(self) -> str | None:
-        """Write the weights that never learned, once for the whole run; None without any."""
-        place = self.place
-        name = f"frozen.a{place.attempt:02d}"
-        never = {n for n, _ in self.model.named_parameters()} - self._learned()
-        if not never:
-            return None
-        pieces = partitions.frozen_pieces(self.engine, place.rank, place.world_size, never)
-        checkpoint.commit(place.run_dir, name, pieces, self._manifest(learned=False), place.rank)
-        return name
+    def _frozen_parts(self) -> list[Part]:
+        """Give the weights that never learn, where they are not written yet: once for a run."""
+        name = f"frozen.a{self.place.attempt:02d}"
+        part = frozen_part(self, name) if self.frozen is None else None
+        if part is None:
+            return []
+        self.frozen = name
+        return [part]
 
-    def _manifest(self, *, learned: bool) -> checkpoint.Manifest:
-        named, names = self.model.named_parameters(), self._learned()
-        return checkpoint.Manifest(
-            cursor=self.cursor,
-            data_fingerprint=self.manifest.fingerprint,
-            arithmetic=arithmetic(self.recipe),
-            parameters={n: count_elements(p) for n, p in named if (n in names) == learned},
-            buffers=self.live.buffer_sizes() if learned else {},
-            frozen=self._frozen if learned else None,
-            files=(),
-        )
+    def _flush(self) -> None:
+        """Bring the records so far to the storage."""
+        if self.tracker is not None:
+            self.tracker.flush()
 
     def _feed_once(self) -> torch.Tensor:
         split = self.open_split("train")

@@ -37,6 +37,8 @@ class Counts:
     """Whether training is to end after this step."""
     commit: bool
     """Whether a commit is due after this step."""
+    failed: bool = False
+    """Whether a rank could not write its part of the commit on its way."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,12 @@ class StepResult:
     """Global L2 norm of the gradient before clipping."""
 
 
-def count_batch(microbatches: Sequence[Microbatch], *, stop: bool, commit: bool) -> Counts:
+def count_batch(
+    microbatches: Sequence[Microbatch], *, stop: bool, commit: bool, failed: bool = False
+) -> Counts:
     """Add up a global batch over all ranks. Collective: every rank calls this.
 
-    `stop` and `commit` hold for all ranks as soon as one says so.
+    `stop`, `commit` and `failed` hold for all ranks as soon as one says so.
     """
     ids = [int(m.row_ids.sum(dtype=np.uint64)) for m in microbatches if m.num_rows]
     local = [
@@ -65,10 +69,10 @@ def count_batch(microbatches: Sequence[Microbatch], *, stop: bool, commit: bool)
         int(np.uint64(sum(ids) % 2**64).astype(np.int64)),
         int(stop),
         int(commit),
+        int(failed),
     ]
-    total = reduced(local)
-    targets, rows, tokens, fed, id_sum, stops, commits = total.tolist()
-    return Counts(targets, rows, tokens, fed, id_sum % 2**64, stops > 0, commits > 0)
+    targets, rows, tokens, fed, id_sum, *asked = reduced(local).tolist()
+    return Counts(targets, rows, tokens, fed, id_sum % 2**64, *(count > 0 for count in asked))
 
 
 def sum_ids(local: Iterable[int]) -> int:

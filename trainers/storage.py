@@ -1,13 +1,15 @@
 """Read and write whole files at a local path, s3:// or gs://; what they hold is the caller's.
 
 Torch-free. Local files are written to a temporary name, synced and renamed, so a reader never sees
-half a file; object stores do that by themselves.
+half a file; object stores do that by themselves. Whoever wants to try again stands in
+persistence.py.
 """
 
 import os
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,40 +40,53 @@ def join(address: str, *parts: str) -> str:
 def exists(address: str) -> bool:
     """Say whether a file or a folder is there."""
     path = local_path(address)
-    if path is not None:
-        return path.exists()
-    from pyarrow.fs import FileType
+    with _told(address, "looked up"):
+        if path is not None:
+            return path.exists()
+        from pyarrow.fs import FileType
 
-    filesystem, inner = open_remote(address)
-    return bool(filesystem.get_file_info(inner).type != FileType.NotFound)
+        filesystem, inner = open_remote(address)
+        return bool(filesystem.get_file_info(inner).type != FileType.NotFound)
 
 
 def list_names(address: str) -> list[str]:
     """Give the sorted names of a folder's direct children; none when it is absent."""
     path = local_path(address)
-    if path is not None:
-        return sorted(child.name for child in path.iterdir()) if path.is_dir() else []
-    from pyarrow.fs import FileSelector
+    with _told(address, "listed"):
+        if path is not None:
+            return sorted(child.name for child in path.iterdir()) if path.is_dir() else []
+        from pyarrow.fs import FileSelector
 
-    filesystem, inner = open_remote(address)
-    infos = filesystem.get_file_info(FileSelector(inner, allow_not_found=True))
-    return sorted(info.base_name for info in infos)
+        filesystem, inner = open_remote(address)
+        infos = filesystem.get_file_info(FileSelector(inner, allow_not_found=True))
+        return sorted(info.base_name for info in infos)
+
+
+def num_bytes(address: str) -> int:
+    """Give the size of a file; raises NotFoundError when it is absent."""
+    path = local_path(address)
+    with _told(address, "looked up", missing=True):
+        if path is not None:
+            return path.stat().st_size
+        from pyarrow.fs import FileType
+
+        filesystem, inner = open_remote(address)
+        info = filesystem.get_file_info(inner)
+        if info.type == FileType.NotFound:
+            raise FileNotFoundError(address)
+        return int(info.size)
 
 
 def read_bytes(address: str) -> bytes:
     """Read a whole file; raises NotFoundError when it is absent, StorageError otherwise."""
     path = local_path(address)
-    try:
+    with _told(address, "read", missing=True):
         if path is not None:
             return path.read_bytes()
         filesystem, inner = open_remote(address)
         with filesystem.open_input_stream(inner) as stream:
             data: bytes = stream.read()
             return data
-    except FileNotFoundError as error:
-        raise NotFoundError(f"{address} does not exist. Check the address") from error
-    except OSError as error:
-        raise StorageError(f"{address} could not be read: {error}") from error
 
 
 def open_input(address: str) -> "NativeFile":
@@ -82,36 +97,33 @@ def open_input(address: str) -> "NativeFile":
     import pyarrow as pa
 
     path = local_path(address)
-    try:
+    with _told(address, "read", missing=True):
         if path is not None:
             return pa.memory_map(str(path))
         filesystem, inner = open_remote(address)
         return filesystem.open_input_file(inner)
-    except FileNotFoundError as error:
-        raise NotFoundError(f"{address} does not exist. Check the address") from error
-    except OSError as error:
-        raise StorageError(f"{address} could not be read: {error}") from error
 
 
 def write_atomically(address: str, data: bytes) -> None:
     """Write a whole file so that it is there entirely or not at all, also after a power cut."""
+    write_chunks(address, [data])
+
+
+def write_chunks(address: str, chunks: Iterable[bytes | memoryview]) -> None:
+    """Write a file from its parts; it is there entirely or not at all, also after a power cut."""
     path = local_path(address)
-    try:
+    with _told(address, "written"):
         if path is None:
-            filesystem, inner = open_remote(address)
-            with filesystem.open_output_stream(inner) as stream:
-                stream.write(data)
+            _write_remote(address, chunks)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary_name(path)
         try:
-            _write_synced(temporary, data)
+            _write_synced(temporary, chunks)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise StorageError(f"{address} could not be written: {error}") from error
+        sync(path.parent)
 
 
 def create_exclusively(address: str, data: bytes) -> bool:
@@ -120,63 +132,69 @@ def create_exclusively(address: str, data: bytes) -> bool:
     Object stores have no exclusive create here: the check and the write are two steps there.
     """
     path = local_path(address)
-    try:
-        if path is None:
-            if exists(address):
-                return False
-            write_atomically(address, data)
-            return True
+    if path is None:
+        if exists(address):
+            return False
+        write_atomically(address, data)
+        return True
+    with _told(address, "created"):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary_name(path)
         try:
-            _write_synced(temporary, data)
+            _write_synced(temporary, [data])
             os.link(temporary, path)
         except FileExistsError:
             return False
         finally:
             temporary.unlink(missing_ok=True)
-        sync_folder(path.parent)
+        sync(path.parent)
         return True
-    except OSError as error:
-        raise StorageError(f"{address} could not be created: {error}") from error
 
 
 def append_lines(address: str, lines: Sequence[str]) -> None:
-    """Append whole lines to a text file; one writer at a time."""
-    data = "".join(f"{line}\n" for line in lines).encode()
+    """Append whole lines to a text file, all of them or none; one writer at a time."""
+    append(address, "".join(f"{line}\n" for line in lines).encode())
+
+
+def append(address: str, data: bytes) -> None:
+    """Append bytes to a file, all of them or none; one writer at a time."""
     path = local_path(address)
     if path is None:
         before = read_bytes(address) if exists(address) else b""
         write_atomically(address, before + data)
         return
-    try:
+    with _told(address, "appended to"):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(descriptor, data)
+            before_it = os.fstat(descriptor).st_size
+            rest = memoryview(data)
+            try:
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+            except OSError:
+                # A full disk takes the first half of a line.
+                os.ftruncate(descriptor, before_it)
+                raise
         finally:
             os.close(descriptor)
-    except OSError as error:
-        raise StorageError(f"{address} could not be appended to: {error}") from error
 
 
 def make_folder(address: str) -> None:
     """Make a folder and its parents; one that is there is fine."""
     path = local_path(address)
-    try:
+    with _told(address, "made"):
         if path is not None:
             path.mkdir(parents=True, exist_ok=True)
         else:
             filesystem, inner = open_remote(address)
             filesystem.create_dir(inner, recursive=True)
-    except OSError as error:
-        raise StorageError(f"{address} could not be made: {error}") from error
 
 
 def delete(address: str) -> None:
     """Delete a file or a whole folder; one that is absent is fine."""
     path = local_path(address)
-    try:
+    with _told(address, "deleted"), suppress(FileNotFoundError):
         if path is None:
             from pyarrow.fs import FileType
 
@@ -190,38 +208,12 @@ def delete(address: str) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StorageError(f"{address} could not be deleted: {error}") from error
 
 
 def upload(local: Path, address: str) -> None:
     """Copy one local file to an address, there entirely or not at all."""
-    path = local_path(address)
-    try:
-        if path is None:
-            from pyarrow.fs import LocalFileSystem, copy_files
-
-            filesystem, inner = open_remote(address)
-            copy_files(
-                str(local),
-                inner,
-                source_filesystem=LocalFileSystem(),
-                destination_filesystem=filesystem,
-            )
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _temporary_name(path)
-        try:
-            shutil.copyfile(local, temporary)
-            sync_file(temporary)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise StorageError(f"{local} could not be copied to {address}: {error}") from error
+    with _told(str(local), "read"), local.open("rb") as source:
+        write_chunks(address, iter(lambda: source.read(CHUNK_BYTES), b""))
 
 
 def download(address: str, local: Path) -> None:
@@ -230,19 +222,10 @@ def download(address: str, local: Path) -> None:
     if path is not None:
         upload(path, str(local))
         return
-    local.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_name(local)
-    try:
+    with _told(address, "fetched", missing=True):
         filesystem, inner = open_remote(address)
-        with filesystem.open_input_stream(inner) as source, temporary.open("wb") as target:
-            shutil.copyfileobj(source, target, CHUNK_BYTES)
-        os.replace(temporary, local)
-    except FileNotFoundError as error:
-        raise NotFoundError(f"{address} does not exist. Check the address") from error
-    except OSError as error:
-        raise StorageError(f"{address} could not be fetched: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        with filesystem.open_input_stream(inner) as source:
+            write_chunks(str(local), iter(lambda: source.read(CHUNK_BYTES), b""))
 
 
 def file_hash(path: Path) -> str:
@@ -260,27 +243,46 @@ def bytes_hash(data: bytes) -> str:
     return xxhash.xxh3_128_hexdigest(data)
 
 
-def sync_file(path: Path) -> None:
-    """Push a file's bytes to the disk."""
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
-    beat()
-
-
-def sync_folder(path: Path) -> None:
-    """Push a folder's entries to the disk, so that a rename in it lasts."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def sync(path: Path) -> None:
+    """Push a file's bytes to the disk, or a folder's entries, so that a rename in it lasts."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _write_synced(path: Path, data: bytes) -> None:
+@contextmanager
+def _told(address: str, done: str, *, missing: bool = False) -> Iterator[None]:
+    """Say what could not be done; with `missing`, a file that is absent is a NotFoundError."""
+    try:
+        yield
+    except OSError as error:
+        if missing and isinstance(error, FileNotFoundError):
+            raise NotFoundError(f"{address} does not exist. Check the address") from error
+        raise StorageError(f"{address} could not be {done}: {error}") from error
+
+
+def _write_synced(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     with path.open("wb") as stream:
-        stream.write(data)
+        for chunk in chunks:
+            stream.write(chunk)
+            beat()
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _write_remote(address: str, chunks: Iterable[bytes | memoryview]) -> None:
+    filesystem, inner = open_remote(address)
+    try:
+        with filesystem.open_output_stream(inner) as stream:
+            for chunk in chunks:
+                stream.write(chunk)
+    except OSError:
+        # A stream that is closed keeps what it was given so far (pyarrow 26).
+        with suppress(OSError):
+            filesystem.delete_file(inner)
+        raise
 
 
 def _temporary_name(path: Path) -> Path:

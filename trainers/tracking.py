@@ -4,17 +4,23 @@ What is worth saying is the loop's; how pictures are drawn stands in figures.py.
 """
 
 import json
+import sys
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from configs.records import Evaluated, Record, Step
+from configs.errors import StorageError
+from configs.records import Committed, Evaluated, Record, Step
 from configs.schema import Recipe
 from trainers import storage
+from trainers.delivery import Delivery
+from trainers.fence import is_superseded
+from trainers.persistence import persist
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -47,6 +53,8 @@ TAGS = {
     "perf/data_wait": "share of the time that rank 0 waited for data",
     "perf/padding": "share of the fed tokens that was padding",
     "perf/step_seconds": "seconds per optimizer step",
+    "perf/commit_seconds": "seconds from the copy of a commit's state to its end on the storage",
+    "perf/commit_stall": "seconds that training waited for a commit",
     "eval/{split}/{metric}": "each metric of each evaluated split",
     "eval/{split}/confusion_matrix": "picture: rows by label and prediction",
     "eval/{split}/f1_per_class": "picture: F1 of each class, worst on top",
@@ -58,6 +66,8 @@ TAGS = {
 }
 """Every tag of the event files, and what it shows."""
 MAX_CURVES = 12
+FAILING_S = 5.0
+"""How long a run that fails still tries to write its records."""
 OF_A_STEP = {"step", "evaluation", "commit", "ledger", "proof"}
 """Kinds of records that are said again when their step is taken again."""
 
@@ -65,30 +75,42 @@ OF_A_STEP = {"step", "evaluation", "commit", "ledger", "proof"}
 class Tracker:
     """The open files of one attempt; they belong to rank 0."""
 
-    def __init__(self, run_dir: str, recipe: Recipe, *, resumed_from_step: int) -> None:
-        """Open the files, and forget what an earlier attempt said about later steps."""
+    def __init__(
+        self, run_dir: str, recipe: Recipe, *, resumed_from_step: int, attempt: int | None = None
+    ) -> None:
+        """Open the files, and forget what an earlier attempt said about later steps.
+
+        Nothing is written any more once an attempt behind `attempt` has taken the run over.
+        """
         self._records = storage.join(run_dir, RECORDS_FILE)
-        self._events = storage.join(run_dir, EVENTS_FOLDER)
         self._recipe = recipe
         self._first_step = resumed_from_step
         self._last_step = resumed_from_step
         self._opened: SummaryWriter | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
+        self._deadline_s = recipe.checkpoint.deadline_s
         self._artist = ThreadPoolExecutor(max_workers=1, thread_name_prefix="figures")
         self._drawing: Future[None] | None = None
-        forget_later_steps(self._records, resumed_from_step)
+        persist(lambda: forget_later_steps(self._records, resumed_from_step), self._deadline_s)
+        superseded = partial(is_superseded, run_dir, attempt) if attempt else lambda: False
+        self._delivery = Delivery(self._records, storage.join(run_dir, EVENTS_FOLDER), superseded)
 
     def report(self, record: Record) -> None:
-        """Append the record to metrics.jsonl, and its numbers to the curves."""
-        storage.append_lines(self._records, [record.model_dump_json()])
+        """Append the record to metrics.jsonl, and its numbers to the curves; waits for neither."""
+        self._delivery.add(record.model_dump_json())
         if isinstance(record, Step):
             values = record.model_dump()
             scalars = {tag: values[field] for tag, field in STEP_SCALARS.items()}
         elif isinstance(record, Evaluated):
             scalars = {f"eval/{record.split}/{k}": v for k, v in record.metrics.items()}
+        elif isinstance(record, Committed):
+            scalars = {
+                "perf/commit_seconds": record.seconds,
+                "perf/commit_stall": record.stalled_s,
+            }
         else:
             return
-        self._last_step = record.step
+        self._last_step = max(self._last_step, record.step)
         if self._recipe.tracking.tensorboard:
             for tag, value in scalars.items():
                 self._writer.add_scalar(tag, value, record.step, walltime=record.time)
@@ -119,15 +141,30 @@ class Tracker:
             global_step=self._last_step,
         )
 
+    def flush(self) -> None:
+        """Bring what was said so far to its place; raises StorageError where it is not taken."""
+        self._delivery.deliver()
+
     def close(self) -> None:
-        """Bring what is written to its place."""
+        """Bring what is written to its place.
+
+        Raises StorageError when the storage does not take it within checkpoint.deadline_s; a run
+        that ends by another error does not wait for that.
+        """
+        failing = sys.exc_info()[0] is not None
+        deadline_s = min(self._deadline_s, FAILING_S) if failing else self._deadline_s
         try:
             self._finish_drawing()
         finally:
             self._artist.shutdown()
+            self._delivery.stop(deadline_s)
             if self._opened is not None:
                 self._opened.close()
-            self._upload()
+            try:
+                persist(self._delivery.deliver, deadline_s)
+            except StorageError:
+                if not failing:
+                    raise
             if self._scratch is not None:
                 self._scratch.cleanup()
 
@@ -137,34 +174,27 @@ class Tracker:
         if self._opened is None:
             from torch.utils.tensorboard import SummaryWriter
 
-            folder = storage.local_path(self._events)
-            if folder is None:
-                self._scratch = tempfile.TemporaryDirectory(prefix="thaw-tensorboard-")
-                folder = Path(self._scratch.name)
+            # A writer that the storage fails once is lost, so it writes into a folder of the node.
+            self._scratch = tempfile.TemporaryDirectory(prefix="thaw-tensorboard-")
+            folder = Path(self._scratch.name)
             # Points of steps that will be taken again are hidden from here on.
             purge = self._first_step + 1 if self._first_step else 0
             self._opened = SummaryWriter(str(folder), purge_step=purge, flush_secs=30)
             text = json.dumps(self._recipe.model_dump(mode="json"), indent=2)
             self._opened.add_text("recipe", f"```json\n{text}\n```", self._first_step)
+            self._delivery.follow(folder, self._opened.flush)
         return self._opened
 
     def _draw(self, prefix: str, scored: "Scored", pictured: "list[Sample]", step: int) -> None:
         _add_figures(self._writer, prefix, scored, step)
         if pictured:
             _add_pictures(self._writer, f"{prefix}/pictures", pictured, step)
-        self._writer.flush()
-        self._upload()
+        self._delivery.look()
 
     def _finish_drawing(self) -> None:
         if self._drawing is not None:
             self._drawing.result()
             self._drawing = None
-
-    def _upload(self) -> None:
-        """Copy event files to a remote run directory; remote files cannot be appended to."""
-        if self._scratch is not None:
-            for file in Path(self._scratch.name).iterdir():
-                storage.upload(file, storage.join(self._events, file.name))
 
 
 def forget_later_steps(address: str, step: int) -> None:

@@ -10,6 +10,7 @@ from cluster import lock, runs
 from configs.errors import LockedError, NotFoundError, RecipeError, StorageError
 from configs.records import Ended, Note
 from configs.schema import Recipe
+from trainers import storage as files
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def ended() -> Ended:
 
 def write(storage: str, *records: Note | Ended) -> None:
     for record in records:
-        runs.append_record(storage, "one", record)
+        files.append_lines(f"{storage}/one/metrics.jsonl", [record.model_dump_json()])
 
 
 def test_created_run_can_be_read(storage: str) -> None:
@@ -58,6 +59,14 @@ def test_created_run_can_be_read(storage: str) -> None:
     again = runs.read_run_recipe(storage, "one")
     assert again.model_copy(update={"storage": recipe().storage}) == recipe()
     assert runs.list_runs(storage) == [state]
+
+
+def test_who_claimed_a_name_and_died_before_it_wrote_does_not_hold_it(storage: str) -> None:
+    folder = runs.run_directory(storage, "one")
+    lock.claim(folder, 1, "one.01")
+    assert runs.create_run(storage, recipe(), "one.02", beat_limit_s=0.1).claim == 2
+    lock.claim(folder, 3, "one.03")
+    assert runs.take_over_run(storage, recipe(), "one.04", beat_limit_s=0.1).claim == 4
 
 
 def test_name_is_taken_once(storage: str) -> None:
@@ -156,20 +165,11 @@ def test_damaged_state_says_so(storage: str) -> None:
     Path(storage, "one", "run.json").write_text("{")
     with pytest.raises(StorageError, match="no state of a run"):
         runs.read_run(storage, "one")
-
-
-def test_records_are_followed_to_the_end(storage: str) -> None:
-    state = runs.create_run(storage, recipe(), "one.01")
-    write(storage, note("first"))
-    coming = [note("second"), ended()]
-
-    def write_next(seconds: float) -> None:
-        write(storage, coming.pop(0))
-        if not coming:
-            runs.change_state(state, state="succeeded")
-
-    followed = runs.follow_records(storage, "one", wait=write_next)
-    assert [*followed] == [note("first"), note("second"), ended()]
+    runs.create_run(storage, recipe("two"), "two.01")
+    one, two = runs.list_runs(storage)
+    assert (one.name, one.state) == ("one", "failed")
+    assert "no state of a run" in one.message
+    assert two.state == "queued"
 
 
 def test_line_that_is_being_written_is_left_out(storage: str) -> None:

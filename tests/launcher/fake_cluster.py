@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
-from cluster import data_sets
+from cluster import commits, data_sets
 from cluster.diagnosis import NodeEvent
 from cluster.jobs import Job, Verb
 from cluster.local import LocalCluster
@@ -13,7 +14,7 @@ from configs.errors import ClusterError, LockedError, NotFoundError
 from configs.load import recipe_from
 from configs.records import Record
 from configs.schema import Recipe
-from launcher.backend import Backend
+from launcher.backend import Backend, Commits
 from launcher.client import Thaw
 from tests.launcher.made_up_run import SCORES, START, STORY
 
@@ -55,7 +56,14 @@ class FakeCluster:
         return Thaw(
             address,
             storage,
-            backend=Backend(jobs=self, inventory=self, runs=self, machines=self, data_sets=self),
+            backend=Backend(
+                jobs=self,
+                inventory=self,
+                runs=self,
+                machines=self,
+                data_sets=self,
+                commits=cast(Commits, commits),
+            ),
         )
 
     def add_run(

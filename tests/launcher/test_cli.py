@@ -27,6 +27,7 @@ ISSUE = [
     "evaluate",
     "predict",
     "export",
+    "checkpoints",
     "data",
     "tensorboard",
     "cluster",

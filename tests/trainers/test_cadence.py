@@ -2,8 +2,8 @@
 
 from configs.run_sections import Checkpoint, Evaluation
 from trainers.cadence import commit_due, evaluation_due, step_is_logged
-from trainers.checkpoint import Cursor
 from trainers.early_stopping import Best
+from trainers.manifest import Cursor
 
 
 def test_evaluations_by_steps_and_by_epochs() -> None:

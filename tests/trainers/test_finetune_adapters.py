@@ -21,8 +21,8 @@ from tests.trainers.runs import (
     stop_and_resume,
 )
 from trainers import storage
-from trainers.checkpoint import list_commits, read_manifest
 from trainers.committed import evaluate, export
+from trainers.manifest import list_commits, read_manifest
 from trainers.place import Place
 
 

@@ -8,16 +8,20 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from configs.errors import CheckpointError
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
+from tests.trainers.commits import commit_now
 from tests.trainers.runs import STAGES
-from trainers import checkpoint, partitions
-from trainers.checkpoint import Cursor, Reader
+from trainers import partitions
+from trainers.checkpoint import Reader, find_good_commit
 from trainers.engine import build_engine, start_distributed
+from trainers.manifest import Cursor, Manifest, read_manifest
 from trainers.partitions import Piece
 from trainers.place import Place
 from trainers.strategy.learning_rates import parameter_groups
+from trainers.tensor_file import write_tensors
 
 LANES = 4
 
@@ -70,7 +74,7 @@ def _save(rank: int, world_size: int, recipes: list[Recipe], folder: str) -> lis
             for n, p in engine.model.named_parameters()
             if p.requires_grad
         }
-        manifest = checkpoint.Manifest(
+        manifest = Manifest(
             cursor=Cursor(step=4),
             data_fingerprint="",
             arithmetic={},
@@ -79,7 +83,7 @@ def _save(rank: int, world_size: int, recipes: list[Recipe], folder: str) -> lis
             files=(),
         )
         pieces = list(partitions.local_pieces(engine, rank, world_size))
-        checkpoint.commit(run_dir, "step-00000004.a01", pieces, manifest, rank)
+        commit_now(run_dir, "step-00000004.a01", pieces, manifest, rank)
         after.append(_train(engine, range(4, 7), rank, world_size))
         engine.handle.destroy()
     return after
@@ -90,9 +94,9 @@ def _resume(rank: int, world_size: int, recipes: list[Recipe], folder: str) -> l
     after = []
     for index, recipe in enumerate(recipes):
         run_dir = f"{folder}/{index}"
-        name, problems = checkpoint.find_good_commit(run_dir, rank, world_size)
+        name, problems = find_good_commit(run_dir, rank, world_size)
         assert (name, problems) == ("step-00000004.a01", [])
-        manifest = checkpoint.read_manifest(run_dir, name)
+        manifest = read_manifest(run_dir, name)
         reader = Reader(run_dir, name, manifest)
         # Another seed: whatever the commit does not bring back shows.
         model = _model(7)
@@ -148,7 +152,7 @@ def _unfreeze(
         engine = build_engine(model, recipe, place)
         losses = _train(engine, range(4), rank, world_size)
         run_dir, name = f"{folder}/{index}", "step-00000004.a01"
-        manifest = checkpoint.Manifest(
+        manifest = Manifest(
             cursor=Cursor(step=4),
             data_fingerprint="",
             arithmetic={},
@@ -157,7 +161,7 @@ def _unfreeze(
             files=(),
         )
         pieces = partitions.local_pieces(engine, rank, world_size)
-        saved = checkpoint.commit(run_dir, name, pieces, manifest, rank)
+        saved = commit_now(run_dir, name, pieces, manifest, rank)
         engine.handle.destroy()
         _mark(model, later=True)
         groups = parameter_groups(model, recipe.optimizer, None, dict.fromkeys(LATER, 4))
@@ -226,10 +230,9 @@ def test_state_across_a_boundary_is_that_of_plain_torch(tmp_path: Path) -> None:
 def test_a_piece_that_is_missing_is_named(tmp_path: Path) -> None:
     values = torch.arange(4.0)
     piece = partitions.Piece("layer.weight", "weight", 4, values)
-    saved = checkpoint._write_pieces(
-        str(tmp_path / "checkpoints" / "c"), "rank.safetensors", [piece]
-    )
-    manifest = checkpoint.Manifest(
+    address = str(tmp_path / "checkpoints" / "c" / "rank.safetensors")
+    saved = write_tensors(address, {f"{piece.name}|{piece.what}|{piece.offset}": piece.values})
+    manifest = Manifest(
         cursor=Cursor(),
         data_fingerprint="",
         arithmetic={},
@@ -239,5 +242,5 @@ def test_a_piece_that_is_missing_is_named(tmp_path: Path) -> None:
     )
     reader = Reader(str(tmp_path), "c", manifest)
     assert reader.read("layer.weight", "weight", 5, 2).tolist() == [1.0, 2.0]
-    with pytest.raises(checkpoint.CheckpointError, match="lacks elements 0 to 8"):
+    with pytest.raises(CheckpointError, match="lacks elements 0 to 8"):
         reader.read("layer.weight", "weight", 0, 8)

@@ -22,7 +22,7 @@ from tests.trainers.runs import (
     stop_and_resume,
 )
 from trainers import storage
-from trainers.checkpoint import list_commits, step_of
+from trainers.manifest import list_commits, step_of
 from trainers.saved_state import SavedState
 
 # 61 rows in 4 lanes are 6 steps of 3 rows an epoch: one phase ends inside the first epoch, one in

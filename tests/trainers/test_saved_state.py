@@ -7,17 +7,16 @@ import torch
 
 from configs.errors import CheckpointError
 from tests.recipes import tiny_recipe
-from trainers import checkpoint
 from trainers.arithmetic import arithmetic
-from trainers.checkpoint import Cursor, Manifest
-from trainers.partitions import Piece
+from trainers.manifest import MANIFEST, Cursor, Manifest
 from trainers.saved_state import SavedState, continued
+from trainers.tensor_file import write_tensors
 
 
 def _write(run_dir: Path, name: str, weights: dict[str, list[float]], frozen: str | None) -> None:
     folder = run_dir / "checkpoints" / name
-    pieces = [Piece(n, "weight", 0, torch.tensor(values)) for n, values in weights.items()]
-    saved = checkpoint._write_pieces(str(folder), "rank-00000.safetensors", pieces)
+    tensors = {f"{n}|weight|0": torch.tensor(values) for n, values in weights.items()}
+    saved = write_tensors(str(folder / "rank-00000.safetensors"), tensors)
     manifest = Manifest(
         cursor=Cursor(step=1),
         data_fingerprint="",
@@ -26,7 +25,7 @@ def _write(run_dir: Path, name: str, weights: dict[str, list[float]], frozen: st
         frozen=frozen,
         files=(saved,),
     )
-    (folder / checkpoint.MANIFEST).write_text(manifest.model_dump_json())
+    (folder / MANIFEST).write_text(manifest.model_dump_json())
 
 
 def test_what_learned_since_is_not_taken_from_the_frozen_folder(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
 from tests.trainers.runs import run_all
 from trainers import storage
-from trainers.checkpoint import list_commits
 from trainers.data.preparation import prepare
 from trainers.finetune import finetune
+from trainers.manifest import list_commits
 from trainers.place import Place
 
 

@@ -89,6 +89,7 @@ def test_every_listed_tag_is_in_the_event_files(tmp_path: Path) -> None:
     tracker = Tracker(str(tmp_path), RECIPE, resumed_from_step=0)
     for step in (1, 10, 20):
         tracker.report(made_step(step))
+    tracker.report(made_commit(20))
     evaluate(tracker, 10, "validation")
     evaluate(tracker, 20, "test")
     picture = Sample("", "cat", "dog", 0.25, np.zeros((4, 4, 3), np.uint8))

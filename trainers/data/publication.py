@@ -109,7 +109,7 @@ def _rename(plan: Plan, manifest: Manifest) -> Manifest:
     source, target = storage.local_path(plan.shard_dir), storage.local_path(plan.data_dir)
     assert source is not None
     assert target is not None
-    storage.sync_folder(source)
+    storage.sync(source)
     for _ in range(3):
         try:
             os.rename(source, target)
@@ -119,7 +119,7 @@ def _rename(plan: Plan, manifest: Manifest) -> Manifest:
             if not target.exists():
                 raise StorageError(f"{target} could not be made: {error}") from error
         else:
-            storage.sync_folder(target.parent)
+            storage.sync(target.parent)
             return manifest
         found = find_prepared(plan)
         if found is not None:

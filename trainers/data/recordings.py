@@ -138,7 +138,7 @@ class Writer:
         """Put the file in its place; raises OSError where the disk does not take it."""
         try:
             self._writer.close()
-            storage.sync_file(self._temporary)
+            storage.sync(self._temporary)
             self._temporary.rename(self._path)
             _seal(self._path)
         finally:

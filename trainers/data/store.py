@@ -132,7 +132,7 @@ def write_shard(folder: str, file: str, table: pa.Table) -> Shard:
     with pa.OSFile(str(local / file), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         for batch in batches:
             writer.write_batch(batch)
-    storage.sync_file(local / file)
+    storage.sync(local / file)
     num_bytes = (local / file).stat().st_size
     digest = storage.file_hash(local / file)
     return Shard(file=file, rows=table.num_rows, num_bytes=num_bytes, hash=digest)

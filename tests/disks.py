@@ -1,0 +1,48 @@
+"""Small disks for tests that fill them, and folders that vanish for a while."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+@contextmanager
+def small_disk(folder: Path, size: str = "4m") -> Iterator[Path]:
+    """Mount a filesystem of that size at a folder; skips the test where that is not allowed."""
+    folder.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "thaw-test", str(folder)]
+    if shutil.which("mount") is None or os.geteuid() != 0:
+        pytest.skip("only root mounts filesystems")
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no filesystem can be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(disk: Path, leave: int = 0) -> Path:
+    """Fill a disk but for some bytes; deleting the file that is returned frees it again."""
+    path = disk / "filler"
+    free = shutil.disk_usage(disk).free - leave
+    path.write_bytes(b"\0" * max(0, free))
+    return path
+
+
+def take_away(folder: Path) -> Path:
+    """Take a folder away: a file has its name, so nobody can write there; gives where it went."""
+    away = folder.with_name(f"{folder.name}.away")
+    folder.rename(away)
+    folder.touch()
+    return away
+
+
+def bring_back(folder: Path, away: Path) -> None:
+    """Put a folder back that was taken away."""
+    folder.unlink()
+    away.rename(folder)

@@ -1,0 +1,160 @@
+"""What a commit consists of, and which commits there are; whether they are whole others check.
+
+A commit is a folder `step-00000120.a01` with one safetensors file per rank and MANIFEST.json, which
+holds the counters and is written last: without it the folder is nothing.
+"""
+
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from configs.errors import CheckpointError, NotFoundError
+from trainers import storage
+from trainers.early_stopping import Best
+
+MANIFEST = "MANIFEST.json"
+FOLDER = "checkpoints"
+NAME = re.compile(r"step-(\d{8})\.a(\d{2,})")
+FROZEN_NAME = re.compile(r"frozen\.a(\d{2,})")
+FROZEN_RECORD = ConfigDict(frozen=True, extra="forbid")
+
+
+class SavedFile(BaseModel):
+    """One file of a commit, as it must be found again."""
+
+    model_config = FROZEN_RECORD
+    name: str
+    num_bytes: int
+    hash: str
+
+
+class Cursor(BaseModel):
+    """Where training stands; with the weights and moments it is all that a resume needs."""
+
+    model_config = FROZEN_RECORD
+    epoch: int = 0
+    """Epochs done."""
+    step: int = 0
+    """Optimizer steps done."""
+    step_in_epoch: int = 0
+    """Optimizer steps done in the current epoch."""
+    rows: int = 0
+    """Rows counted in the current epoch, all ranks."""
+    id_sum: int = 0
+    """Sum of their row ids mod 2^64."""
+    best: Best = Best()
+    """The evaluations so far."""
+    best_checkpoint: str | None = None
+    """Commit that holds the best weights."""
+    stopped_early: bool = False
+    """Whether early stopping ended training."""
+    phase: int = 0
+    """Phases done."""
+    phase_starts: tuple[int, ...] = (0,)
+    """Optimizer steps done when each phase so far began."""
+    phase_best: Best = Best()
+    """The evaluations of this phase."""
+    value: float | None = None
+    """What the newest evaluation gave for the metric by which the best weights are known."""
+    value_step: int = 0
+    """Optimizer steps done at that evaluation."""
+
+
+class Manifest(BaseModel):
+    """What a commit consists of."""
+
+    model_config = FROZEN_RECORD
+    version: Literal[1] = 1
+    cursor: Cursor
+    data_fingerprint: str
+    arithmetic: dict[str, Any]
+    """The recipe's values that fix order and numbers; a resume must agree with them."""
+    parameters: dict[str, int]
+    """Saved parameters and their number of elements: what learns, and what learned before."""
+    buffers: dict[str, int] = {}
+    """Running statistics of batch norms and their number of elements."""
+    frozen: str | None
+    """Name of the folder with the frozen weights; None when nothing is frozen."""
+    files: tuple[SavedFile, ...]
+    fence: int = 0
+    """Number of the attempt that wrote it, by its claim on the run; the higher one counts."""
+    time: float = 0.0
+    """When it was written, in seconds since the epoch."""
+
+    @property
+    def value(self) -> float | None:
+        """Give the evaluated metric of its weights; None where they were not evaluated."""
+        return self.cursor.value if self.cursor.value_step == self.cursor.step else None
+
+    @property
+    def num_bytes(self) -> int:
+        """Give the size of its files, without the frozen weights."""
+        return sum(file.num_bytes for file in self.files)
+
+
+def checkpoint_name(step: int, attempt: int) -> str:
+    """Name the commit of a step in an attempt."""
+    return f"step-{step:08d}.a{attempt:02d}"
+
+
+def step_of(name: str) -> int:
+    """Give the step of a commit from its name."""
+    return step_and_attempt(name)[0]
+
+
+def step_and_attempt(name: str) -> tuple[int, int]:
+    """Give the step of a commit and the attempt that wrote it, from its name."""
+    found = NAME.fullmatch(name)
+    assert found is not None, name
+    return int(found[1]), int(found[2])
+
+
+def folder_of(run_dir: str, name: str) -> str:
+    """Give the address of a commit."""
+    return storage.join(run_dir, FOLDER, name)
+
+
+def list_commits(run_dir: str) -> list[str]:
+    """Give the names of the committed checkpoints, newest last.
+
+    Of two of the same step the later attempt's is the newer: it has the higher claim on the run.
+    """
+    names = [name for name in _names(run_dir) if NAME.fullmatch(name)]
+    found = [name for name in names if _is_committed(run_dir, name)]
+    return sorted(found, key=step_and_attempt)
+
+
+def list_leftovers(run_dir: str, attempt: int) -> list[str]:
+    """Give folders that attempts before this one began and did not commit."""
+    found = []
+    for name in _names(run_dir):
+        match = re.fullmatch(rf"{NAME.pattern}|{FROZEN_NAME.pattern}", name)
+        older = match is not None and int(name.rpartition(".a")[2]) < attempt
+        if older and not _is_committed(run_dir, name):
+            found.append(name)
+    return found
+
+
+def list_frozen(run_dir: str, attempt: int) -> list[str]:
+    """Give the folders of frozen weights that attempts before this one wrote."""
+    matches = [FROZEN_NAME.fullmatch(name) for name in _names(run_dir)]
+    return [match[0] for match in matches if match is not None and int(match[1]) < attempt]
+
+
+def read_manifest(run_dir: str, name: str) -> Manifest:
+    """Read a commit's manifest; raises CheckpointError when it is damaged."""
+    address = storage.join(folder_of(run_dir, name), MANIFEST)
+    try:
+        return Manifest.model_validate_json(storage.read_bytes(address))
+    except (ValueError, NotFoundError) as error:
+        first = str(error).splitlines()[0]
+        raise CheckpointError(f"{address} is damaged: {first}") from error
+
+
+def _names(run_dir: str) -> list[str]:
+    return storage.list_names(storage.join(run_dir, FOLDER))
+
+
+def _is_committed(run_dir: str, name: str) -> bool:
+    return storage.exists(storage.join(folder_of(run_dir, name), MANIFEST))
