@@ -9,6 +9,7 @@ from configs.errors import STOPPED, TrainingError
 from configs.records import Ended, Ledger, Phase, Record, Step
 from configs.schema import Recipe
 from trainers.cadence import commit_due, evaluation_due, step_is_logged
+from trainers.checksums import checksum_due, compare_ranks
 from trainers.data.augmented_rows import build_changes
 from trainers.data.batches import Change, read_steps
 from trainers.data.epoch_plan import EpochPlan, plan_epochs
@@ -142,6 +143,8 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
                         **asdict(speed),
                     )
                 )
+            if checksum_due(recipe.faults.checksum_every_steps, step):
+                compare_ranks(session.engine, step)
             if session.cursor.step_in_epoch == steps_per_epoch:
                 _close_epoch(session, loop, lanes)
             _evaluate_and_commit(session, loop, asked=counts.commit or counts.stop)
