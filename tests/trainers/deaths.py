@@ -10,9 +10,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
-from configs.errors import LockedError
 from configs.schema import Recipe
 from tests.trainers.runs import run_all
 
@@ -46,35 +44,6 @@ def _at(event: str, pattern: str, do: Callable[[], None]) -> None:
             do()
 
     sys.addaudithook(hook)
-
-
-def sleep_at(event: str, pattern: str, note: Path) -> None:
-    """Let this process stop once, as if its machine slept, just before such an event."""
-
-    def stop() -> None:
-        if not note.exists():
-            note.write_text(str(os.getpid()))
-            os.kill(os.getpid(), signal.SIGSTOP)
-
-    _at(event, pattern, stop)
-
-
-def run_and_sleep(
-    rank: int,
-    world_size: int,
-    recipe: Recipe,
-    data_dir: str,
-    event: str,
-    pattern: str,
-    note: str,
-) -> str:
-    """Run a recipe as attempt 1, and sleep on the way; returns what ended it."""
-    sleep_at(event, pattern, Path(note))
-    try:
-        run_all(rank, world_size, [recipe], data_dir, 1, 0)
-    except LockedError as error:
-        return str(error)
-    return "nothing"
 
 
 def run_and_die(

@@ -1,19 +1,15 @@
 """Ranks killed before, inside and after each step of a commit end with the bits of an undisturbed
 run once they are resumed, and leave nothing behind."""
 
-import os
 import signal
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks, on_ranks_that_die
 from tests.recipes import tiny_recipe
-from tests.trainers.deaths import HALF_BYTES, run_and_die, run_and_sleep
+from tests.trainers.deaths import HALF_BYTES, run_and_die
 from tests.trainers.runs import Told, assert_same_bits, read_export, run_all
 from trainers import storage
 from trainers.data.preparation import prepare
@@ -103,36 +99,3 @@ def test_a_rank_killed_at_any_moment_of_a_commit(
 
 def _resume_all(rank: int, world_size: int, recipes: list[Recipe], data_dir: str) -> list[Told]:
     return run_all(rank, world_size, recipes, data_dir, 2, 0)
-
-
-def test_a_rank_that_sleeps_through_a_takeover_changes_nothing(tmp_path: Path) -> None:
-    recipe, note = _recipe(tmp_path, "slept", 0), tmp_path / "pid"
-    data_dir = prepare(recipe, recipe.storage).data_dir
-    run_dir = Path(recipe.storage, recipe.name)
-    storage.write_atomically(str(run_dir / "lock" / "0001"), b"{}")
-    event, pattern, _ = MOMENTS["what is told gets its name"]
-    with ThreadPoolExecutor(1) as pool:
-        slept = pool.submit(on_ranks, 1, run_and_sleep, recipe, data_dir, event, pattern, str(note))
-        limit = time.monotonic() + 100
-        while not (note.exists() and _is_stopped(int(note.read_text() or 0))):
-            assert time.monotonic() < limit and not slept.done()
-            time.sleep(0.02)
-        storage.write_atomically(str(run_dir / "lock" / "0002"), b"{}")
-        on_ranks(1, _resume_all, [recipe], data_dir)
-        before = _contents(run_dir)
-        os.kill(int(note.read_text()), signal.SIGCONT)
-        (said,) = slept.result()
-    assert "attempt 1 may not write" in said
-    assert _contents(run_dir) == before
-
-
-def _is_stopped(pid: int) -> bool:
-    return pid > 0 and psutil.Process(pid).status() == psutil.STATUS_STOPPED
-
-
-def _contents(run_dir: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(run_dir)): storage.file_hash(path)
-        for path in run_dir.rglob("*")
-        if path.is_file()
-    }
