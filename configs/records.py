@@ -210,6 +210,24 @@ class Ledger(BaseModel):
     ok: bool
 
 
+class Mishap(BaseModel):
+    """The numbers of a step could not be used, and the run goes on."""
+
+    model_config = RECORD
+    v: Literal[1] = 1
+    kind: Literal["mishap"] = "mishap"
+    time: float
+    step: int
+    """The step that was skipped, or the one that the run went back to."""
+    action: Literal["skipped", "rolled back"]
+    level: Literal["warning"] = "warning"
+    text: str
+    row_ids: tuple[str, ...]
+    """Low halves of the row ids in question, hexadecimal."""
+    count: int
+    """Mishaps so far."""
+
+
 class Note(BaseModel):
     """One sentence that a person should read."""
 
@@ -267,6 +285,7 @@ Record = Annotated[
     | Evaluated
     | Committed
     | Ledger
+    | Mishap
     | Note
     | Exported
     | Ended,

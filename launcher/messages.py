@@ -17,6 +17,7 @@ from configs.records import (
     Ended,
     Evaluated,
     Ledger,
+    Mishap,
     Note,
     Phase,
     Proof,
@@ -206,7 +207,7 @@ class Story:
             return [Line("saved", parts, "quiet")]
         if isinstance(record, Ledger):
             return [] if record.ok else [_broken_ledger_line(record)]
-        if isinstance(record, Note):
+        if isinstance(record, Note | Mishap):
             return [_note_line(record)]
         return self._closing(record) if isinstance(record, Ended) else []
 
@@ -269,7 +270,7 @@ def _recorded_line(record: Recorded) -> Line:
     return Line("recorded", (blocks, *(("found on disk",) if record.cached else made)), "quiet")
 
 
-def _note_line(record: Note) -> Line:
+def _note_line(record: Note | Mishap) -> Line:
     tone: Tone = "warning" if record.level == "warning" else "plain"
     return Line("warning" if record.level == "warning" else "note", (record.text,), tone)
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from configs.records import Attempt, Committed, Ended, Evaluated, Note, Record, Step
+from configs.records import Attempt, Committed, Ended, Evaluated, Mishap, Note, Record, Step
 from configs.schema import Recipe
 from launcher.amounts import duration, percent, plural, rate, size
 from launcher.live import progress_lines, waiting_for
@@ -90,7 +90,7 @@ def describe_lines(state: "RunState", recipe: Recipe, records: Iterable[Record])
     lines += recipe_lines(recipe)
     lines += [data_line(progress.data)] if progress.data else []
     lines += [_attempt(record) for record in kept if isinstance(record, Attempt)]
-    lines += [_note(record) for record in kept if isinstance(record, Note)]
+    lines += [_note(record) for record in kept if isinstance(record, Note | Mishap)]
     lines += [evaluation_line(record) for record in kept if isinstance(record, Evaluated)]
     lines += _commits([record for record in kept if isinstance(record, Committed)])
     lines += [ledger] if (ledger := ledger_line(progress)) else []
@@ -111,7 +111,7 @@ def _attempt(record: Attempt) -> Line:
     return Line(f"attempt {record.attempt}", (record.reason, where, nodes))
 
 
-def _note(record: Note) -> Line:
+def _note(record: Note | Mishap) -> Line:
     return Line("warning" if record.level == "warning" else "note", (record.text,))
 
 

@@ -95,6 +95,11 @@ class BatchStatistics:
             self._average(lane)
         self.write()
 
+    def forget(self) -> None:
+        """Let go of the lanes that were caught: their step moves nothing."""
+        self._lanes = []
+        self.write()
+
     def pieces(self, rank: int) -> Iterator[Piece]:
         """Give the buffers, all of them on rank 0: they are the same on every rank."""
         for name, buffer in self.buffers().items() if rank == 0 else ():

@@ -37,11 +37,11 @@ def update_best(
 ) -> Best:
     """Take one more evaluation into account.
 
-    A value that is not a number never becomes the best. `asked` gives min_delta and mode; without
+    A value that is not finite never becomes the best. `asked` gives min_delta and mode; without
     early stopping any improvement counts.
     """
     mode, min_delta = (asked.mode, asked.min_delta) if asked is not None else ("auto", 0.0)
-    if math.isnan(value):
+    if not math.isfinite(value):
         return replace(best, stale=best.stale + 1)
     if best.value is None:
         return Best(value, step, 0)

@@ -1,12 +1,12 @@
 """Fine-tune, top to bottom, as one rank of a run; where ranks come from others know."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 
-from configs.errors import STOPPED, TrainingError
-from configs.records import Ended, Ledger, Phase, Record, Step
+from configs.errors import STOPPED
+from configs.records import Ended, Phase, Record, Step
 from configs.schema import Recipe
 from trainers.cadence import commit_due, evaluation_due, step_is_logged
 from trainers.checksums import checksum_due, compare_ranks
@@ -14,14 +14,15 @@ from trainers.data.augmented_rows import build_changes
 from trainers.data.batches import Change, read_steps
 from trainers.data.epoch_plan import EpochPlan, plan_epochs
 from trainers.data.image_mixing import Mix
-from trainers.data.lane_rows import LaneRows
 from trainers.early_stopping import should_stop, update_best
 from trainers.engine import set_learning_rate
+from trainers.ledger import close_epoch
 from trainers.losses import training_loss
 from trainers.phase_change import MotionProof, begin_next_phase, phase_is_over
 from trainers.place import Place
+from trainers.recovery import RollBack, go_back, require_finite_weights, settle_step
 from trainers.session import Session
-from trainers.step import SummedLoss, count_batch, sum_ids, take_step
+from trainers.step import SummedLoss, count_batch, take_step
 from trainers.strategy.learning_rates import learning_rate_factor
 from trainers.strategy.phases import Bounds, cut_bounds, place_phases
 from trainers.throughput import Throughput
@@ -61,25 +62,40 @@ def finetune(
     asked on rank 0 between steps, and True ends the run with a commit. Returns what was reached.
     Raises the errors of configs.errors.
     """
-    session = Session(recipe, place, report)
-    try:
-        loop = _plan_loop(session, stop_requested)
-        _report_phase(session, loop)
-        if recipe.evaluation.at_start and session.cursor.step == 0:
-            _validate(session)
-        while not _is_done(session, loop):
-            if phase_is_over(session, loop.bounds(session)):
-                _change_phase(session, loop)
-            if _train_epoch(session, loop):
-                session.commits.settle()
-                return _stopped(session, loop)
-        session.commits.settle()
-        # Exporting needs what training does not (jinja2, a second model): not before it is over.
-        from trainers.finish import finish
+    back: RollBack | None = None
+    while True:
+        session = Session(recipe, place, report)
+        if back is not None:
+            go_back(session, back)
+        try:
+            return _train(session, stop_requested)
+        except RollBack as asked:
+            # Without the frames that it came from, which hold the model.
+            back = asked.with_traceback(None)
+            session.commits.settle()
+            session.engine.handle.destroy()
+        finally:
+            session.close()
+        del session
 
-        return finish(session)
-    finally:
-        session.close()
+
+def _train(session: Session, stop_requested: Callable[[], bool]) -> Ended:
+    """Take all steps from where the session stands, and finish. Collective."""
+    loop = _plan_loop(session, stop_requested)
+    _report_phase(session, loop)
+    if session.recipe.evaluation.at_start and session.cursor.step == 0:
+        _validate(session)
+    while not _is_done(session, loop):
+        if phase_is_over(session, loop.bounds(session)):
+            _change_phase(session, loop)
+        if _train_epoch(session, loop):
+            session.commits.settle()
+            return _stopped(session, loop)
+    session.commits.settle()
+    # Exporting needs what training does not (jinja2, a second model): not before it is over.
+    from trainers.finish import finish
+
+    return finish(session)
 
 
 def _train_epoch(session: Session, loop: _Loop) -> bool:
@@ -101,6 +117,7 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
         change=loop.change,
         mix=loop.mix,
         start_step=session.cursor.step_in_epoch,
+        left_out=session.cursor.mishaps.left_out_of(session.cursor.epoch),
     )
     throughput = Throughput()
     with closing(stream):
@@ -117,7 +134,14 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
             cursor = session.cursor
             rate = _learning_rate(session, loop)
             set_learning_rate(session.engine, rate)
-            result = take_step(session.engine, microbatches, counts, loop.summed_loss, recipe.seed)
+            result = take_step(
+                session.engine,
+                microbatches,
+                counts,
+                loop.summed_loss,
+                recipe.seed,
+                most_loss=cursor.mishaps.most_loss(recipe.faults),
+            )
             throughput.add(counts)
             session.advance(
                 step=cursor.step + 1,
@@ -125,7 +149,9 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
                 rows=cursor.rows + counts.rows,
                 id_sum=(cursor.id_sum + counts.id_sum) % 2**64,
             )
-            loop.proof.settle(session, rate, len(loop.bounds(session)))
+            settle_step(session, result, microbatches)
+            if result.moved:
+                loop.proof.settle(session, rate, len(loop.bounds(session)))
             step = cursor.step + 1
             if step_is_logged(recipe.tracking.log_every_steps, step, loop.total_steps):
                 speed = throughput.take(stream.seconds_waited)
@@ -146,7 +172,7 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
             if checksum_due(recipe.faults.checksum_every_steps, step):
                 compare_ranks(session.engine, step)
             if session.cursor.step_in_epoch == steps_per_epoch:
-                _close_epoch(session, loop, lanes)
+                close_epoch(session, loop.epochs, lanes)
             _evaluate_and_commit(session, loop, asked=counts.commit or counts.stop)
             if _is_done(session, loop) or phase_is_over(session, loop.bounds(session)):
                 return counts.stop and not _is_done(session, loop)
@@ -163,6 +189,7 @@ def _evaluate_and_commit(session: Session, loop: _Loop, *, asked: bool) -> None:
     due = commit_due(session.recipe.checkpoint, session.cursor)
     due = due or phase_is_over(session, loop.bounds(session))
     if asked or due or at_end or session.cursor.stopped_early:
+        require_finite_weights(session.engine)
         session.commit()
         loop.last_commit = time.monotonic()
 
@@ -195,42 +222,6 @@ def _validate(session: Session) -> None:
         session.advance(phase_best=of_phase)
     is_best = session.cursor.best.is_at(step)
     report_evaluation(session, evaluation, "validation", is_best=is_best)
-
-
-def _close_epoch(session: Session, loop: _Loop, lanes: Sequence[LaneRows]) -> None:
-    """Compare the epoch's ledger with what it must hold; raises TrainingError when they differ.
-
-    Collective where rows are drawn.
-    """
-    cursor = session.cursor
-    expected_rows, expected_ids = _expected(session, loop.epochs, lanes)
-    ok = (cursor.rows, cursor.id_sum) == (expected_rows, expected_ids)
-    session.report(
-        Ledger(
-            time=time.time(),
-            step=cursor.step,
-            epoch=cursor.epoch + 1,
-            split="train",
-            rows=cursor.rows,
-            expected_rows=expected_rows,
-            id_sum=f"{cursor.id_sum:016x}",
-            ok=ok,
-        )
-    )
-    if not ok:
-        raise TrainingError(
-            f"epoch {cursor.epoch + 1} saw {cursor.rows} rows, it must hold {expected_rows}, "
-            "or not the same ones. Prepare the data again and start a new run"
-        )
-    session.advance(epoch=cursor.epoch + 1, step_in_epoch=0, rows=0, id_sum=0)
-
-
-def _expected(session: Session, epochs: EpochPlan, lanes: Sequence[LaneRows]) -> tuple[int, int]:
-    """Give the rows of an epoch and the sum of their ids: the manifest's, or those of the draw."""
-    if epochs.rates is None:
-        info = session.manifest.splits["train"]
-        return info.rows, int(info.id_sum, 16)
-    return epochs.rates.num_rows, sum_ids(lane.id_sum() for lane in lanes)
 
 
 def _plan_loop(session: Session, stop_requested: Callable[[], bool]) -> _Loop:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from configs.errors import CheckpointError, NotFoundError
 from trainers import storage
 from trainers.early_stopping import Best
+from trainers.mishaps import Mishaps
 
 MANIFEST = "MANIFEST.json"
 FOLDER = "checkpoints"
@@ -59,6 +60,8 @@ class Cursor(BaseModel):
     """What the newest evaluation gave for the metric by which the best weights are known."""
     value_step: int = 0
     """Optimizer steps done at that evaluation."""
+    mishaps: Mishaps = Mishaps()
+    """What went wrong so far."""
 
 
 class Manifest(BaseModel):

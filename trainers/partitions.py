@@ -98,12 +98,16 @@ def frozen_pieces(
 
 
 def restore_state(
-    engine: Engine, read: ReadStretch, rank: int, step: int, new: Collection[str] = ()
+    engine: Engine,
+    read: ReadStretch,
+    rank: int,
+    moves: Callable[[int], int],
+    new: Collection[str] = (),
 ) -> None:
     """Put saved fp32 weights and moments into a primed engine; each rank reads only its share.
 
-    `step` counts the optimizer steps of the run so far. The `new` parameters begin to learn: they
-    keep the weights they have, and moments of 0.
+    `moves` counts the optimizer steps that moved what began to learn at a step. The `new`
+    parameters begin to learn: they keep the weights they have, and moments of 0.
     """
     for name, parameter in engine.model.named_parameters():
         learns = parameter.requires_grad and name not in new
@@ -117,7 +121,7 @@ def restore_state(
     for group, tensor in _optimized(engine):
         state = engine.optimizer.state.get(tensor, {})
         if "step" in state:
-            state["step"].fill_(float(step - group["born"]))
+            state["step"].fill_(float(moves(group["born"])))
 
 
 def _optimized(engine: Engine) -> Iterator[tuple[dict[str, Any], torch.Tensor]]:

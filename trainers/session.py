@@ -263,7 +263,8 @@ class Session:
         self.live.forget_passes()
         trained = self.phases[state.manifest.cursor.phase].trainable
         new = self.phases[cursor.phase].trainable - trained
-        partitions.restore_state(self.engine, state.read, self.place.rank, cursor.step, new)
+        moves = partial(cursor.mishaps.moves, cursor.step)
+        partitions.restore_state(self.engine, state.read, self.place.rank, moves, new)
 
     def _read_to_continue(self, newest: str | None) -> Manifest | None:
         """Read the commit to go on from; refuses one that this recipe would not continue."""

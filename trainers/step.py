@@ -13,8 +13,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from configs.errors import TrainingError
-from trainers.agreement import joined, reduced
+from trainers.agreement import joined, rank_and_size, reduced
 from trainers.data.batches import Microbatch
 from trainers.engine import Engine, feed
 from trainers.seeds import derive_seed
@@ -50,6 +49,27 @@ class StepResult:
     """Loss per target of the global batch."""
     grad_norm: float
     """Global L2 norm of the gradient before clipping."""
+    moved: bool
+    """Whether weights and moments moved."""
+    trouble: "Trouble | None"
+    """Why they must not; without it half precision has found its loss scale too large."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why the numbers of a step cannot be used; the same on all ranks."""
+
+    what: str
+    """What was found, such as `the loss is nan`."""
+    is_of_lanes: bool
+    """Whether it is known which lanes it came from; else all that had rows are named."""
+    lanes: tuple[tuple[int, int, tuple[int, ...]], ...]
+    """Lane, its rank, and the low halves of its row ids, in the order of the lanes."""
+
+    @property
+    def row_ids(self) -> tuple[int, ...]:
+        """Give the low halves of all row ids in question."""
+        return tuple(row for _, _, rows in self.lanes for row in rows)
 
 
 def count_batch(
@@ -88,40 +108,105 @@ def take_step(
     counts: Counts,
     summed_loss: SummedLoss,
     seed: int,
+    *,
+    most_loss: float = float("inf"),
 ) -> StepResult:
     """Feed this rank's microbatches and move the weights once. Collective: every rank calls this.
 
-    `seed` is the recipe's; dropout is drawn per (epoch, step, lane), so it does not depend on the
-    number of ranks. Raises TrainingError on all ranks when the loss or the gradient is not finite,
-    before the weights move where that can be known.
+    Dropout is drawn per (`seed` of the recipe, epoch, step, lane), whatever the number of
+    ranks. Nothing moves on any rank, and the result says why, when loss or gradient are not finite
+    or the loss is above `most_loss`; nor in a step without rows.
     """
-    device = engine.handle.device
     scale = counts_scale(engine, counts)
-    losses = []
+    losses, mean, usable = [], 0.0, True
     for index, microbatch in enumerate(microbatches):
-        torch.manual_seed(derive_seed(seed, microbatch.epoch, microbatch.step, microbatch.lane))
-        with _statistics_caught(engine, microbatch):
-            outputs = feed(engine, microbatch.inputs, microbatch.recorded)
-        loss = _training_loss(summed_loss, outputs, microbatch, device)
-        engine.handle.backward(loss * scale)
+        loss = _loss_of(engine, microbatch, summed_loss, seed)
         losses.append(loss.detach())
-        if index < len(microbatches) - 1:
+        is_last = index == len(microbatches) - 1
+        if is_last:
+            total = joined(torch.stack(losses).double().sum().reshape(1))
+            mean = total.item() / max(1, counts.targets)
+            # All ranks see the same sum, so they agree. DeepSpeed drops the gradients of a step,
+            # whatever the stage, when one of them is not finite: so it is made to see one.
+            usable = bool(np.isfinite(mean)) and mean <= most_loss and counts.rows > 0
+        engine.handle.backward(loss * (scale if usable else float("nan")))
+        if not is_last:
             engine.handle.step()
-    total = joined(torch.stack(losses).double().sum().reshape(1))
-    mean = total.item() / max(1, counts.targets)
-    # All ranks see the same sum, so all of them raise, and no one waits in the step below.
-    if not np.isfinite(mean):
-        raise TrainingError(
-            f"the loss is {mean} at this step on {_place(microbatches)}. Lower "
-            "optimizer.learning_rate, or look at the rows of this step"
-        )
-    norm = _clip_on_stage_0(engine)
-    engine.handle.step()
+    norm, moved = _move(engine)
+    trouble = None
+    if not usable and counts.rows:
+        trouble = _trouble_of_loss(microbatches, losses, mean, most_loss)
+    elif not moved and counts.rows and not engine.handle.fp16_enabled():
+        trouble = Trouble(f"the gradient norm is {norm}", False, _gathered(microbatches))
     if engine.statistics is not None:
-        engine.statistics.settle()
-    if norm is None:
+        engine.statistics.settle() if trouble is None else engine.statistics.forget()
+    return StepResult(counts, mean, norm, moved, trouble)
+
+
+def _loss_of(engine: Engine, part: Microbatch, summed_loss: SummedLoss, seed: int) -> torch.Tensor:
+    """Feed a microbatch, and sum the loss over it."""
+    place = (part.epoch, part.step, part.lane)
+    torch.manual_seed(derive_seed(seed, *place))
+    with _statistics_caught(engine, part):
+        outputs = feed(engine, part.inputs, part.recorded)
+    return _training_loss(summed_loss, outputs, part, engine.handle.device)
+
+
+def _move(engine: Engine) -> tuple[float, bool]:
+    """Move the weights unless a gradient is not finite; returns the norm, and whether they moved.
+
+    Collective: every rank calls this.
+    """
+    if engine.stage:
+        engine.handle.step()
         norm = float(engine.handle.get_global_grad_norm() or 0.0)
-    return StepResult(counts=counts, loss=mean, grad_norm=norm)
+        return norm, bool(engine.handle.was_step_applied())
+    # Stage 0 has a plain optimizer, which leaves alone what has no gradient.
+    learning = [p for p in engine.model.parameters() if p.requires_grad]
+    norm = torch.nn.utils.clip_grad_norm_(learning, engine.max_grad_norm).item()
+    moved = bool(np.isfinite(norm))
+    if not moved:
+        for parameter in learning:
+            parameter.grad = None
+    engine.handle.step()
+    return norm, moved
+
+
+def _trouble_of_loss(
+    microbatches: Sequence[Microbatch],
+    losses: Sequence[torch.Tensor],
+    mean: float,
+    most_loss: float,
+) -> Trouble:
+    """Find the lanes that a mean loss comes from which is not finite, or above the most.
+
+    Collective: every rank calls this.
+    """
+    of_lanes = torch.stack(list(losses)).view(len(microbatches), -1).sum(1).tolist()
+    means = [
+        loss / max(1, microbatch.num_targets)
+        for loss, microbatch in zip(of_lanes, microbatches, strict=True)
+    ]
+    mine = [
+        microbatch
+        for microbatch, own in zip(microbatches, means, strict=True)
+        if not (np.isfinite(own) and own <= most_loss)
+    ]
+    what = f"the loss is {mean:.6g}"
+    if np.isfinite(mean):
+        what += f", above {most_loss:.6g},"
+    return Trouble(what, True, _gathered(mine))
+
+
+def _gathered(mine: Sequence[Microbatch]) -> tuple[tuple[int, int, tuple[int, ...]], ...]:
+    """Name microbatches of all ranks that have rows. Collective: every rank calls this."""
+    rank, world_size = rank_and_size()
+    named = [(m.lane, rank, tuple(m.row_ids.tolist())) for m in mine if m.num_rows]
+    everyone: list[Any] = [named]
+    if world_size > 1:
+        everyone = [None] * world_size
+        dist.all_gather_object(everyone, named)
+    return tuple(sorted(lane for lanes in everyone for lane in lanes))
 
 
 def _training_loss(
@@ -146,21 +231,3 @@ def _statistics_caught(engine: Engine, microbatch: Microbatch) -> AbstractContex
     if engine.statistics is None:
         return nullcontext()
     return engine.statistics.caught(counts=microbatch.num_rows > 0)
-
-
-def _clip_on_stage_0(engine: Engine) -> float | None:
-    """Clip the reduced gradients where ZeRO does not; returns their norm before, None elsewhere."""
-    if engine.stage:
-        return None
-    learning = [p for p in engine.model.parameters() if p.requires_grad]
-    norm = torch.nn.utils.clip_grad_norm_(learning, engine.max_grad_norm).item()
-    if not np.isfinite(norm):
-        raise TrainingError(
-            f"the gradient norm is {norm} at this step. Lower optimizer.learning_rate"
-        )
-    return norm
-
-
-def _place(microbatches: Sequence[Microbatch]) -> str:
-    first = microbatches[0]
-    return f"epoch {first.epoch}, step {first.step} of the epoch"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from configs.errors import StorageError
-from configs.records import Committed, Evaluated, Record, Step
+from configs.records import Committed, Evaluated, Mishap, Record, Step
 from configs.schema import Recipe
 from trainers import storage
 from trainers.delivery import Delivery
@@ -48,6 +48,7 @@ TAGS = {
     "train/grad_norm": "gradient norm before clipping",
     "train/epoch": "epochs done",
     "train/phase": "number of the phase",
+    "train/mishaps": "steps skipped or rolled back so far, where there are any",
     "perf/rows_per_s": "rows per second, all ranks together",
     "perf/tokens_per_s": "tokens per second without padding, all ranks together",
     "perf/data_wait": "share of the time that rank 0 waited for data",
@@ -68,7 +69,7 @@ TAGS = {
 MAX_CURVES = 12
 FAILING_S = 5.0
 """How long a run that fails still tries to write its records."""
-OF_A_STEP = {"step", "evaluation", "commit", "ledger", "proof"}
+OF_A_STEP = {"step", "evaluation", "commit", "ledger", "proof", "mishap"}
 """Kinds of records that are said again when their step is taken again."""
 
 
@@ -103,11 +104,10 @@ class Tracker:
             scalars = {tag: values[field] for tag, field in STEP_SCALARS.items()}
         elif isinstance(record, Evaluated):
             scalars = {f"eval/{record.split}/{k}": v for k, v in record.metrics.items()}
+        elif isinstance(record, Mishap):
+            scalars = {"train/mishaps": float(record.count)}
         elif isinstance(record, Committed):
-            scalars = {
-                "perf/commit_seconds": record.seconds,
-                "perf/commit_stall": record.stalled_s,
-            }
+            scalars = {"perf/commit_seconds": record.seconds, "perf/commit_stall": record.stalled_s}
         else:
             return
         self._last_step = max(self._last_step, record.step)

@@ -8,6 +8,7 @@ from configs.records import (
     Evaluated,
     Exported,
     Ledger,
+    Mishap,
     Note,
     Phase,
     Record,
@@ -84,6 +85,14 @@ COMMITTED = Committed(
     num_bytes=3 * 2**20,
 )
 NOTE = Note(time=START + 151, level="warning", text="A worker is slow")
+MISHAP = Mishap(
+    time=START + 151,
+    step=141,
+    action="skipped",
+    text="the loss is nan at step 141: the step was skipped",
+    row_ids=("00ff",),
+    count=1,
+)
 LEDGERS = tuple(
     Ledger(
         time=START + 152,
@@ -124,6 +133,7 @@ STORY: tuple[Record, ...] = (
     EVALUATED,
     COMMITTED,
     NOTE,
+    MISHAP,
     *LEDGERS,
     EXPORTED,
     ended(),

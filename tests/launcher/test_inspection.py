@@ -54,7 +54,14 @@ def test_an_unknown_run_is_not_found(cluster, capsys):
 def test_describe_shows_everything(cluster, storage, capsys):
     assert run(["describe", "small"], cluster.client()) == 0
     out = capsys.readouterr().out
-    for part in ("org/model", "10,003 rows in", "rank 1 on two", "A worker is slow", "1 commit"):
+    for part in (
+        "org/model",
+        "10,003 rows in",
+        "rank 1 on two",
+        "A worker is slow",
+        "the loss is nan",
+        "1 commit",
+    ):
         assert part in out
     assert run(["describe", "small", "-o", "json"], cluster.client()) == 0
     (one,) = as_json(capsys)

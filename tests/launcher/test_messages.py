@@ -26,6 +26,7 @@ def test_a_run_reads_as_its_story():
         "step 140, epoch 1 | best so far",
         f"saved     step 140{dot}3.0 MiB in 0.2 s",
         "warning   A worker is slow",
+        "warning   the loss is nan at step 141: the step was skipped",
         f"done      macro F1 0.7125{dot}accuracy 0.7500{dot}on 994 of 994 rows{dot}6 m 12 s",
         f"ledger    2 epochs x 8,969 rows, each row once{dot}frozen weights unchanged",
         f"export    runs/small/export{dot}loads with transformers.pipeline",

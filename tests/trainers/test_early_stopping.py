@@ -36,11 +36,13 @@ def test_min_delta_is_the_smallest_gain_that_counts() -> None:
     assert [b.step for b in _follow([0.5, 0.55, 0.59, 0.61, 0.7], asked)] == [1, 1, 1, 4, 4]
 
 
-def test_nan_is_never_the_best() -> None:
+def test_what_is_not_finite_is_never_the_best() -> None:
     asked = EarlyStopping(metric="loss", patience=9)
-    history = _follow([float("nan"), 2.0, float("nan")], asked)
-    assert [b.value for b in history] == [None, 2.0, 2.0]
-    assert [b.stale for b in history] == [1, 0, 1]
+    history = _follow([float("nan"), 2.0, float("nan"), float("-inf")], asked)
+    assert [b.value for b in history] == [None, 2.0, 2.0, 2.0]
+    assert [b.stale for b in history] == [1, 0, 1, 2]
+    rising = asked.model_copy(update={"metric": "accuracy"})
+    assert _follow([float("inf"), 0.5], rising)[-1] == Best(value=0.5, step=2, stale=0)
 
 
 def test_without_early_stopping_any_gain_counts_and_nothing_stops() -> None:

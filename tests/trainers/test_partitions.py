@@ -104,7 +104,7 @@ def _resume(rank: int, world_size: int, recipes: list[Recipe], folder: str) -> l
         engine = build_engine(model, recipe, _place(rank, world_size, folder))
         partitions.prime(engine, lambda e=engine: _loss(e.handle, 0, 0))
         partitions.restore_weights(engine, reader.read, rank, manifest.parameters)
-        partitions.restore_state(engine, reader.read, rank, 4)
+        partitions.restore_state(engine, reader.read, rank, lambda born: 4 - born)
         after.append(_train(engine, range(4, 7), rank, world_size))
         engine.handle.destroy()
     return after
@@ -168,7 +168,7 @@ def _unfreeze(
         engine = build_engine(model, recipe, place, groups)
         partitions.prime(engine, lambda e=engine: _loss(e.handle, 0, 0))
         read = Reader(run_dir, name, saved).read
-        partitions.restore_state(engine, read, rank, 4, LATER)
+        partitions.restore_state(engine, read, rank, lambda born: 4 - born, LATER)
         losses += _train(engine, range(4, 8), rank, world_size)
         answers.append((losses, list(partitions.local_pieces(engine, rank, world_size))))
         engine.handle.destroy()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from configs.records import Committed, Evaluated, Ledger, Note, Record, Step, read_record
+from configs.records import Committed, Evaluated, Ledger, Mishap, Note, Record, Step, read_record
 from configs.schema import Recipe
 from trainers.metrics import NUM_THRESHOLDS, score
 from trainers.tasks.judging import Sample, Scored
@@ -73,6 +73,10 @@ def made_ledger(step: int, epoch: int) -> Ledger:
     )
 
 
+def made_mishap(step: int) -> Mishap:
+    return Mishap(time=0, step=step, action="skipped", text="nan", row_ids=("0f",), count=3)
+
+
 def events_of(run_dir: Path) -> Any:
     accumulator = EventAccumulator(str(run_dir / "tensorboard"))
     accumulator.Reload()
@@ -92,6 +96,7 @@ def test_every_listed_tag_is_in_the_event_files(tmp_path: Path) -> None:
     tracker.report(made_commit(20))
     evaluate(tracker, 10, "validation")
     evaluate(tracker, 20, "test")
+    tracker.report(made_mishap(12))
     picture = Sample("", "cat", "dog", 0.25, np.zeros((4, 4, 3), np.uint8))
     for split in ("validation", "test"):
         tracker.evaluated(made_evaluation(20, split), made_scored(), [picture])
@@ -163,6 +168,7 @@ def test_records_of_later_steps_are_forgotten(tmp_path: Path) -> None:
         made_ledger(20, 2),
         made_evaluation(20),
         made_commit(20),
+        made_mishap(20),
     ]
     lines = [record.model_dump_json() for record in records]
     path.write_text("\n".join(lines) + '\n{"kind": "step", "st')

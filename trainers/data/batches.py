@@ -6,9 +6,9 @@ no Python object per row.
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Self
 
@@ -146,18 +146,25 @@ def read_steps(
     start_step: int = 0,
     change: Change | None = None,
     mix: Mix | None = None,
+    left_out: Collection[tuple[int, int]] = (),
     prefetch: int = 2,
 ) -> StepReader:
     """Read an epoch's steps from `start_step` on, for the lanes that were opened for this rank.
 
-    `change` may put other rows in the place of those read, `mix` blend those of a microbatch. A
-    thread keeps `prefetch` steps ready, small ones several at a time.
+    `change` may put other rows in the place of those read, `mix` blend those of a microbatch.
+    Microbatches `left_out`, by (step, lane), are given without their rows. A thread keeps
+    `prefetch` steps ready, small ones several at a time.
     Raises DataError, at the step concerned, for a damaged shard.
     """
     assert prefetch >= 1, "at least one step is made ahead"
     start = (epoch, start_step)
     tensors = _Tensors(collate, mix)
     streams = [_read_lane(lane, plan, tensors, start, change) for lane in lanes]
+    if left_out:
+        streams = [
+            _leaving_out(stream, lane, tensors, left_out)
+            for stream, lane in zip(streams, lanes, strict=True)
+        ]
     return StepReader(map(list, zip(*streams, strict=True)), prefetch)
 
 
@@ -203,6 +210,34 @@ def _read_lane(
             )
 
 
+def _leaving_out(
+    stream: Iterator[Microbatch],
+    lane: LaneRows,
+    tensors: "_Tensors",
+    left_out: Collection[tuple[int, int]],
+) -> Iterator[Microbatch]:
+    """Give a lane's microbatches, some without their rows: another row stands for them."""
+    for each in stream:
+        if (each.step, each.lane) in left_out:
+            inputs, labels, _ = tensors.nothing(lane.avoiding(each.numbers))
+            width, numbers = fed_width(inputs), each.numbers[:0]
+            each = replace(
+                each,
+                inputs=inputs,
+                labels=labels,
+                row_ids=each.row_ids[:0],
+                numbers=numbers,
+                sources=each.sources[:0],
+                num_rows=0,
+                num_targets=0,
+                num_tokens=0,
+                num_fed_tokens=len(next(iter(inputs.values()))) * width,
+                recorded=lane.recorded(numbers, np.zeros(0, np.int32), width),
+                mixed=None,
+            )
+        yield each
+
+
 @dataclass(frozen=True)
 class _Tensors:
     """How rows become tensors."""
@@ -218,7 +253,7 @@ class _Tensors:
             grouped = self.collate.each(rows, filled)
         for begin, end in pairwise(bounds.tolist()):
             if begin == end:
-                yield self._nothing(lane)
+                yield self.nothing(lane)
             elif grouped is not None:
                 yield next(grouped)
             else:
@@ -233,7 +268,8 @@ class _Tensors:
             return inputs, None
         return self.mix(inputs, labels, ids, epoch)
 
-    def _nothing(self, lane: LaneRows) -> Made:
+    def nothing(self, lane: LaneRows) -> Made:
+        """Give what stands for no rows: a row of the lane without a target."""
         # Every forward is a collective under ZeRO-3: lanes without rows take part as well.
         inputs, labels = self.collate(lane.read_any())
         nothing = torch.nan if labels.is_floating_point() else IGNORED

@@ -1,7 +1,7 @@
 """The rows that one lane feeds in one epoch, as they are or drawn; their order is lanes.py's."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,6 +62,14 @@ class LaneRows:
     def read_any(self) -> pa.Table:
         """Read one row of the split, whichever."""
         return self.split.read(np.array([self.home]))
+
+    def avoiding(self, numbers: Rows) -> "LaneRows":
+        """Give the same lane, at home in a row that is none of these by the plan's numbers."""
+        avoided = set(self._rows(numbers).tolist())
+        # Nearest first: most likely of the shard that is open anyway.
+        places = range(self.home, self.home + self.split.info.rows)
+        others = (place % self.split.info.rows for place in places)
+        return replace(self, home=next((row for row in others if row not in avoided), self.home))
 
     def _rows(self, numbers: Rows) -> Rows:
         """Give the numbers in the split."""

@@ -71,6 +71,27 @@ def test_every_world_size_feeds_the_same_steps(tmp_path: Path, world_size: int) 
         assert all(same(a, b) for a, b in zip(one, many, strict=True))
 
 
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_what_is_left_out_is_fed_without_its_rows(tmp_path: Path, world_size: int) -> None:
+    split, plan = make_split(tmp_path, 90), LanePlan(90, 4, 4, seed=3, shuffle=True)
+    whole = read(split, plan, world_size)
+    # Lane 0 is at home in row 0: what is left out is the microbatch that holds it, and another.
+    (home,) = [n for n, step in enumerate(whole) if 0 in step[0].numbers]
+    left_out = {(home, 0), (1, 2)}
+    for rank in range(world_size):
+        lanes = open_lanes(split, plan, rank, world_size)
+        with read_steps(lanes, plan, words.collate, epoch=1, left_out=left_out) as steps:
+            for theirs, step in zip(whole, steps, strict=True):
+                for each in step:
+                    if (each.step, each.lane) not in left_out:
+                        assert same(each, theirs[each.lane])
+                        continue
+                    assert (each.num_rows, each.num_targets, len(each.row_ids)) == (0, 0, 0)
+                    fed = {tuple(row) for row in each.inputs["input_ids"].tolist()}
+                    gone = theirs[each.lane].inputs["input_ids"]
+                    assert not fed & {tuple(row) for row in gone.tolist()}
+
+
 def test_resuming_equals_replaying(tmp_path: Path) -> None:
     split, plan = make_split(tmp_path, 90), LanePlan(90, 2, 1, seed=3, shuffle=True)
     whole = read(split, plan)
