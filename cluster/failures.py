@@ -9,12 +9,17 @@ from ray.train import TrainingFailedError
 from ray.train.v2.api.exceptions import ControllerError, PreemptionError, WorkerGroupError
 
 from cluster.peer_loss import is_peer_loss
-from configs.errors import THAW_ERRORS, HangError
+from configs.errors import THAW_ERRORS, HangError, TrainingError
 
 # Not `OOM`: Ray names the kernel's OOM killer as one of the causes of every sudden death.
 NODE_FULL = re.compile(r"due to memory pressure|node running low on memory", re.IGNORECASE)
 NODE_LOST = re.compile(r"node (has )?(died|is dead|was (lost|terminated|preempted))", re.IGNORECASE)
-OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|OutOfMemoryError", re.IGNORECASE)
+OUT_OF_MEMORY = re.compile(
+    r"out of memory|can(no|')t allocate memory|not enough memory|OutOfMemoryError|MemoryError"
+    r"|std::bad_alloc",
+    re.IGNORECASE,
+)
+NODE_SHORT = "was ended because its node ran out of memory"
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Failure:
     error: str
     """Class of the error."""
     message: str
+    out_of_memory: bool = False
+    """Whether less memory may help."""
 
     def as_error(self) -> Exception:
         """Give the error of ours that says the same."""
@@ -85,22 +92,25 @@ def _own(error: BaseException) -> Failure | None:
     """Judge an error of ours: it would be the same again."""
     for kind in THAW_ERRORS:
         if isinstance(error, kind):
-            return Failure(True, kind.exit_code, kind.__name__, str(error))
+            message = str(error)
+            short = kind is TrainingError and bool(OUT_OF_MEMORY.search(message))
+            return Failure(True, kind.exit_code, kind.__name__, message, out_of_memory=short)
     return None
 
 
 def _final(error: BaseException) -> Failure:
     text = f"{type(error).__name__}: {_first_line(error)}"
-    if OUT_OF_MEMORY.search(text):
+    short = bool(OUT_OF_MEMORY.search(text))
+    if short:
         text = (
             f"A worker ran out of memory ({text}). Use a smaller batch.microbatch_size with more "
             "batch.lanes, or activation_checkpointing"
         )
-    return Failure(True, 1, "TrainingError", text)
+    return Failure(True, 1, "TrainingError", text, out_of_memory=short)
 
 
 def _lost(what: str) -> Failure:
-    return Failure(False, 4, "ClusterError", what)
+    return Failure(False, 4, "ClusterError", what, out_of_memory=NODE_SHORT in what)
 
 
 def _death(causes: Sequence[BaseException]) -> BaseException | None:
@@ -115,7 +125,7 @@ def _who_died(rank: int, cause: BaseException, hosts: Sequence[str]) -> str:
     where = f" on {hosts[rank]}" if rank < len(hosts) else ""
     text = str(cause)
     if isinstance(cause, OutOfMemoryError) or NODE_FULL.search(text):
-        return f"worker {rank}{where} was ended because its node ran out of memory"
+        return f"worker {rank}{where} {NODE_SHORT}"
     if NODE_LOST.search(text):
         return f"worker {rank}{where} was lost with its node"
     return f"worker {rank}{where} died"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from cluster import runs
 from cluster.book import Book
+from cluster.easing import after_shortage, eased
 from cluster.lock import Lease, beating
 from cluster.orders import FINETUNE, Orders, read_data
 from configs.errors import STOPPED, HangError, LockedError, StorageError
@@ -119,7 +120,7 @@ def _open(order: "JobOrder", log: TextIO) -> Run:
         state = runs.create_run(storage, recipe, order.job_id)
     folder = runs.run_directory(storage, recipe.name)
     return Run(
-        recipe=recipe,
+        recipe=eased(recipe, state.eased),
         state=state,
         book=Book(files.join(folder, "metrics.jsonl"), log),
         function=order.arguments.get("function", FINETUNE),
@@ -172,7 +173,14 @@ def _drive(run: Run) -> Ended:
 
 
 def _judged(run: Run, failure: "Failure") -> "Failure":
-    """Say with what this run knows whether the same would happen again."""
+    """Say with what this run knows whether the same would happen again, and see that it does not.
+
+    Where memory ran out, the next attempt asks for less.
+    """
+    if failure.out_of_memory:
+        changes, failure = after_shortage(run.recipe, failure)
+        run.change(eased=run.state.eased | changes)
+        run.recipe = eased(run.recipe, changes)
     run.hangs += failure.error == HangError.__name__
     return replace(failure, final=failure.final or run.hangs > MOST_HANGS)
 

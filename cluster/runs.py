@@ -51,6 +51,8 @@ class RunState(BaseModel):
     exit_code: int | None = None
     metrics: dict[str, float] = {}
     step: int = 0
+    eased: dict[str, int] = {}
+    """Keys of the recipe that were changed when memory ran out, and what they are."""
 
 
 class Located(BaseModel):

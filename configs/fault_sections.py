@@ -8,7 +8,7 @@ from configs.model_sections import SECTION
 
 
 class Faults(BaseModel):
-    """What is done about ranks that hang or drift apart, and about bad numbers."""
+    """What is done about ranks that hang, drift apart or lack memory, and about bad numbers."""
 
     model_config = SECTION
 
@@ -20,6 +20,10 @@ class Faults(BaseModel):
     nothing, or the run goes back to its last commit and leaves the microbatches in question out."""
     max_skipped: int = Field(default=10, ge=0)
     """Steps of a run that may be skipped or rolled back; it fails at the next one."""
+    feed_parts: int = Field(default=1, ge=1, le=64)
+    """Parts that each microbatch is fed in, one after another: less memory, the same rows and loss;
+    doubled by itself, up to 8, when memory runs out. Dropout masks differ from those of whole
+    microbatches."""
     checksum_every_steps: int | None = Field(default=500, ge=1)
     """Optimizer steps between comparisons of what all ranks must hold alike; None compares
     nothing."""

@@ -140,6 +140,11 @@ class Recipe(BaseModel):
         ):
             if is_asked and kind not in kinds:
                 problems.append(f"{key} is for {whose}, not {kind}. Leave it out")
+        if self.faults.feed_parts > 1 and kind == "sentence_embedding":
+            problems.append(
+                f"faults.feed_parts is {self.faults.feed_parts} but the texts of a microbatch of "
+                f"{kind} are told apart from each other. Use activation_checkpointing"
+            )
         if self.freezing.prefix_cache == "on":
             problems += [
                 f"freezing.prefix_cache is on but {why}"

@@ -43,8 +43,10 @@ class Engine:
     stage: int
     """The ZeRO stage that runs."""
     num_microbatches: int
-    """Microbatches that this rank feeds per optimizer step."""
+    """Microbatches that this rank feeds per optimizer step, or their parts."""
     max_grad_norm: float
+    num_parts: int = 1
+    """Parts that each microbatch is fed in."""
     box: Box | None = None
     """Takes what stands for a frozen prefix that was taken out of the model."""
     statistics: "BatchStatistics | None" = None
@@ -75,11 +77,12 @@ def deepspeed_config(recipe: Recipe, world_size: int, num_trainable: int) -> dic
     `num_trainable` (elements) bounds the communication buffers: DeepSpeed allocates whole buckets.
     """
     stage = running_stage(recipe)
-    lanes = recipe.batch.lanes
+    # Parts of a microbatch are microbatches to DeepSpeed, which owns the accumulation.
+    fed = recipe.batch.lanes * recipe.faults.feed_parts
     config: dict[str, Any] = {
-        "train_batch_size": lanes,
+        "train_batch_size": fed,
         "train_micro_batch_size_per_gpu": 1,
-        "gradient_accumulation_steps": lanes // world_size,
+        "gradient_accumulation_steps": fed // world_size,
         # Unwritten, gradient_clipping is 1.0. Stage 0 is clipped by step.py, which needs the norm.
         "gradient_clipping": clipping_norm(recipe.optimizer) if stage else 0.0,
         "zero_optimization": _zero_config(recipe.zero, stage, world_size, num_trainable),
@@ -129,7 +132,8 @@ def build_engine(
         model=model,
         optimizer=inner,
         stage=running_stage(recipe),
-        num_microbatches=recipe.batch.lanes // place.world_size,
+        num_microbatches=recipe.batch.lanes * recipe.faults.feed_parts // place.world_size,
+        num_parts=recipe.faults.feed_parts,
         max_grad_norm=clipping_norm(recipe.optimizer),
         box=box,
     )

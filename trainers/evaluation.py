@@ -60,7 +60,8 @@ def evaluate_split(session: Session, split: SplitName) -> Evaluation:
     """
     manifest, place, batch = session.manifest, session.place, session.recipe.batch
     info = manifest.splits[split]
-    plan = LanePlan(info.rows, batch.lanes, batch.eval_microbatch_size, seed=0, shuffle=False)
+    size = max(1, batch.eval_microbatch_size // session.recipe.faults.feed_parts)
+    plan = LanePlan(info.rows, batch.lanes, size, seed=0, shuffle=False)
     rows = session.open_split(split)
     stream = read_steps(
         open_lanes(rows, plan, place.rank, place.world_size, recording=session.recordings(split)),

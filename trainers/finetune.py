@@ -18,6 +18,7 @@ from trainers.early_stopping import should_stop, update_best
 from trainers.engine import set_learning_rate
 from trainers.ledger import close_epoch
 from trainers.losses import training_loss
+from trainers.memory import is_shortage, shortage
 from trainers.phase_change import MotionProof, begin_next_phase, phase_is_over
 from trainers.place import Place
 from trainers.recovery import RollBack, go_back, require_finite_weights, settle_step
@@ -69,6 +70,10 @@ def finetune(
             go_back(session, back)
         try:
             return _train(session, stop_requested)
+        except (RuntimeError, MemoryError, OSError) as error:
+            if is_shortage(error):
+                raise shortage(error, session.engine, place.rank, place.world_size) from error
+            raise
         except RollBack as asked:
             # Without the frames that it came from, which hold the model.
             back = asked.with_traceback(None)

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from configs.errors import RecipeError
 from configs.schema import Recipe
 from trainers.agreement import all_agree
 from trainers.batch_statistics import find_batch_statistics
@@ -37,6 +38,12 @@ class LiveModel:
             self.module, self.head = load_model(recipe, label_names, place.world_size)
         # Before an engine rounds them to half precision.
         self.statistics = find_batch_statistics(self.module)
+        if self.statistics is not None and recipe.faults.feed_parts > 1:
+            raise RecipeError(
+                f"faults.feed_parts is {recipe.faults.feed_parts} but the model has batch norms, "
+                "whose statistics are of whole microbatches. Use activation_checkpointing, or a "
+                "new run with a smaller batch.microbatch_size"
+            )
         self.engine: Engine
         self._recipe, self._place = recipe, place
         self._num_parameters = sum(count_elements(p) for p in self.module.parameters())

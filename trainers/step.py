@@ -15,6 +15,7 @@ import torch.distributed as dist
 
 from trainers.agreement import joined, rank_and_size, reduced
 from trainers.data.batches import Microbatch
+from trainers.data.parts import cut
 from trainers.engine import Engine, feed
 from trainers.seeds import derive_seed
 
@@ -113,16 +114,17 @@ def take_step(
 ) -> StepResult:
     """Feed this rank's microbatches and move the weights once. Collective: every rank calls this.
 
-    Dropout is drawn per (`seed` of the recipe, epoch, step, lane), whatever the number of
+    Dropout is drawn per (`seed` of the recipe, epoch, step, lane, part), whatever the number of
     ranks. Nothing moves on any rank, and the result says why, when loss or gradient are not finite
     or the loss is above `most_loss`; nor in a step without rows.
     """
     scale = counts_scale(engine, counts)
+    parts = [part for whole in microbatches for part in enumerate(cut(whole, engine.num_parts))]
     losses, mean, usable = [], 0.0, True
-    for index, microbatch in enumerate(microbatches):
-        loss = _loss_of(engine, microbatch, summed_loss, seed)
+    for index, (number, part) in enumerate(parts):
+        loss = _loss_of(engine, part, number, summed_loss, seed)
         losses.append(loss.detach())
-        is_last = index == len(microbatches) - 1
+        is_last = index == len(parts) - 1
         if is_last:
             total = joined(torch.stack(losses).double().sum().reshape(1))
             mean = total.item() / max(1, counts.targets)
@@ -143,9 +145,11 @@ def take_step(
     return StepResult(counts, mean, norm, moved, trouble)
 
 
-def _loss_of(engine: Engine, part: Microbatch, summed_loss: SummedLoss, seed: int) -> torch.Tensor:
-    """Feed a microbatch, and sum the loss over it."""
-    place = (part.epoch, part.step, part.lane)
+def _loss_of(
+    engine: Engine, part: Microbatch, number: int, summed_loss: SummedLoss, seed: int
+) -> torch.Tensor:
+    """Feed a part of a microbatch, by its number, and sum the loss over it."""
+    place = (part.epoch, part.step, part.lane, *([number] if number else []))
     torch.manual_seed(derive_seed(seed, *place))
     with _statistics_caught(engine, part):
         outputs = feed(engine, part.inputs, part.recorded)
@@ -180,7 +184,7 @@ def _trouble_of_loss(
 ) -> Trouble:
     """Find the lanes that a mean loss comes from which is not finite, or above the most.
 
-    Collective: every rank calls this.
+    `losses` are those of the parts of the microbatches. Collective: every rank calls this.
     """
     of_lanes = torch.stack(list(losses)).view(len(microbatches), -1).sum(1).tolist()
     means = [

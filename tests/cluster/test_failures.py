@@ -10,7 +10,7 @@ from ray.train.v2._internal.exceptions import (
 from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 
 from cluster.failures import Failure, classify
-from configs.errors import THAW_ERRORS, DataError, HangError
+from configs.errors import THAW_ERRORS, DataError, HangError, TrainingError
 
 CLOSED = RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.3]:1")
 
@@ -70,6 +70,21 @@ def test_hang_of_those_who_wait_for_a_dead_worker_is_not_the_reason() -> None:
 
 def test_hang_without_a_death_is_final() -> None:
     assert classify(workers(r0=raised(HangError("waited")))).exit_code == HangError.exit_code
+
+
+@pytest.mark.parametrize(
+    ("failure", "may_help"),
+    [
+        (workers(r0=raised(TrainingError("rank 0 ran out of memory (bad alloc). By"))), True),
+        (workers(r0=raised(RuntimeError("CUDA out of memory. Tried to allocate"))), True),
+        (workers(r0=raised(MemoryError())), True),
+        (workers(r0=died(OutOfMemoryError("killed due to memory pressure"))), True),
+        (workers(r0=raised(TrainingError("the loss is nan"))), False),
+        (workers(r0=raised(DataError("column out of memory has no label"))), False),
+    ],
+)
+def test_what_less_memory_may_help(failure: WorkerGroupError, may_help: bool) -> None:
+    assert classify(failure).out_of_memory == may_help
 
 
 def test_memory_of_the_model_is_explained() -> None:

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from configs.errors import RecipeError
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
+from tests.tiny_images import make_image_model
 from trainers.engine import feed, start_distributed
 from trainers.live_model import LiveModel
 from trainers.place import Place
@@ -59,3 +62,15 @@ def _take_out_and_put_back(rank: int, world_size: int, recipe: Recipe) -> None:
 
 def test_a_prefix_is_taken_out_and_put_back(tmp_path: Path) -> None:
     on_ranks(1, _take_out_and_put_back, tiny_recipe(tmp_path))
+
+
+def test_batch_norms_are_not_fed_in_parts(tmp_path: Path) -> None:
+    model = str(make_image_model(tmp_path / "resnet", "resnet"))
+    recipe = tiny_recipe(
+        tmp_path,
+        model={"path": model},
+        task={"kind": "image_classification"},
+        faults={"feed_parts": 2},
+    )
+    with pytest.raises(RecipeError, match="feed_parts is 2 but the model has batch norms"):
+        LiveModel(recipe, Place(0, 1, 0, "", "", 1, "cpu"), LABELS)
