@@ -174,8 +174,6 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
                         **asdict(speed),
                     )
                 )
-            if checksum_due(recipe.faults.checksum_every_steps, step):
-                compare_ranks(session.engine, step)
             if session.cursor.step_in_epoch == steps_per_epoch:
                 close_epoch(session, loop.epochs, lanes)
             _evaluate_and_commit(session, loop, asked=counts.commit or counts.stop)
@@ -188,6 +186,8 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
 
 def _evaluate_and_commit(session: Session, loop: _Loop, *, asked: bool) -> None:
     """Evaluate and commit where that is due after a step. Collective: every rank calls this."""
+    if checksum_due(session.recipe.faults.checksum_every_steps, session.cursor.step):
+        compare_ranks(session.engine, session.cursor.step)
     at_end = session.cursor.step >= loop.total_steps
     if evaluation_due(session.recipe.evaluation, session.cursor) or at_end:
         _validate(session)
