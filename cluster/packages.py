@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
+from configs.errors import RecipeError
+
 COMPUTING = (
     "torch",
     "deepspeed",
@@ -37,3 +39,13 @@ def changed_packages(before: Mapping[str, str], now: Mapping[str, str]) -> list[
         for name in names
         if before.get(name) != now.get(name)
     ]
+
+
+def refuse_other_packages(run: str, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Raise RecipeError, naming what differs, where a run was computed with other packages."""
+    changed = changed_packages(before, now)
+    if changed:
+        raise RecipeError(
+            f"run {run} was computed with other packages: {'; '.join(changed)}. Install those "
+            "again, or accept another answer with --allow-change"
+        )

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cluster.auth import thaw_home
 from cluster.lock import BEAT_LIMIT_S, beats, claim
-from cluster.packages import changed_packages, installed_packages
+from cluster.packages import installed_packages, refuse_other_packages
 from cluster.recipe_file import read_recipe, write_recipe
-from configs.errors import LockedError, NotFoundError, RecipeError, StorageError
+from configs.errors import LockedError, NotFoundError, StorageError
 from configs.records import Record, read_record
 from configs.schema import Recipe
 from trainers import storage as files
@@ -125,7 +125,7 @@ def take_over_run(
     state = _read_claimed(storage, name, newest, beat_limit_s) or read_run(storage, name)
     packages = installed_packages()
     if not allow_change:
-        _refuse_other_packages(state, packages)
+        refuse_other_packages(name, state.packages, packages)
     if state.state in LIVE and beats(folder, beat_limit_s):
         raise LockedError(
             f"Run {name} is {state.state}: job {state.job_ids[-1]} works on it. Wait for it, or "
@@ -139,15 +139,6 @@ def take_over_run(
     ids, ended = (*known, job_id), {"exit_code": None, "error": None, "message": ""}
     changes = {"state": "queued", "claim": number, "job_ids": ids, "packages": packages}
     return change_state(state, **changes, **ended)
-
-
-def _refuse_other_packages(state: RunState, packages: dict[str, str]) -> None:
-    changed = changed_packages(state.packages, packages)
-    if changed:
-        raise RecipeError(
-            f"run {state.name} was computed with other packages: {'; '.join(changed)}. Install "
-            "those again, or accept another answer with --allow-change"
-        )
 
 
 def write_state(state: RunState) -> RunState:

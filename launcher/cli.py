@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "check": "launcher.recipes",
-    "verify": "launcher.verification",
+    "verify": "launcher.recipes",
     "prepare": "launcher.recipes",
     "submit": "launcher.lifecycle",
     "list": "launcher.inspection",

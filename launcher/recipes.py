@@ -1,4 +1,4 @@
-"""Commands about a recipe before it runs: check, prepare, schema."""
+"""Commands about a recipe before it runs: check, verify, prepare, schema."""
 
 from pathlib import Path
 
@@ -92,4 +92,32 @@ def schema() -> None:
     Terminal().text(json.dumps(recipe_schema(), indent=2))
 
 
-COMMANDS = {"check": check, "prepare": prepare, "schema": schema}
+@click.command()
+@RECIPE
+@OVERRIDES
+@click.option("--rows", default=256, show_default=True, help="Training rows to take, at most.")
+@click.option("--alone", default=1, show_default=True, help="Workers of the smaller run.")
+@ADDRESS
+@STORAGE
+@click.pass_context
+def verify(
+    ctx: click.Context,
+    recipe: Path,
+    overrides: tuple[str, ...],
+    rows: int,
+    alone: int,
+    address: str | None,
+    storage: str | None,
+) -> None:
+    """Prove on your own recipe that machines and faults change nothing.
+
+    A few rows, three runs: on all workers, on one, and with a worker that is killed.
+    """
+    from launcher.terminal import Terminal
+    from launcher.verification import prove
+
+    client = open_client(ctx, address, storage)
+    prove(client, Terminal(), client.load(recipe, overrides), rows, alone)
+
+
+COMMANDS = {"check": check, "verify": verify, "prepare": prepare, "schema": schema}

@@ -1,6 +1,6 @@
-"""The command `verify`: a person's own recipe on a few rows, run three ways that must agree.
+"""Run a person's own recipe on a few rows three ways that must agree; the command is recipes.py's.
 
-On all workers, on one, and on all with a worker that dies. How runs go on stands in lifecycle.py.
+On all workers, on one, and on all with a worker that dies.
 """
 
 import math
@@ -8,10 +8,8 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 from pydantic import ValidationError
 
 from configs.errors import ClusterError, RecipeError, TrainingError
@@ -19,13 +17,11 @@ from configs.load import recipe_from
 from configs.records import Attempt, Ended, Evaluated, Ledger, Proof, Record, Step
 from configs.schema import Recipe
 from configs.source_sections import source_entries
-from launcher.options import ADDRESS, OVERRIDES, RECIPE, STORAGE, open_client
 
 if TYPE_CHECKING:
     from launcher.client import Thaw
-    from launcher.messages import Line
+    from launcher.terminal import Terminal
 
-ROWS = 256
 COMMIT_EVERY = 2
 DIGITS = {"fp32": 4.0, "bf16": 2.0, "fp16": 2.0}
 """Digits to which losses on other numbers of workers must agree: sums are rounded in another order.
@@ -193,32 +189,10 @@ def _check_end(name: str, records: Iterable[Record]) -> None:
         raise ClusterError(f"run {name} {ended[-1].state}: {ended[-1].message}")
 
 
-@click.command()
-@RECIPE
-@OVERRIDES
-@click.option("--rows", default=ROWS, show_default=True, help="Training rows to take, at most.")
-@click.option("--alone", default=1, show_default=True, help="Workers of the smaller run.")
-@ADDRESS
-@STORAGE
-@click.pass_context
-def verify(
-    ctx: click.Context,
-    recipe: Path,
-    overrides: tuple[str, ...],
-    rows: int,
-    alone: int,
-    address: str | None,
-    storage: str | None,
-) -> int:
-    """Prove on your own recipe that machines and faults change nothing.
-
-    A few rows, three runs: on all workers, on one, and with a worker that is killed.
-    """
+def prove(client: "Thaw", terminal: "Terminal", asked: Recipe, rows: int, alone: int) -> None:
+    """Run a recipe's trials and print what they show; raises TrainingError where they disagree."""
     from launcher.messages import Line
-    from launcher.terminal import Terminal
 
-    client, terminal = open_client(ctx, address, storage), Terminal()
-    asked = client.load(recipe, overrides)
     if alone < 1 or asked.batch.lanes % alone:
         raise RecipeError(
             f"--alone {alone}: {asked.batch.lanes} lanes cannot be shared among so many. "
@@ -230,23 +204,10 @@ def verify(
     trials = []
     for trial in run_trials(client, small, alone):
         trials.append(trial)
-        terminal.lines([Line("run", (trial.name, _workers(trial), _steps(trial)))])
+        steps = f"{len(trial.losses())} steps"
+        terminal.lines([Line("run", (trial.name, _workers(trial), steps))])
     found = list(findings(trials[0], trials[1:], asked.precision))
-    terminal.lines([_line(finding) for finding in found])
+    terminal.lines([Line(f.label, (f.text,), "plain" if f.holds else "warning") for f in found])
     wrong = [finding for finding in found if not finding.holds]
     if wrong:
         raise TrainingError(f"{wrong[0].label}: {wrong[0].text}. Do not trust this set-up")
-    return 0
-
-
-def _steps(trial: Trial) -> str:
-    return f"{len(trial.losses())} steps"
-
-
-def _line(finding: Finding) -> "Line":
-    from launcher.messages import Line
-
-    return Line(finding.label, (finding.text,), "plain" if finding.holds else "warning")
-
-
-COMMANDS = {"verify": verify}
