@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import click
 
 from launcher.options import ADDRESS, JSON, RUN, STORAGE, open_client
-from launcher.whereabouts import LIVE
 
 if TYPE_CHECKING:
     from cluster.diagnosis import Diagnosis
@@ -66,6 +65,7 @@ def page(diagnosis: "Diagnosis", *, now: float) -> "Iterator[Line | str]":
     """Give the page: lines that fit the terminal, and texts that must stay whole to be copied."""
     from launcher.amounts import duration, plural
     from launcher.messages import Line
+    from launcher.whereabouts import LIVE
 
     live = diagnosis.state in LIVE
     ago = f"{duration(now - diagnosis.updated)} ago"

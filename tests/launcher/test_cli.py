@@ -19,6 +19,7 @@ ISSUE = [
     "list",
     "status",
     "describe",
+    "why",
     "logs",
     "watch",
     "metrics",

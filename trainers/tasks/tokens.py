@@ -58,7 +58,9 @@ def padded_width(longest: np.ndarray, batching: Batching) -> np.ndarray:
     """Give the tokens to which rows are padded, the longest of which has so many."""
     multiple = batching.pad_to_multiple_of
     # Rounding up must not lead past the last position the model has.
-    return np.minimum(-(-longest // multiple) * multiple, np.maximum(longest, batching.max_length))
+    rounded = -(-longest // multiple) * multiple
+    width: np.ndarray = np.minimum(rounded, np.maximum(longest, batching.max_length))
+    return width
 
 
 def pad_tokens(rows: pa.Table, batching: Batching) -> "dict[str, Tensor]":
