@@ -17,6 +17,7 @@ import xxhash
 
 from configs.errors import NotFoundError, StorageError
 from trainers.heartbeat import beat
+from trainers.masking import masked
 
 if TYPE_CHECKING:
     from pyarrow import NativeFile
@@ -152,8 +153,8 @@ def create_exclusively(address: str, data: bytes) -> bool:
 
 
 def append_lines(address: str, lines: Sequence[str]) -> None:
-    """Append whole lines to a text file, all of them or none; one writer at a time."""
-    append(address, "".join(f"{line}\n" for line in lines).encode())
+    """Append whole lines to a text file, without secrets, all of them or none; one writer at a time."""
+    append(address, masked("".join(f"{line}\n" for line in lines)).encode())
 
 
 def append(address: str, data: bytes) -> None:
