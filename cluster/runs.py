@@ -5,21 +5,26 @@ The directory is the truth about a run. The driver alone writes the state; every
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cluster.auth import thaw_home
+from cluster.located import Located as Located
+from cluster.located import locate_run as locate_run
+from cluster.located import located_runs as located_runs
+from cluster.located import remember_run as remember_run
 from cluster.lock import BEAT_LIMIT_S, beats, claim
 from cluster.packages import installed_packages, refuse_other_packages
+from cluster.places import is_linked, refuse_links, run_folder
 from cluster.recipe_file import read_recipe, write_recipe
 from configs.errors import LockedError, NotFoundError, StorageError
+from configs.names import JobId, RunName, is_run_name
 from configs.records import Record, read_record
 from configs.schema import Recipe
 from trainers import storage as files
 from trainers.fence import newest_claim
 from trainers.manifest import list_commits, step_of
+from trainers.masking import masked
 
 State = Literal["queued", "preparing", "running", "succeeded", "failed", "stopped"]
 LIVE = ("queued", "preparing", "running")
@@ -32,7 +37,7 @@ class RunState(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     v: Literal[1] = 1
-    name: str
+    name: RunName
     state: State
     created: float
     """Seconds since the epoch, as all times here."""
@@ -42,7 +47,7 @@ class RunState(BaseModel):
     """Number of the newest attempt; as each has a claim of its own, it is that claim's."""
     claim: int = 0
     """Number of the claim under which the newest driver took the run."""
-    job_ids: tuple[str, ...] = ()
+    job_ids: tuple[JobId, ...] = ()
     packages: dict[str, str] = {}
     """Versions of what computed the run so far; empty for runs of old."""
     data_dir: str | None = None
@@ -55,19 +60,9 @@ class RunState(BaseModel):
     """Keys of the recipe that were changed when memory ran out, and what they are."""
 
 
-class Located(BaseModel):
-    """Where the commands of this person find a run."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    storage: str
-    address: str
-    job_id: str
-
-
 def run_directory(storage: str, name: str) -> str:
-    """Give the address of a run's directory."""
-    return files.join(storage, name)
+    """Give the address of a run's directory; raises what places.run_folder raises."""
+    return run_folder(storage, name)
 
 
 def create_run(
@@ -79,6 +74,7 @@ def create_run(
     name is taken, StorageError when the storage cannot be written.
     """
     folder = run_directory(storage, recipe.name)
+    refuse_links(folder)
     # Before the state is read: who claims in between has the number that is tried below.
     newest = newest_claim(folder)
     if not _is_free(storage, recipe.name, newest, beat_limit_s):
@@ -119,6 +115,7 @@ def take_over_run(
     """
     name = recipe.name
     folder = run_directory(storage, name)
+    refuse_links(folder)
     # Before the state is read: who claims in between has the number that is tried below.
     newest = newest_claim(folder)
     read_run(storage, name)
@@ -144,7 +141,7 @@ def take_over_run(
 def write_state(state: RunState) -> RunState:
     """Write run.json."""
     address = files.join(run_directory(state.storage, state.name), "run.json")
-    files.write_atomically(address, state.model_dump_json(indent=1).encode())
+    files.write_atomically(address, masked(state.model_dump_json(indent=1)).encode())
     return state
 
 
@@ -166,9 +163,13 @@ def read_run(storage: str, name: str) -> RunState:
     except NotFoundError as error:
         raise NotFoundError(f"There is no run {name} in {storage}. See `thaw list`") from error
     try:
-        return RunState.model_validate_json(data)
-    except ValidationError as error:
-        raise StorageError(f"{address} holds no state of a run. Was it changed by hand?") from error
+        state = RunState.model_validate_json(data)
+        if state.name == name:
+            return state
+        problem = f"is of run {state.name}"
+    except ValidationError:
+        problem = "holds no state of a run"
+    raise StorageError(f"{address} {problem}. Was it changed by hand? Put it back, or delete it")
 
 
 def read_run_recipe(storage: str, name: str) -> Recipe:
@@ -182,8 +183,8 @@ def list_runs(storage: str) -> list[RunState]:
     One whose state is damaged is told of as failed.
     """
     states = []
-    for name in files.list_names(storage):
-        if files.exists(files.join(storage, name, "run.json")):
+    for name in filter(is_run_name, files.list_names(storage)):
+        if not is_linked(storage, name) and files.exists(files.join(storage, name, "run.json")):
             try:
                 states.append(read_run(storage, name))
             except StorageError as error:
@@ -232,29 +233,6 @@ def log_files(storage: str, name: str) -> dict[str, str]:
         for file in files.list_names(files.join(logs, attempt))
         if file.endswith(".log")
     }
-
-
-def remember_run(name: str, located: Located) -> None:
-    """Note where a run is, for later commands of this person."""
-    path = thaw_home() / "runs" / f"{name}.json"
-    files.write_atomically(str(path), located.model_dump_json(indent=1).encode())
-
-
-def locate_run(name: str) -> Located | None:
-    """Give where this person's run is; None when it was not submitted from here."""
-    path = thaw_home() / "runs" / f"{name}.json"
-    try:
-        return Located.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return None
-
-
-def located_runs() -> dict[str, Located]:
-    """Give all runs that were submitted from here, by name."""
-    folder = thaw_home() / "runs"
-    names = [Path(child).stem for child in files.list_names(str(folder)) if child.endswith(".json")]
-    found = {name: locate_run(name) for name in names}
-    return {name: located for name, located in found.items() if located is not None}
 
 
 def _stop_address(storage: str, name: str) -> str:

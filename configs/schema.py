@@ -1,6 +1,5 @@
 """The recipe: everything a person may ask of a run; how it is read from YAML stands in load.py."""
 
-import re
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -11,10 +10,9 @@ from configs.data_sections import Batch, Data
 from configs.fault_sections import Faults
 from configs.freezing_sections import Freezing, lay_out_presets
 from configs.model_sections import SECTION, Model, Optimizer, Schedule, Zero
+from configs.names import is_run_name, run_name_problem
 from configs.run_sections import Checkpoint, Cluster, EarlyStopping, Evaluation, Tracking
 from configs.task_sections import CONTINUES, ONE_LABEL, Task, writes_in_evaluation
-
-NAME_PATTERN = r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?"
 
 
 class Recipe(BaseModel):
@@ -46,7 +44,7 @@ class Recipe(BaseModel):
     """What training minimises."""
     batch: Batch = Batch()
     """How many rows a step sees."""
-    epochs: int = Field(default=3, ge=1)
+    epochs: int = Field(default=3, ge=1, le=1_000_000)
     """Times that every training row is seen."""
     max_steps: int | None = Field(default=None, ge=1)
     """Optimizer steps after which training ends even inside an epoch; None trains all epochs."""
@@ -79,11 +77,8 @@ class Recipe(BaseModel):
     @field_validator("name")
     @classmethod
     def _name_is_a_folder_name(cls, name: str) -> str:
-        if not re.fullmatch(NAME_PATTERN, name):
-            raise ValueError(
-                f"{name!r} is not a run name. Use 1 to 63 lower case letters, digits, and . _ - "
-                "between them"
-            )
+        if not is_run_name(name):
+            raise ValueError(run_name_problem(name))
         return name
 
     @model_validator(mode="after")

@@ -8,11 +8,13 @@ from pathlib import Path
 import click
 
 from configs.errors import NotFoundError
-from launcher.options import STORAGE, complete_run, open_client
+from launcher.options import STORAGE, checked_run, complete_run, open_client
 
 
 @click.command()
-@click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=complete_run)
+@click.argument(
+    "runs", nargs=-1, metavar="[RUN]...", shell_complete=complete_run, callback=checked_run
+)
 @click.option("--port", default=6006, show_default=True, type=click.IntRange(1, 65_535))
 @click.option("--host", default="127.0.0.1", show_default=True)
 @STORAGE

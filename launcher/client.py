@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster.auth import checked_address
 from configs.errors import ClusterError, LockedError, NotFoundError, RecipeError
 from configs.load import change_recipe, load_recipe, recipe_difference, recipe_from
+from configs.names import is_run_name
 from configs.records import Ended, Record, Step
 from configs.schema import Recipe
 from launcher.backend import Backend, real_backend
@@ -62,7 +64,8 @@ class Thaw:
     ) -> None:
         self.backend = backend or real_backend()
         folder = absolute(storage) if storage is not None else None
-        self.where = Whereabouts(self.backend, address, folder)
+        chosen = checked_address(address) if address is not None else None
+        self.where = Whereabouts(self.backend, chosen, folder)
 
     def load(
         self, recipe: Recipe | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()
@@ -236,14 +239,21 @@ class Thaw:
         """Find a prepared set: a folder or address that is one or holds one, or a run's name."""
         if "://" in place or os.path.isdir(place):
             return self.backend.data_sets.find_set(absolute(place))
+        if not is_run_name(place):
+            raise NotFoundError(
+                f"{place} is neither a folder here nor the name of a run. Give the folder of a "
+                "prepared set, or a run."
+            )
         state = self.status(place)
         if state.data_dir is None:
             raise NotFoundError(f"Run {place} has no prepared data yet, it is {state.state}")
         return self.backend.data_sets.find_set(state.data_dir)
 
-    def cluster_up(self, num_nodes: int = 2, cpus_per_node: int | None = None) -> "LocalCluster":
+    def cluster_up(
+        self, num_nodes: int = 2, cpus_per_node: int | None = None, *, host: str = "127.0.0.1"
+    ) -> "LocalCluster":
         """Start a cluster on this machine; raises LockedError when one runs."""
-        return self.backend.machines.start_local_cluster(num_nodes, cpus_per_node)
+        return self.backend.machines.start_local_cluster(num_nodes, cpus_per_node, host=host)
 
     def cluster_down(self) -> bool:
         """End the cluster on this machine; False when there was none."""

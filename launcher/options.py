@@ -21,8 +21,17 @@ def complete_run(ctx: click.Context, param: click.Parameter, start: str) -> list
     return [CompletionItem(name) for name in names if name.startswith(start)]
 
 
+def checked_run(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """Refuse what is not the name of a run before anything is looked up under it."""
+    from configs.names import check_run_name
+
+    for name in (value,) if isinstance(value, str) else value:
+        check_run_name(name)
+    return value
+
+
 RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
-RUN = click.argument("run", shell_complete=complete_run)
+RUN = click.argument("run", shell_complete=complete_run, callback=checked_run)
 OVERRIDES = click.option(
     "--set",
     "overrides",

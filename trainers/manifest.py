@@ -7,9 +7,10 @@ holds the counters and is written last: without it the folder is nothing.
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from configs.errors import CheckpointError, NotFoundError
+from configs.names import FILE_NAME
 from trainers import storage
 from trainers.early_stopping import Best
 from trainers.mishaps import Mishaps
@@ -25,7 +26,7 @@ class SavedFile(BaseModel):
     """One file of a commit, as it must be found again."""
 
     model_config = FROZEN_RECORD
-    name: str
+    name: str = Field(pattern=FILE_NAME)
     num_bytes: int
     hash: str
 
@@ -46,7 +47,7 @@ class Cursor(BaseModel):
     """Sum of their row ids mod 2^64."""
     best: Best = Best()
     """The evaluations so far."""
-    best_checkpoint: str | None = None
+    best_checkpoint: str | None = Field(default=None, pattern=FILE_NAME)
     """Commit that holds the best weights."""
     stopped_early: bool = False
     """Whether early stopping ended training."""
@@ -77,7 +78,7 @@ class Manifest(BaseModel):
     """Saved parameters and their number of elements: what learns, and what learned before."""
     buffers: dict[str, int] = {}
     """Running statistics of batch norms and their number of elements."""
-    frozen: str | None
+    frozen: str | None = Field(pattern=FILE_NAME)
     """Name of the folder with the frozen weights; None when nothing is frozen."""
     files: tuple[SavedFile, ...]
     fence: int = 0

@@ -1,8 +1,7 @@
 """Read and write whole files at a local path, s3:// or gs://; what they hold is the caller's.
 
 Torch-free. Local files are written to a temporary name, synced and renamed, so a reader never sees
-half a file; object stores do that by themselves. Whoever wants to try again stands in
-persistence.py.
+half a file; object stores do that by themselves. Who tries again stands in persistence.py.
 """
 
 import os
@@ -153,7 +152,7 @@ def create_exclusively(address: str, data: bytes) -> bool:
 
 
 def append_lines(address: str, lines: Sequence[str]) -> None:
-    """Append whole lines to a text file, without secrets, all of them or none; one writer at a time."""
+    """Append whole lines without secrets, all of them or none; one writer at a time."""
     append(address, masked("".join(f"{line}\n" for line in lines)).encode())
 
 

@@ -196,14 +196,3 @@ def test_log_files_have_short_names(storage: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     assert [*runs.log_files(storage, "one")] == ["a01/rank-1", "a02/rank-0"]
-
-
-def test_runs_of_this_person_are_found_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("THAW_HOME", str(tmp_path))
-    assert runs.locate_run("one") is None
-    located = runs.Located(storage="s3://bucket/runs", address="http://h:8265", job_id="one.01")
-    runs.remember_run("one", located)
-    assert runs.locate_run("one") == located
-    assert runs.located_runs() == {"one": located}

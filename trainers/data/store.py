@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from configs.errors import DataError, NotFoundError
+from configs.names import FILE_NAME
 from trainers import storage
 from trainers.data.shard_cache import DEFAULT_BYTES, Fetch, fetch_within, node_folder, touch
 
@@ -35,7 +36,7 @@ class Shard(BaseModel):
     """One Arrow file."""
 
     model_config = FROZEN
-    file: str
+    file: str = Field(pattern=FILE_NAME)
     rows: int
     num_bytes: int
     hash: str

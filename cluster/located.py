@@ -1,0 +1,41 @@
+"""Remember where a person's runs are: their storage, cluster and job; runs.py reads the runs."""
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cluster.auth import thaw_home
+from configs.names import check_run_name, is_run_name
+from trainers import storage as files
+
+
+class Located(BaseModel):
+    """Where the commands of this person find a run."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    storage: str
+    address: str
+    job_id: str
+
+
+def remember_run(name: str, located: Located) -> None:
+    """Note where a run is, for later commands of this person."""
+    path = thaw_home() / "runs" / f"{check_run_name(name)}.json"
+    files.write_atomically(str(path), located.model_dump_json(indent=1).encode())
+
+
+def locate_run(name: str) -> Located | None:
+    """Give where this person's run is; None when it was not submitted from here."""
+    path = thaw_home() / "runs" / f"{check_run_name(name)}.json"
+    try:
+        return Located.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def located_runs() -> dict[str, Located]:
+    """Give all runs that were submitted from here, by name."""
+    folder = thaw_home() / "runs"
+    children = files.list_names(str(folder))
+    names = [child.removesuffix(".json") for child in children if child.endswith(".json")]
+    found = {name: locate_run(name) for name in filter(is_run_name, names)}
+    return {name: located for name, located in found.items() if located is not None}
