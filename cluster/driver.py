@@ -17,6 +17,7 @@ from typing import Literal, TextIO
 
 from pydantic import BaseModel, ConfigDict
 
+from cluster.secrets import masked_output, take_secrets
 from configs.errors import STOPPED, THAW_ERRORS
 from configs.records import Ended
 from configs.schema import Recipe
@@ -29,7 +30,7 @@ class JobOrder(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    verb: Literal["finetune", "prepare", "evaluate", "predict", "export", "stop"]
+    verb: Literal["finetune", "prepare", "evaluate", "predict", "export", "stop", "doctor"]
     recipe: Recipe
     arguments: dict[str, str]
     job_id: str = ""
@@ -40,9 +41,12 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     log = sys.stdout
+    order = read_order(os.environ)
+    secrets = order.recipe.cluster.secrets
+    take_secrets(secrets)  # who needs them on which machine asks again, and says what is missing
     # Ray prints on stdout what happens to workers (ray 2.60); the records say it in our words.
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-        ended = carry_out(read_order(os.environ), log)
+    with masked_output(secrets), open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        ended = carry_out(order, log)
     return 0 if ended.state == "stopped" else ended.exit_code
 
 

@@ -75,7 +75,7 @@ def _drive(run: Run) -> Ended:
     from cluster.preflight import check_fits
     from cluster.prepare import is_small, prepare_on_all_nodes
 
-    machines.join_cluster()
+    machines.join_cluster(run.recipe.cluster.secrets)
     signal.signal(signal.SIGTERM, partial(_take_notice, run))
     if not machines.grows():
         check_fits(run.recipe.cluster, machines.list_nodes())

@@ -19,7 +19,7 @@ from configs.schema import Recipe
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails
 
-Verb = Literal["finetune", "prepare", "evaluate", "predict", "export", "stop"]
+Verb = Literal["finetune", "prepare", "evaluate", "predict", "export", "stop", "doctor"]
 JobState = Literal["pending", "running", "succeeded", "failed", "stopped"]
 
 PACKAGES = ("configs", "cluster", "trainers")
@@ -66,7 +66,8 @@ def submit(address: str, verb: Verb, recipe: Recipe, arguments: dict[str, str]) 
     environment = JOB_ENVIRONMENT | recipe.cluster.env
     runtime_env = {
         "py_modules": [str(_source_root() / package) for package in PACKAGES],
-        "env_vars": environment | {"THAW_JOB": json.dumps(spec)},
+        # Ray puts the machine's values in the place of $NAME and ${NAME}, secrets too (ray 2.60).
+        "env_vars": environment | {"THAW_JOB": json.dumps(spec).replace("$", r"\u0024")},
     }
     metadata = {"run": recipe.name, "verb": verb, "storage": recipe.storage}
     client = connect(address)

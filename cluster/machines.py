@@ -3,7 +3,7 @@
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import ray
@@ -12,6 +12,8 @@ from ray._private.state import available_resources_per_node
 from ray._private.state import state as ray_state
 
 from cluster.preflight import Node, check_fits, num_placeable
+from cluster.secrets import refuse_missing, take_secrets
+from cluster.survey import ask_nodes
 from configs.errors import HangError
 from configs.run_sections import Cluster
 
@@ -21,13 +23,18 @@ PATIENCE_S = 10.0
 """Time that others get to make room for more workers, where fewer would do."""
 
 
-def join_cluster() -> None:
-    """Connect this driver; the job's environment and token come from the Jobs API."""
+def join_cluster(secrets: Sequence[str] = ()) -> None:
+    """Connect this driver; the job's environment and token come from the Jobs API.
+
+    Raises ClusterError when a node lacks one of the secrets that are named.
+    """
     if ray.is_initialized():
         return
     ray.init(address="auto", log_to_driver=False, logging_level=logging.WARNING)
     # Ray has put its own handler in place, which dumps a stack. `stop --now` is no crash.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if secrets:
+        refuse_missing(ask_nodes(list_nodes(), take_secrets, tuple(secrets)))
 
 
 def own_node_id() -> str:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import ray.data
 
+from cluster.secrets import take_secrets
 from configs.errors import DataError, RecipeError
 from configs.run_sections import Cluster
 from configs.schema import Recipe
@@ -48,7 +49,7 @@ def predict_file(recipe: Recipe, export: str, source: str, output: str) -> int:
         PredictBatch,
         batch_size=BATCH_ROWS,
         batch_format="pyarrow",
-        fn_constructor_args=(export, recipe.batch.eval_microbatch_size),
+        fn_constructor_args=(export, recipe.batch.eval_microbatch_size, recipe.cluster.secrets),
         **_pool(recipe.cluster),
     )
     return _write(predicted.iter_batches(batch_size=None, batch_format="pyarrow"), output)
@@ -57,9 +58,10 @@ def predict_file(recipe: Recipe, export: str, source: str, output: str) -> int:
 class PredictBatch:
     """A loaded model that adds its predictions to batches of rows; one per process."""
 
-    def __init__(self, export: str, microbatch_size: int) -> None:
+    def __init__(self, export: str, microbatch_size: int, secrets: tuple[str, ...] = ()) -> None:
         from trainers.predictor import Predictor
 
+        take_secrets(secrets)
         self._predict = Predictor(export, microbatch_size=microbatch_size)
 
     def __call__(self, rows: pa.Table) -> pa.Table:

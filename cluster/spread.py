@@ -5,15 +5,17 @@ How many machines there are changes when the set is there, never which bits it h
 
 import pickle
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import ray.data
 
+from cluster.secrets import take_secrets
 from configs.schema import Recipe
 from configs.task_columns import Columns
 from trainers.data.image_contents import hash_with_images
 from trainers.data.plan import Plan, plan_preparation
-from trainers.data.preparation import Prepared, Progress, Stage, prepare_plan
+from trainers.data.preparation import Prepared, Progress, prepare_plan
 from trainers.data.sources import Source, list_sources
 from trainers.data.stages import Tick
 from trainers.tasks import functions_of
@@ -22,27 +24,30 @@ from trainers.tasks import functions_of
 def prepare_spread(recipe: Recipe, progress: Progress | None = None) -> Prepared:
     """Prepare a recipe's data on all nodes, or find it; raises what a stage raises."""
     sources, columns = list_sources(recipe.data), functions_of(recipe.task).columns(recipe.task)
-    hashed: list[Source] = _map(_hash_source, columns, sources, lambda _: None)
+    run = partial(run_spread, secrets=recipe.cluster.secrets)
+    hashed: list[Source] = run(_hash_source, columns, sources, lambda _: None)
     plan = plan_preparation(recipe, recipe.storage, sources=hashed)
-    return prepare_plan(plan, run_spread, progress)
-
-
-def run_spread(stage: Stage, plan: Plan, items: Sequence[Any], tick: Tick) -> list[Any]:
-    """Run a stage for every item, each as a task of one CPU; gives the results in order."""
-    return _map(stage, plan, items, tick)
+    return prepare_plan(plan, run, progress)
 
 
 def _hash_source(columns: Columns, source: Source) -> Source:
     return hash_with_images(source, columns)
 
 
-def _map(
-    stage: Callable[[Any, Any], Any], plan: Plan | Columns, items: Sequence[Any], tick: Tick
+def run_spread(
+    stage: Callable[[Any, Any], Any],
+    plan: Plan | Columns,
+    items: Sequence[Any],
+    tick: Tick,
+    *,
+    secrets: tuple[str, ...] = (),
 ) -> list[Any]:
+    """Run a stage for every item, each as a task of one CPU; gives the results in order."""
     rows = [{"place": place, "item": pickle.dumps(item)} for place, item in enumerate(items)]
     held = ray.put(plan)
 
     def run(row: dict[str, Any]) -> dict[str, Any]:
+        take_secrets(secrets)
         made = stage(ray.get(held), pickle.loads(row["item"]))
         return {"place": row["place"], "made": pickle.dumps(made)}
 

@@ -1,6 +1,7 @@
-"""Do what a job can do besides fine-tuning: prepare, evaluate, predict, export, ask to stop."""
+"""Do what a job can do besides fine-tuning: prepare, evaluate, predict, export, look, stop."""
 
 import re
+import socket
 import time
 from collections.abc import Callable
 from functools import partial
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 from cluster import runs
 from cluster.book import Book
 from cluster.orders import Orders
+from cluster.places import refuse_links
+from cluster.secrets import refuse_missing, take_secrets
 from configs.errors import NotFoundError
 from configs.records import DataReady, Ended, Preparing
 from configs.schema import Recipe
@@ -61,7 +64,7 @@ def predict(order: "JobOrder", log: TextIO) -> Ended:
         )
     source, output = order.arguments["input"], order.arguments["output"]
     check_output(output)
-    machines.join_cluster()
+    machines.join_cluster(recipe.cluster.secrets)
     rows = predict_file(recipe, folder, source, output)
     return _say(log, _done(f"{rows} rows predicted into {output}", rows))
 
@@ -72,12 +75,21 @@ def stop(order: "JobOrder", log: TextIO) -> Ended:
     return _say(log, _done(f"asked run {order.recipe.name} to commit and stop", 0))
 
 
+def doctor(order: "JobOrder", log: TextIO) -> Ended:
+    """Look at all nodes for a person who asks whether they are in order."""
+    from cluster.examination import examine
+
+    examine(order, log)
+    return _say(log, _done("looked at all nodes", 0))
+
+
 VERBS: dict[str, Verb] = {
     "prepare": prepare,
     "evaluate": evaluate,
     "predict": predict,
     "export": export,
     "stop": stop,
+    "doctor": doctor,
 }
 
 
@@ -94,7 +106,7 @@ def _on_workers(
         from cluster import attempts, machines
 
     recipe, state = _read_run(order)
-    machines.join_cluster()
+    machines.join_cluster(recipe.cluster.secrets)
     workers = machines.wait_for_room(recipe.cluster, recipe.batch.lanes, lambda text: None)
     folder = runs.run_directory(state.storage, state.name)
     label = _next_label(folder, order.verb)
@@ -125,11 +137,13 @@ def _on_workers(
 def _prepare(recipe: Recipe, log: TextIO) -> DataReady:
     from cluster.prepare import is_small, prepare_here, prepare_on_all_nodes
 
+    secrets = recipe.cluster.secrets
+    refuse_missing({socket.gethostname(): take_secrets(secrets)})
     if is_small(recipe):
         return _say(log, prepare_here(recipe, partial(_say, log)))
     from cluster import machines
 
-    machines.join_cluster()
+    machines.join_cluster(secrets)
     return _say(log, prepare_on_all_nodes(recipe, partial(_say, log)))
 
 
@@ -137,6 +151,7 @@ def _read_run(order: "JobOrder") -> tuple[Recipe, runs.RunState]:
     """Read the run that an order is about; the machines are those that the order asks for."""
     storage, name = order.recipe.storage, order.recipe.name
     state = runs.read_run(storage, name)
+    refuse_links(runs.run_directory(storage, name))
     recipe = runs.read_run_recipe(storage, name)
     return recipe.model_copy(update={"cluster": order.recipe.cluster}), state
 

@@ -19,11 +19,13 @@ from typing import Any
 from cluster import meeting
 from cluster.orders import Orders, load_function, read_data
 from cluster.peer_loss import is_peer_loss
+from cluster.secrets import masked_output, refuse_missing, take_secrets
 from cluster.usage import Meter, usage_line
 from configs.errors import HangError, StorageError
 from configs.records import Attempt, Ended, Record
 from trainers import storage as files
 from trainers.imports import import_for, uncollected
+from trainers.masking import masked, masked_error
 from trainers.persistence import persist
 from trainers.place import Place
 from trainers.watchdog import watched
@@ -49,7 +51,9 @@ def work(config: dict[str, Any]) -> None:
     rank, world_size = context.get_world_rank(), context.get_world_size()
     _set_environment(context)
     meter = Meter()
-    with _rank_log(orders.logs, rank):
+    secrets = orders.recipe.cluster.secrets
+    refuse_missing({socket.gethostname(): take_secrets(secrets)})
+    with _rank_log(orders.logs, rank), masked_output(secrets):
         try:
             _import_for(orders)
             _announce(orders.logs, rank)
@@ -72,6 +76,8 @@ def work(config: dict[str, Any]) -> None:
             _log_usage(orders, meter)
             if is_peer_loss(error):
                 time.sleep(PEER_DEATH_S)
+            if masked_error(error) is not error:
+                raise masked_error(error) from None
             raise
         LOG.info("rank %d ended: %s", rank, ended.message)
         _log_usage(orders, meter)
@@ -129,7 +135,7 @@ def _in_group(orders: Orders, place: Place) -> Ended:
         join_group(place, os.environ[meeting.ADDRESS], int(os.environ[meeting.PORT]))
         ended = _call(orders, place)
         if place.rank == 0:
-            outcome = ended.model_dump_json().encode()
+            outcome = masked(ended.model_dump_json()).encode()
             deadline_s = orders.recipe.checkpoint.deadline_s
             persist(partial(files.write_atomically, orders.outcome, outcome), deadline_s)
         leave_group()

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import NotFoundError, RecipeError
-from configs.problems import describe_problems
+from configs.problems import describe_problems, place_of
 from configs.schema import Recipe
+from configs.secret_words import find_plain_secrets, without_secrets
 from configs.source_sections import SourceEntry
 from configs.yaml_text import MAX_BYTES, YamlError, read_yaml, write_yaml
 
 FILES_OF_DATABASES = ("sqlite:///", "duckdb:///")
 """Connection URLs that go on with a path, which is relative unless it begins with a slash."""
+
+MAX_SHOWN = 200
 
 Origins = dict[tuple[str | int, ...], str]
 
@@ -30,8 +33,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     except YamlError as error:
         raise RecipeError("\n".join(f"{path.name}, {p}." for p in error.problems)) from error
     if not isinstance(value, dict):
-        found = "nothing" if value is None else f"{type(value).__name__}"
-        raise RecipeError(f"{path.name}: a recipe is a mapping of keys to values, found {found}.")
+        kinds = {"NoneType": "nothing", "list": "a list", "str": "text"}
+        found = kinds.get(type(value).__name__, "a number")
+        raise RecipeError(
+            f"{path.name}: a recipe is a mapping of keys to values, found {found}. Write it so, "
+            "such as `name: my-run`."
+        )
     origins: Origins = {key: f"{path.name}, line {line}" for key, line in lines.items()}
     problems = _lay_over(value, overrides, origins)
     return _checked(value, origins, problems, path.absolute().parent)
@@ -51,17 +58,28 @@ def recipe_from(value: Mapping[str, Any]) -> Recipe:
 
 def _checked(value: dict[str, Any], origins: Origins, problems: list[str], folder: Path) -> Recipe:
     """Check plain values and resolve their paths; raise one RecipeError about all problems."""
-    problems = problems + describe_problems(value, origins)
+    problems = problems + describe_problems(value, origins) + _plain_secrets(value, origins)
     if problems:
-        raise RecipeError("\n".join(problems))
+        raise RecipeError("\n".join(map(without_secrets, problems)))
     return _with_paths(Recipe.model_validate(value), origins, folder)
+
+
+def _plain_secrets(value: dict[str, Any], origins: Origins) -> list[str]:
+    """Say where a secret stands in plain; cluster.env and cluster.secrets say it themselves."""
+    return [
+        f"{place_of(path, origins)}{'.'.join(map(str, path))} holds what looks like a secret, and "
+        "every copy of the recipe would show it. Take it out, name the variable that holds it in "
+        "cluster.secrets, and write ${NAME} in the URL of a database."
+        for path in find_plain_secrets(value)
+        if path[:2] not in (("cluster", "env"), ("cluster", "secrets"))
+    ]
 
 
 def _read_text(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise RecipeError(
-                f"{path} is larger than {MAX_BYTES:,} bytes. A recipe is a short file."
+                f"{path} is larger than {MAX_BYTES:,} bytes. Give the YAML file of a recipe."
             )
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -69,7 +87,12 @@ def _read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not UTF-8 text. Save it as UTF-8.") from error
     except OSError as error:
-        raise RecipeError(f"{path} cannot be read: {error.strerror}.") from error
+        raise RecipeError(
+            f"{str(path)[:MAX_SHOWN]} cannot be read: {error.strerror}. Give the path of a YAML "
+            "file."
+        ) from error
+    except ValueError as error:
+        raise RecipeError(f"{str(path)!r} is no path. Give the path of a YAML file.") from error
 
 
 def _lay_over(value: dict[str, Any], overrides: Sequence[str], origins: Origins) -> list[str]:
@@ -79,7 +102,7 @@ def _lay_over(value: dict[str, Any], overrides: Sequence[str], origins: Origins)
         dotted, equals, text = override.partition("=")
         keys = tuple(dotted.strip().split("."))
         if not equals or not all(keys):
-            problems.append(f"--set {override}: write it as section.key=value.")
+            problems.append(f"--set {override!r} names no value. Write it as section.key=value.")
             continue
         try:
             new, _ = read_yaml(text)

@@ -41,12 +41,13 @@ EXPECTED = {
     "dict_type": "a mapping of keys to values",
     "model_type": "a mapping of keys to values",
     "model_attributes_type": "a mapping of keys to values",
-    "greater_than": "greater than {gt:g}",
-    "greater_than_equal": "at least {ge:g}",
-    "less_than": "less than {lt:g}",
-    "less_than_equal": "at most {le:g}",
+    "invalid_key": "text",
+    "too_short": "something that is not empty",
+    "greater_than": "greater than {gt:,}",
+    "greater_than_equal": "at least {ge:,}",
+    "less_than": "less than {lt:,}",
+    "less_than_equal": "at most {le:,}",
 }
-
 
 ABSENT = ("missing", "union_tag_not_found")
 
@@ -69,7 +70,7 @@ def describe_problems(value: dict[str, Any], origins: Mapping[Path, str]) -> lis
             for path, detail, is_union in found:
                 for sentence in _sentences(path, detail, is_union):
                     if not _depends(path, sentence, before):
-                        problems[_place(path, origins) + sentence] = None
+                        problems[place_of(path, origins) + sentence] = None
                 doubtful |= _set_aside(remaining, path, detail)
         else:
             break
@@ -172,7 +173,7 @@ def _unknown(path: Path, dotted: str) -> str:
     return f"{dotted} is not a key of a recipe. Allowed here: {', '.join(keys)}."
 
 
-def _place(path: Path, origins: Mapping[Path, str]) -> str:
+def place_of(path: Path, origins: Mapping[Path, str]) -> str:
     """Name the line, or the option, that gave a path or the section around it."""
     for length in range(len(path), 0, -1):
         if path[:length] in origins:
@@ -228,7 +229,7 @@ def _booleans(value: Any, origins: Mapping[Path, str]) -> Iterator[str]:
             types = set(_types(field.annotation))
             if types & {int, float} and not types & {bool, Any, str}:
                 dotted = ".".join(map(str, path))
-                yield f"{_place(path, origins)}{dotted}: found {_shown(given)}, must be a number."
+                yield f"{place_of(path, origins)}{dotted}: found {_shown(given)}, must be a number."
 
 
 def _shown(value: Any) -> str:

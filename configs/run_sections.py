@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from configs.model_sections import SECTION
+from configs.secret_words import checked_env, checked_names
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -96,8 +97,10 @@ class Cluster(BaseModel):
     """Lost workers and nodes after which the run gives up; a bad recipe is never retried."""
     cache_gib: float = Field(default=50, gt=0)
     """GiB of remote shards that each node keeps on its own disk; the oldest go first."""
-    env: dict[str, str] = {}
+    env: Annotated[dict[str, str], BeforeValidator(checked_env)] = {}
     """Environment variables of driver and workers; never secrets: the cluster shows them."""
+    secrets: Annotated[tuple[str, ...], BeforeValidator(checked_names)] = ()
+    """Names of variables that every machine sets itself, such as HF_TOKEN; never their values."""
 
     @model_validator(mode="after")
     def _fewest_come_first(self) -> Self:
@@ -106,6 +109,12 @@ class Cluster(BaseModel):
                 f"num_workers [{self.fewest_workers}, {self.most_workers}] is no range. "
                 "Give the fewest first"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _secrets_are_not_in_env(self) -> Self:
+        if both := sorted(set(self.env) & set(self.secrets)):
+            raise ValueError(f"{both[0]} is in env and in secrets. Keep it in secrets alone")
         return self
 
     @property

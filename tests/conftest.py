@@ -27,6 +27,7 @@ def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster
         patch.setenv("THAW_HOME", str(home))
         for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "THAW_ADDRESS", "RAY_AUTH_TOKEN"):
             patch.delenv(name, raising=False)
+        patch.setenv("CANARY_TOKEN", "canary-of-the-environment/5f1d+7c")
         yield start_local_cluster(2, 4)
         stop_local_cluster()
 
