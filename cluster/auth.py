@@ -1,6 +1,7 @@
 """Find the cluster's address and its token; talking to it is the business of jobs.py."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from configs.errors import ClusterError
@@ -48,26 +49,56 @@ def checked_address(value: str) -> str:
     return address
 
 
-def read_token(address: str) -> str | None:
-    """Find the token for an address: the local cluster's own, else where Ray looks for one."""
+@dataclass(frozen=True)
+class Token:
+    """What a cluster asks for before it does anything."""
+
+    value: str
+    origin: str
+    """Where it was found, in words."""
+    path: Path | None
+    """The file it was read from."""
+
+
+def find_token(address: str) -> Token | None:
+    """Find the token for an address: the local cluster's own, else where Ray looks for one.
+
+    Raises ClusterError when a file that is named cannot be read.
+    """
     from cluster.local import read_local_cluster
 
     local = read_local_cluster(thaw_home())
     if local is not None and local.address == address:
         return _read_token_file(Path(local.token_path))
-    if token := os.environ.get("RAY_AUTH_TOKEN"):
-        return token.strip()
+    if token := os.environ.get("RAY_AUTH_TOKEN", "").strip():
+        return Token(token, "RAY_AUTH_TOKEN", None)
     if path := os.environ.get("RAY_AUTH_TOKEN_PATH"):
-        return _read_token_file(Path(path))
+        return _read_token_file(Path(path).expanduser())
     default = Path.home() / ".ray" / "auth_token"
     return _read_token_file(default) if default.exists() else None
 
 
-def _read_token_file(path: Path) -> str:
+def write_token(path: Path, value: str) -> Path:
+    """Write a token to a new file that nobody else can read at any moment."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(value)
+    return path
+
+
+def _read_token_file(path: Path) -> Token:
     try:
-        return path.read_text().strip()
-    except OSError as error:
-        raise ClusterError(f"The token file {path} could not be read: {error}") from error
+        value = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ClusterError(
+            f"The token file {path} could not be read: {reason}. Correct it, or RAY_AUTH_TOKEN_PATH"
+        ) from error
+    if not value or not value.isascii() or not value.isprintable():
+        found = "holds no token" if value else "is empty"
+        raise ClusterError(f"The token file {path} {found}. Put the cluster's token into it")
+    return Token(value, f"the file {path}", path)
 
 
 def _http_only(value: str | None) -> str | None:

@@ -5,12 +5,14 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
-from cluster.auth import read_token
+from cluster.auth import find_token
 from configs.errors import ClusterError, NotFoundError
+from configs.names import checked_job_id
 from trainers.imports import uncollected
 
 if TYPE_CHECKING:
@@ -24,8 +26,9 @@ OVERRIDES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 
 def connect(address: str) -> "JobSubmissionClient":
     """Connect to a dashboard; raises ClusterError when it does not answer, refuses us or is old."""
-    token = read_token(address)
-    headers = {"Authorization": f"Bearer {token}"} if token else None
+    refuse_old(version("ray"), "This machine")
+    token = find_token(address)
+    headers = {"Authorization": f"Bearer {token.value}"} if token else None
     with uncollected():
         from ray.job_submission import JobSubmissionClient
 
@@ -33,13 +36,25 @@ def connect(address: str) -> "JobSubmissionClient":
         logging.getLogger(name).setLevel(logging.WARNING)
     with sentences(address), _own_address():
         client = JobSubmissionClient(address, headers=headers)
-    found = str(client._server_ray_version)
-    if tuple(int(part) for part in re.findall(r"\d+", found)[:2]) < MINIMUM_RAY:
-        raise ClusterError(
-            f"The cluster at {address} runs Ray {found}, which has known remote-code holes. "
-            f"Use Ray {MINIMUM_RAY[0]}.{MINIMUM_RAY[1]} or newer"
-        )
+    refuse_old(str(client._server_ray_version), f"The cluster at {address}")
     return client
+
+
+def is_old(found: str) -> bool:
+    """Say whether a version of Ray has holes through which others can run code.
+
+    CVE-2025-62593 and CVE-2026-27482, closed in 2.54.
+    """
+    return tuple(int(part) for part in re.findall(r"\d+", found)[:2]) < MINIMUM_RAY
+
+
+def refuse_old(found: str, where: str) -> None:
+    """Raise ClusterError for a version of Ray that is not safe to be used."""
+    if is_old(found):
+        raise ClusterError(
+            f"{where} runs Ray {found}, through which others can run code (CVE-2025-62593, "
+            f"CVE-2026-27482). Use Ray {MINIMUM_RAY[0]}.{MINIMUM_RAY[1]} or newer"
+        )
 
 
 @contextmanager
@@ -48,6 +63,8 @@ def sentences(address: str, job_id: str | None = None) -> Iterator[None]:
     import requests
     from ray.exceptions import AuthenticationError
 
+    if job_id is not None:
+        checked_job_id(job_id)  # it becomes a part of a URL, which the server takes as it is
     try:
         yield
     except AuthenticationError as error:
@@ -76,7 +93,7 @@ def submit_with_patience(client: "JobSubmissionClient", prefix: str, **request: 
     )
     number = 1
     while True:
-        job_id = f"{prefix}.{number:02d}"
+        job_id = checked_job_id(f"{prefix}.{number:02d}")
         try:
             return str(attempts(client.submit_job, submission_id=job_id, **request))
         except RuntimeError as error:
@@ -99,15 +116,15 @@ def _own_address() -> Iterator[None]:
 
 
 def _refused(address: str, answer: str) -> str:
-    if answer.startswith("Authentication required"):
-        return (
-            f"The cluster at {address} asks for a token and none was found. Set RAY_AUTH_TOKEN or "
-            "RAY_AUTH_TOKEN_PATH"
-        )
-    return (
-        f"The cluster at {address} does not accept the token. Set RAY_AUTH_TOKEN or "
-        "RAY_AUTH_TOKEN_PATH to the token of this cluster"
+    """Say which token was refused, or that there was none, and where to put the right one."""
+    token = find_token(address)
+    where = (
+        "Put the token of this cluster (`ray get-auth-token` on its head node) into a file of mode "
+        "600 and set RAY_AUTH_TOKEN_PATH to it"
     )
+    if token is None or answer.startswith("Authentication required"):
+        return f"The cluster at {address} asks for a token (401) and none was found. {where}"
+    return f"The cluster at {address} does not accept the token of {token.origin} (403). {where}"
 
 
 def _from_answer(address: str, job_id: str | None, answer: str) -> Exception:

@@ -9,14 +9,15 @@ import secrets
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
-from cluster.auth import thaw_home
+from cluster.auth import thaw_home, write_token
 from cluster.nodes import (
+    EVERYWHERE,
     HEAD_HOST,
     HOST,
     NODE_PORTS,
@@ -55,11 +56,17 @@ class LocalCluster(BaseModel):
 
 
 def start_local_cluster(
-    num_nodes: int = 2, cpus_per_node: int | None = None, *, home: Path | None = None
+    num_nodes: int = 2,
+    cpus_per_node: int | None = None,
+    *,
+    host: str = HOST,
+    home: Path | None = None,
 ) -> LocalCluster:
     """Start a cluster and wait until every node takes jobs.
 
-    Raises LockedError when one runs already, ClusterError when it does not come up.
+    Its nodes have the environment of this process. `host` is the address of this machine at which
+    the dashboard listens: any but the loopback lets other machines submit, with the token. Raises
+    LockedError when one runs already, ClusterError when it does not come up.
     """
     home = home or thaw_home()
     if read_local_cluster(home) is not None:
@@ -70,26 +77,33 @@ def start_local_cluster(
     ground = Ground(
         # Ray puts unix sockets below this folder, and their paths may have 107 characters.
         temp_dir=Path(tempfile.mkdtemp(prefix="thaw-", dir="/tmp")),
-        token_path=_write_token(home / "cluster_token"),
+        token_path=write_token(home / "cluster_token", secrets.token_hex(32)),
         gcs_port=gcs,
         dashboard_port=dashboard,
         client_port=client,
+        dashboard_host=host,
         cpus_per_node=cpus_per_node or max(1, (os.cpu_count() or 1) // num_nodes),
     )
+    cluster = _start_nodes(ground, num_nodes, ports)
+    write_atomically(str(home / "cluster.json"), cluster.model_dump_json(indent=1).encode())
+    return cluster
+
+
+def _start_nodes(ground: Ground, num_nodes: int, ports: Sequence[int]) -> LocalCluster:
+    """Start the nodes one after another; when one does not come up, all of them are ended."""
     processes: list[NodeProcess] = []
     try:
         for index in range(num_nodes):
             own = ports[index * len(NODE_PORTS) : (index + 1) * len(NODE_PORTS)]
             processes.append(start_node(ground, index, own))
             if index == 0:
-                _wait_until(lambda: _listens(gcs), processes, ground)
+                _wait_until(lambda: _listens(ground.gcs_port), processes, ground)
         cluster = _describe(ground, processes)
         _wait_until(lambda: _takes_jobs(cluster), processes, ground)
     except BaseException:
         end_nodes(processes, ground.temp_dir)
         shutil.rmtree(ground.temp_dir, ignore_errors=True)
         raise
-    write_atomically(str(home / "cluster.json"), cluster.model_dump_json(indent=1).encode())
     return cluster
 
 
@@ -152,7 +166,7 @@ def _read_state(home: Path) -> LocalCluster | None:
 
 def _describe(ground: Ground, processes: list[NodeProcess]) -> LocalCluster:
     return LocalCluster(
-        address=f"http://{HOST}:{ground.dashboard_port}",
+        address=f"http://{_reached_at(ground.dashboard_host)}:{ground.dashboard_port}",
         gcs_address=f"{HEAD_HOST}:{ground.gcs_port}",
         processes=tuple(processes),
         temp_dir=str(ground.temp_dir),
@@ -166,12 +180,9 @@ def _port(address: str) -> int:
     return int(address.rpartition(":")[2])
 
 
-def _write_token(path: Path) -> Path:
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(secrets.token_hex(32))
-    return path
+def _reached_at(host: str) -> str:
+    """Give an address at which this machine reaches what listens at `host`."""
+    return HOST if host == EVERYWHERE else host
 
 
 def _wait_until(

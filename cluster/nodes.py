@@ -15,6 +15,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 HOST = "127.0.0.1"
+EVERYWHERE = "0.0.0.0"
 # Each node has an address of its own in the loopback network, so that two nodes here are as
 # different as two machines: their workers have different ranks on the node and different hosts.
 NODE_HOST = "127.0.0.{}"
@@ -65,6 +66,7 @@ class Ground:
     dashboard_port: int
     client_port: int
     cpus_per_node: int
+    dashboard_host: str = HOST
 
 
 def node_log(ground: Ground, index: int) -> Path:
@@ -103,7 +105,12 @@ def start_node(ground: Ground, index: int, ports: Sequence[int]) -> NodeProcess:
 
 def _head_options(ground: Ground) -> list[str]:
     options = ["--head", "--port", str(ground.gcs_port), "--no-monitor", "--disable-usage-stats"]
-    options += ["--dashboard-host", HOST, "--dashboard-port", str(ground.dashboard_port)]
+    options += [
+        "--dashboard-host",
+        ground.dashboard_host,
+        "--dashboard-port",
+        str(ground.dashboard_port),
+    ]
     return [*options, "--ray-client-server-port", str(ground.client_port)]
 
 

@@ -1,10 +1,18 @@
 """Which address and which token, without a cluster."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from cluster.auth import checked_address, read_token, resolve_address, thaw_home
+from cluster.auth import (
+    Token,
+    checked_address,
+    find_token,
+    resolve_address,
+    thaw_home,
+    write_token,
+)
 from configs.errors import ClusterError
 
 VARIABLES = (
@@ -54,21 +62,51 @@ def test_what_is_no_dashboard_is_refused(value: str) -> None:
 def test_token_is_looked_for_where_ray_looks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert read_token("http://head:8265") is None
+    assert find_token("http://head:8265") is None
     (tmp_path / ".ray").mkdir()
-    (tmp_path / ".ray" / "auth_token").write_text("from home\n")
-    assert read_token("http://head:8265") == "from home"
-    (tmp_path / "token").write_text("from path")
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
-    assert read_token("http://head:8265") == "from path"
+    default = tmp_path / ".ray" / "auth_token"
+    default.write_text("from home\n")
+    assert find_token("http://head:8265") == Token("from home", f"the file {default}", default)
+    path = tmp_path / "token"
+    path.write_text("from path")
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path))
+    assert find_token("http://head:8265") == Token("from path", f"the file {path}", path)
     monkeypatch.setenv("RAY_AUTH_TOKEN", "from variable")
-    assert read_token("http://head:8265") == "from variable"
+    assert find_token("http://head:8265") == Token("from variable", "RAY_AUTH_TOKEN", None)
 
 
-def test_missing_token_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "none"))
-    with pytest.raises(ClusterError, match="none could not be read"):
-        read_token("http://head:8265")
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "could not be read: No such file or directory. Correct it, or RAY_AUTH_TOKEN_PATH"),
+        (b"", "is empty. Put the cluster's token into it"),
+        (b"two\nlines", "holds no token"),
+        ("\N{SNOWMAN}".encode(), "holds no token"),
+        (b"\xff\xfe", "it is not text"),
+    ],
+)
+def test_token_file_that_cannot_be_used_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, words: str
+) -> None:
+    path = tmp_path / "mine"
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(path))
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ClusterError) as told:
+        find_token("http://head:8265")
+    assert str(path) in str(told.value) and words in str(told.value)
+
+
+def test_token_file_is_never_readable_for_others(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        path = tmp_path / "token"
+        path.write_text("an older one")
+        path.chmod(0o644)
+        write_token(path, "new")
+    finally:
+        os.umask(before)
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("new", 0o600)
 
 
 def test_home_is_the_variable_or_in_the_home_folder(

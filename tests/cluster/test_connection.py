@@ -4,7 +4,7 @@ import pytest
 import requests
 from ray.exceptions import AuthenticationError
 
-from cluster.connection import sentences, submit_with_patience
+from cluster.connection import refuse_old, sentences, submit_with_patience
 from configs.errors import ClusterError, NotFoundError
 
 HTTP = "Request failed with status code {}: {}."
@@ -21,10 +21,25 @@ HTTP = "Request failed with status code {}: {}."
         (RuntimeError(HTTP.format(500, "a\nlast line\n")), ClusterError, "refused: last line"),
     ],
 )
-def test_errors_become_sentences(error: Exception, kind: type[Exception], words: str) -> None:
+def test_errors_become_sentences(
+    error: Exception, kind: type[Exception], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "some token")
     with pytest.raises(kind) as told, sentences("http://h:1", "x.01"):
         raise error
     assert words in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("found", "is_refused"),
+    [("2.53.9", True), ("1.13.0", True), ("2.54.0", False), ("2.60.0", False), ("3.0.0", False)],
+)
+def test_ray_with_holes_is_refused(found: str, is_refused: bool) -> None:
+    if not is_refused:
+        refuse_old(found, "The cluster")
+        return
+    with pytest.raises(ClusterError, match=rf"The cluster runs Ray {found}.*Use Ray 2\.54"):
+        refuse_old(found, "The cluster")
 
 
 class FakeClient:

@@ -1,5 +1,6 @@
 """The Jobs API of the two-node cluster, and of none."""
 
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,13 +9,19 @@ from typing import Any
 import pytest
 
 from cluster import jobs
+from cluster.connection import connect
+from cluster.inventory import list_nodes_at
+from cluster.joblog import WHOLE_LOG_CHARACTERS, read_job_log
 from cluster.jobs import Job, ended_without_record, job_prefix
 from cluster.local import LocalCluster
 from cluster.nodes import free_ports
+from cluster.runs import read_run_recipe
 from configs.errors import ClusterError, NotFoundError
 from configs.records import Ended
+from configs.schema import Recipe
 from tests.recipes import tiny_recipe
 
+ROOT = Path(__file__).parent.parent.parent
 LIMIT_S = 60
 
 
@@ -73,17 +80,56 @@ def test_unknown_job_is_not_found(
         call(two_nodes.address, "none.01")
 
 
+def all_calls(address: str, recipe: Recipe) -> dict[str, Callable[[], object]]:
+    """Give every way in which a client asks something of a cluster."""
+    return {
+        "submit": lambda: jobs.submit(address, "stop", recipe, {}),
+        "follow": lambda: [*jobs.follow(address, "none.01")],
+        "status": lambda: jobs.job_status(address, "none.01"),
+        "list": lambda: jobs.list_jobs(address),
+        "stop": lambda: jobs.stop_job(address, "none.01"),
+        "log": lambda: jobs.job_log(address, "none.01"),
+        "nodes": lambda: list_nodes_at(address),
+    }
+
+
 @pytest.mark.slow
-def test_wrong_and_missing_token_are_told_apart(
+def test_every_call_needs_the_token_and_says_which_was_wrong(
     two_nodes: LocalCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("THAW_HOME", str(tmp_path))
+    recipe = tiny_recipe(tmp_path, name="token")
+    right = Path(two_nodes.token_path).read_text()
+    monkeypatch.setenv("THAW_HOME", str(tmp_path))  # where no cluster runs
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(ClusterError, match="asks for a token"):
-        jobs.list_jobs(two_nodes.address)
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
-    with pytest.raises(ClusterError, match="does not accept the token"):
-        jobs.list_jobs(two_nodes.address)
+    calls = all_calls(two_nodes.address, recipe)
+    for call in calls.values():
+        with pytest.raises(ClusterError, match=r"asks for a token \(401\) and none was found"):
+            call()
+    wrong = tmp_path / "wrong"
+    wrong.write_text("0" * 64)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(wrong))
+    for name, call in calls.items():
+        with pytest.raises(ClusterError) as told:
+            call()
+        said = str(told.value)
+        assert f"does not accept the token of the file {wrong} (403)" in said, name
+        assert "RAY_AUTH_TOKEN_PATH" in said and "0" * 64 not in said and "\n" not in said
+    wrong.write_text(right)
+    assert isinstance(jobs.list_jobs(two_nodes.address), list)
+    assert len(list_nodes_at(two_nodes.address)) == 2
+    with pytest.raises(NotFoundError):
+        jobs.job_log(two_nodes.address, "none.01")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:ssl=None:DeprecationWarning")  # ray 2.60 with aiohttp
+def test_long_log_is_streamed_with_the_token(two_nodes: LocalCluster) -> None:
+    client = connect(two_nodes.address)
+    lines = WHOLE_LOG_CHARACTERS // 100 + 2000
+    code = f"import time; [print('x' * 99) for _ in range({lines})]; time.sleep(3); print('last')"
+    job_id = client.submit_job(entrypoint=shlex.join(["python", "-c", code]))
+    *_, last = (entry for entry in read_job_log(client, job_id))
+    assert last == "last"
 
 
 @pytest.mark.slow
@@ -92,6 +138,25 @@ def test_address_that_was_chosen_is_asked_whatever_ray_would_choose(
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:1")
     assert isinstance(jobs.list_jobs(two_nodes.address), list)
+
+
+@pytest.mark.slow
+def test_no_shell_sees_what_a_person_writes(two_nodes: LocalCluster, tmp_path: Path) -> None:
+    mark = tmp_path / "it-ran"
+    signs = "$(touch it-ran) `touch it-ran`;touch it-ran&'\"|*${CANARY_TOKEN} $HOME\\"
+    folder = tmp_path / signs
+    folder.mkdir()
+    env = {"PYTHONPATH": str(ROOT), "WRITTEN": f"'; touch {mark}; $(touch {mark}) \" #"}
+    recipe = tiny_recipe(folder, name="shell", max_steps=1, cluster={"env": env})
+    arguments = {"function": "tests.cluster.fake_training:finetune", "more": f"; touch {mark}"}
+    job_id = jobs.submit(two_nodes.address, "finetune", recipe, arguments)
+    *_, ended = jobs.follow(two_nodes.address, job_id)
+    assert isinstance(ended, Ended) and ended.exit_code == 0, ended
+    # The very text, dollars and all, has come to the node and into the copy of the recipe.
+    assert read_run_recipe(recipe.storage, "shell") == recipe
+    assert not mark.exists() and not [*tmp_path.rglob("it-ran")]
+    [job] = [job for job in connect(two_nodes.address).list_jobs() if job.submission_id == job_id]
+    assert job.entrypoint == "python -m cluster.driver finetune"
 
 
 def test_address_where_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import requests
 
 from cluster.local import (
     LocalCluster,
+    _reached_at,
     count_live_nodes,
     read_local_cluster,
     start_local_cluster,
@@ -28,6 +29,14 @@ def test_cluster_is_there_and_asks_for_its_token(two_nodes: LocalCluster) -> Non
     assert requests.get(jobs, timeout=10).status_code == 401
     headers = {"Authorization": f"Bearer {token.read_text()}"}
     assert requests.get(jobs, headers=headers, timeout=10).status_code == 200
+
+
+def test_cluster_that_listens_everywhere_is_met_at_the_loopback() -> None:
+    assert [_reached_at(host) for host in ("0.0.0.0", "127.0.0.1", "10.1.2.3")] == [
+        "127.0.0.1",
+        "127.0.0.1",
+        "10.1.2.3",
+    ]
 
 
 @pytest.mark.slow

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import psutil
 
-from cluster.nodes import NodeProcess, end_nodes, free_ports, is_alive, last_line
+from cluster.nodes import (
+    Ground,
+    NodeProcess,
+    _head_options,
+    end_nodes,
+    free_ports,
+    is_alive,
+    last_line,
+)
 
 CHILD = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); print(1, flush=True)"
 
@@ -51,3 +59,11 @@ def test_last_line_is_the_last_that_says_something(tmp_path: Path) -> None:
     assert last_line(log) == "no room left"
     log.write_text("")
     assert last_line(log) == "it wrote nothing"
+
+
+def test_dashboard_listens_where_it_is_asked_to(tmp_path: Path) -> None:
+    def listens(**changes: str) -> str:
+        options = _head_options(Ground(tmp_path, tmp_path, 1, 2, 3, 4, **changes))
+        return options[options.index("--dashboard-host") + 1]
+
+    assert (listens(), listens(dashboard_host="0.0.0.0")) == ("127.0.0.1", "0.0.0.0")
