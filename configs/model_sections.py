@@ -38,17 +38,23 @@ class Model(BaseModel):
     attention: Literal["eager", "sdpa", "flash_attention_2"] | None = None
     """Attention implementation; None lets transformers choose."""
     trust_remote_code: bool = False
-    """Run code that the hub model ships; needs a pinned `revision`."""
+    """Run code that comes with the model; one of the hub needs a pinned `revision`."""
 
     @model_validator(mode="after")
     def _remote_code_is_pinned(self) -> Self:
         pinned = re.fullmatch(r"[0-9a-f]{40}", self.revision or "")
-        if self.trust_remote_code and not pinned:
+        if self.trust_remote_code and not self.is_folder and not pinned:
             raise ValueError(
                 f"trust_remote_code runs the model's own code but revision ({self.revision}) is "
-                "not a commit. Set model.revision to the 40-digit commit you have read"
+                "not a commit. Set model.revision to the 40-digit commit you have read, or write "
+                "a folder as ./folder"
             )
         return self
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the path is one of a folder, not the id of a model of the hub."""
+        return self.path.startswith(("/", "./", "../", "~"))
 
 
 class Optimizer(BaseModel):
@@ -75,7 +81,7 @@ class Optimizer(BaseModel):
     @classmethod
     def _betas_are_decays(cls, betas: tuple[float, float]) -> tuple[float, float]:
         if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"betas {betas} must lie in [0, 1)")
+            raise ValueError(f"betas {betas} must be at least 0 and less than 1")
         return betas
 
 
@@ -140,15 +146,17 @@ class Zero(BaseModel):
     @model_validator(mode="after")
     def _offload_fits_stage(self) -> Self:
         if self.offload_optimizer != "none" and self.stage == 0:
-            raise ValueError("offload_optimizer needs stage 1, 2 or 3, found 0")
+            raise ValueError("offload_optimizer needs stage 1, 2 or 3, found 0. Set one of them")
         if self.offload_parameters != "none" and self.stage != 3:
-            raise ValueError(f"offload_parameters needs stage 3, found {self.stage}")
+            raise ValueError(f"offload_parameters needs stage 3, found {self.stage}. Set it to 3")
         if "nvme" in (self.offload_optimizer, self.offload_parameters) and not self.nvme_path:
-            raise ValueError("offload to nvme needs nvme_path, a local folder")
+            raise ValueError("offload to nvme needs nvme_path. Give a local folder")
         inner = self.overrides.get("zero_optimization")
         stage = (
             {"zero_optimization.stage"} if isinstance(inner, dict) and "stage" in inner else set()
         )
         if taken := sorted((FIXED_BY_RECIPE & set(self.overrides)) | stage):
-            raise ValueError(f"overrides may not set {', '.join(taken)}: the recipe's own keys do")
+            raise ValueError(
+                f"overrides may not set {', '.join(taken)}: the recipe's own keys do. Leave it out"
+            )
         return self

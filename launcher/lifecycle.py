@@ -52,7 +52,8 @@ def start(
     detach: bool = False,
 ) -> int:
     """Submit a recipe, say so, and follow the run unless asked not to."""
-    from launcher.messages import Line, recipe_lines
+    from launcher.messages import Line
+    from launcher.plan import recipe_lines
 
     recipe = client.load(path, overrides)
     submitted = client.submit(recipe)

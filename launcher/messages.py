@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from configs.freezing_sections import Freezing
 from configs.records import (
     Attempt,
     Committed,
@@ -25,7 +24,6 @@ from configs.records import (
     Recorded,
     Step,
 )
-from configs.schema import Recipe
 from configs.shown_metrics import first_metrics
 from launcher.amounts import duration, percent, plural, rate, short_count, size
 from launcher.progress import Progress
@@ -74,49 +72,6 @@ def metric_name(key: str) -> str:
 def shown_metrics(metrics: dict[str, float]) -> tuple[str, ...]:
     """Give the few metrics a person looks at first, or all where none of them is known."""
     return tuple(f"{metric_name(key)} {metrics[key]:.4f}" for key in first_metrics(metrics))
-
-
-def recipe_lines(recipe: Recipe) -> list[Line]:
-    """Say what a recipe asks for."""
-    batch, cluster = recipe.batch, recipe.cluster
-    model = "/".join(recipe.model.path.split("/")[-2:])  # a hub id, or the end of a folder's path
-    length = (
-        f"{plural(recipe.max_steps, 'step')} at most"
-        if recipe.max_steps is not None
-        else plural(recipe.epochs, "epoch")
-    )
-    return [
-        Line("recipe", (recipe.name, recipe.task.kind, model, _learns(recipe.freezing))),
-        Line(
-            "training",
-            (
-                length,
-                f"{plural(batch.lanes * batch.microbatch_size, 'row')} per step",
-                f"{recipe.optimizer.name}, lr {recipe.optimizer.learning_rate:.1e}",
-                f"ZeRO {recipe.zero.stage}, {recipe.precision}",
-                f"{cluster.shown_workers} worker{'s' if cluster.most_workers > 1 else ''}",
-            ),
-        ),
-    ]
-
-
-def _learns(freezing: Freezing) -> str:
-    if freezing.lora is not None:
-        return f"{freezing.lora.title} learns, and the head"
-    if freezing.preset is not None:
-        return freezing.preset
-    if freezing.gradual:
-        return "one more block learns each epoch"
-    if freezing.schedule:
-        return plural(len(freezing.schedule), "phase")
-    if freezing.mode == "full":
-        return "every weight learns" if freezing.embeddings is not False else "all but embeddings"
-    if freezing.mode == "head":
-        return "the head learns"
-    named = [f"the last {plural(freezing.last, 'block')}"] if freezing.last else []
-    named += [plural(len(freezing.train), "pattern")] if freezing.train else []
-    named += ["embeddings"] if freezing.embeddings else []
-    return f"head and {', '.join(named)} learn"
 
 
 def data_line(record: DataReady) -> Line:

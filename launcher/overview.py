@@ -15,9 +15,9 @@ from launcher.messages import (
     evaluation_line,
     ledger_line,
     metric_name,
-    recipe_lines,
     shown_metrics,
 )
+from launcher.plan import recipe_lines
 from launcher.progress import Progress, progress_of
 from launcher.whereabouts import LIVE
 

@@ -30,7 +30,7 @@ def check(
     """
     from configs.load import recipe_to_yaml
     from launcher.checks import check_recipe
-    from launcher.messages import recipe_lines
+    from launcher.plan import recipe_lines
     from launcher.terminal import Terminal
 
     client = open_client(ctx, address, storage)

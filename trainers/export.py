@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from configs.errors import CheckpointError, NotFoundError
+from configs.errors import CheckpointError, NotFoundError, StorageError
 from configs.task_sections import ImageClassification, InstructionTuning, Task, generation_of
 from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER, build_empty, build_merged, save_adapter
@@ -99,10 +99,19 @@ def read_export(address: str) -> Export:
 
 
 def load_exported(task: Task, folder: Path) -> "PreTrainedModel":
-    """Load the weights of an exported folder as any user would."""
+    """Load the weights of an exported folder as any user would, out of safetensors alone.
+
+    Raises StorageError for a folder without them.
+    """
     from trainers.tasks.pretrained import auto_class
 
-    model: PreTrainedModel = auto_class(functions_of(task).auto_model).from_pretrained(folder)
+    loader = auto_class(functions_of(task).auto_model)
+    try:
+        model: PreTrainedModel = loader.from_pretrained(folder, use_safetensors=True)
+    except OSError as error:
+        raise StorageError(
+            f"{folder} holds no model.safetensors that can be read. Export the run again"
+        ) from error
     model.eval()
     return model
 

@@ -13,6 +13,11 @@ def test_remote_code_needs_a_pinned_commit():
     assert Model(path="x", trust_remote_code=True, revision="a" * 40).trust_remote_code
 
 
+@pytest.mark.parametrize("path", ["/models/mine", "./mine", "../mine", "~/mine"])
+def test_remote_code_of_a_folder_is_what_lies_there(path):
+    assert Model(path=path, trust_remote_code=True).is_folder
+
+
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [

@@ -2,9 +2,8 @@
 
 import pytest
 
-from configs.load import recipe_from
 from configs.records import Proof, Recorded
-from launcher.messages import Line, Story, data_table, data_warnings, recipe_lines
+from launcher.messages import Line, Story, data_table, data_warnings
 from tests.launcher.made_up_run import ATTEMPT, DATA, LEDGERS, PHASE, STORY, ended, step_record
 
 
@@ -84,36 +83,6 @@ def test_a_fact_longer_than_the_line_is_wrapped_under_itself():
         "failed    one two three four five",
         "          six seven eight",
     ]
-
-
-@pytest.mark.parametrize(
-    ("freezing", "words"),
-    [
-        ("full", "every weight learns"),
-        ("head", "the head learns"),
-        ({"last": 2}, "head and the last 2 blocks learn"),
-        ({"train": ["a", "b"], "embeddings": True}, "head and 2 patterns, embeddings learn"),
-        ({"mode": "full", "embeddings": False}, "all but embeddings"),
-        ({"preset": "bitfit"}, "bitfit"),
-        ({"gradual": True}, "one more block learns each epoch"),
-        ({"lora": {}}, "LoRA of rank 8 learns, and the head"),
-        ({"lora": {"rank": 4, "dora": True}}, "DoRA of rank 4 learns, and the head"),
-        ({"schedule": [{"learn": "head", "steps": 9}, {"learn": "all"}]}, "2 phases"),
-    ],
-)
-def test_a_recipe_says_what_learns(freezing, words):
-    recipe = recipe_from(
-        {
-            "name": "small",
-            "model": {"path": "org/model"},
-            "task": {"kind": "text_classification"},
-            "data": {"train": "a.csv"},
-            "freezing": freezing,
-        }
-    )
-    first, second = recipe_lines(recipe)
-    assert first.parts == ("small", "text_classification", "org/model", words)
-    assert second.parts[:2] == ("3 epochs", "64 rows per step")
 
 
 def test_what_a_person_should_know_of_the_data_is_said():

@@ -15,6 +15,8 @@ FILE_MAGIC = b"ARROW1"
 CONTINUATION = b"\xff\xff\xff\xff"
 """What each part of a stream begins with; none did before Arrow 0.15."""
 STREAM_END = CONTINUATION + b"\0\0\0\0"
+EXTENSION = b"ARROW:extension:name"
+PICKLED = ("ray.data.arrow_pickled_object", "arrow.py_extension_type")
 
 
 def read_arrow(path: Path, address: str, kind: str, columns: Sequence[Asked]) -> Iterator[pa.Table]:
@@ -46,11 +48,13 @@ def read_batches(
         with ExitStack() as opened:
             if kind == "parquet":
                 file = opened.enter_context(pq.ParquetFile(path))
+                _refuse_objects(address, file.schema_arrow)
                 check_columns(address, columns or (), file.schema_arrow.names)
                 batches = file.iter_batches(batch_size=size, columns=columns)
             else:
                 source = opened.enter_context(pa.memory_map(str(path)))
                 schema, batches = _batches(source, address, opened)
+                _refuse_objects(address, schema)
                 check_columns(address, columns or (), schema.names)
             for batch in batches:
                 chosen = batch if columns is None else batch.select(columns)
@@ -76,6 +80,22 @@ def _batches(
     source.seek(0)
     stream = opened.enter_context(pa.ipc.open_stream(source))
     return stream.schema, iter(stream)
+
+
+def _refuse_objects(address: str, schema: pa.Schema) -> None:
+    """Refuse columns of pickled objects, which would run their code as soon as they are read.
+
+    A process that imports Ray Data knows how to read them (ray 2.60).
+    """
+    for field in schema:
+        kind = field.type
+        named = kind.extension_name if isinstance(kind, pa.BaseExtensionType) else ""
+        named = named or (field.metadata or {}).get(EXTENSION, b"").decode(errors="replace")
+        if named in PICKLED:
+            raise DataError(
+                f"{address}: column {field.name} holds pickled Python objects ({named}), which can "
+                "run code when they are read. Write it as text or numbers"
+            )
 
 
 def _damaged(address: str, kind: str, rows: int, error: Exception) -> DataError:

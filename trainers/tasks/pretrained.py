@@ -5,6 +5,7 @@ What is fed to it and how its outputs are judged stands in the task.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Literal
 
 from configs.errors import CheckpointError, RecipeError
@@ -102,6 +103,11 @@ def _load(auto_model: str, model: Model, load: Callable[[Any], Any]) -> Any:
 
     try:
         return load(auto_class(auto_model))
+    except UnpicklingError as error:  # a .bin beside no safetensors: torch reads tensors alone
+        raise RecipeError(
+            f"model.path ({model.path}): its .bin file holds more than tensors, which could run "
+            "code. Save the model as safetensors"
+        ) from error
     except (SafetensorError, RuntimeError) as error:
         raise CheckpointError(
             f"the weights of {model.path} do not fit its config: {first_line(error)}. "

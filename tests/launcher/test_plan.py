@@ -1,0 +1,57 @@
+"""What is said of a recipe before it runs."""
+
+import pytest
+
+from configs.load import recipe_from
+from launcher.plan import recipe_lines
+
+
+@pytest.mark.parametrize(
+    ("freezing", "words"),
+    [
+        ("full", "every weight learns"),
+        ("head", "the head learns"),
+        ({"last": 2}, "head and the last 2 blocks learn"),
+        ({"train": ["a", "b"], "embeddings": True}, "head and 2 patterns, embeddings learn"),
+        ({"mode": "full", "embeddings": False}, "all but embeddings"),
+        ({"preset": "bitfit"}, "bitfit"),
+        ({"gradual": True}, "one more block learns each epoch"),
+        ({"lora": {}}, "LoRA of rank 8 learns, and the head"),
+        ({"lora": {"rank": 4, "dora": True}}, "DoRA of rank 4 learns, and the head"),
+        ({"schedule": [{"learn": "head", "steps": 9}, {"learn": "all"}]}, "2 phases"),
+    ],
+)
+def test_a_recipe_says_what_learns(freezing, words):
+    recipe = recipe_from(
+        {
+            "name": "small",
+            "model": {"path": "org/model"},
+            "task": {"kind": "text_classification"},
+            "data": {"train": "a.csv"},
+            "freezing": freezing,
+        }
+    )
+    first, second = recipe_lines(recipe)
+    assert first.parts == ("small", "text_classification", "org/model", words)
+    assert second.parts[:2] == ("3 epochs", "64 rows per step")
+
+
+@pytest.mark.parametrize(
+    ("path", "revision", "where"),
+    [
+        ("org/model", "a" * 40, f"of org/model at {'a' * 40}"),
+        ("/models/mine", None, "in /models/mine"),
+    ],
+)
+def test_code_that_a_model_brings_is_said(path, revision, where):
+    recipe = recipe_from(
+        {
+            "name": "small",
+            "model": {"path": path, "revision": revision, "trust_remote_code": True},
+            "task": {"kind": "text_classification"},
+            "data": {"train": "train.csv"},
+        }
+    )
+    *_, line = recipe_lines(recipe)
+    assert (line.label, line.tone) == ("code", "warning")
+    assert line.parts == (f"Python code {where} will run on every worker",)
