@@ -1,6 +1,10 @@
 """List a cluster's nodes from outside, by its dashboard; preflight.py judges what they have."""
 
-from typing import Any
+import time
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+import requests
 
 from cluster.connection import connect, sentences
 from cluster.diagnosis import NodeEvent
@@ -10,6 +14,30 @@ from configs.errors import ClusterError
 # The state API of the dashboard, which `ray list nodes` asks too. Ray's own client of it
 # (ray 2.60) takes no token for another address than the environment's.
 NODES = "/api/v0/nodes?limit=10000"
+JOBS = "/api/jobs/"
+REQUEST_LIMIT_S = 20
+
+
+class Door(NamedTuple):
+    """What a cluster tells everybody who knocks."""
+
+    ray: str
+    asks_for_token: bool
+    ahead_s: float
+    """Seconds by which its clock is ahead of ours, to a second."""
+
+
+def look_at_door(address: str) -> Door:
+    """Ask a cluster for its version, then knock without a token; raises ClusterError."""
+    client = connect(address)
+    with sentences(address):
+        asked = time.time()
+        answer = requests.get(f"{address}{JOBS}", timeout=REQUEST_LIMIT_S)
+    date = answer.headers.get("Date")
+    middle = (asked + time.time()) / 2
+    ahead_s = parsedate_to_datetime(date).timestamp() + 0.5 - middle if date else 0.0
+    refused = answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden)
+    return Door(str(client._server_ray_version), refused, ahead_s)
 
 
 def list_nodes_at(address: str) -> list[Node]:

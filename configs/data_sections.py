@@ -28,10 +28,10 @@ def _form(value: Any) -> str:
     return "share" if isinstance(value, float) else "path"
 
 
-Path = Annotated[str, Tag("path")]
+Path = Annotated[str, Field(min_length=1), Tag("path")]
 Section = Annotated[SourceEntry, Tag("section")]
 Entry = Annotated[Path | Section, Discriminator(_form)]
-Entries = Annotated[tuple[Entry, ...], Tag("list")]
+Entries = Annotated[tuple[Entry, ...], Field(min_length=1), Tag("list")]
 Share = Annotated[float, Field(gt=0, lt=1), Tag("share")]
 Files = Annotated[Path | Section | Entries, Discriminator(_form)]
 Given = Annotated[Path | Section | Entries | Share, Discriminator(_form)]
@@ -105,7 +105,7 @@ class Batch(BaseModel):
             return self
         # Written out in full, as jobs and run directories hold it, a recipe names the default too.
         if self.microbatch_size != type(self).model_fields["microbatch_size"].default:
-            raise ValueError("give microbatch_size or microbatch_tokens, not both")
+            raise ValueError("microbatch_size and microbatch_tokens are both given. Keep one")
         if self.microbatch_tokens < self.max_length:
             raise ValueError(
                 f"microbatch_tokens ({self.microbatch_tokens}) is less than max_length "

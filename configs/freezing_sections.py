@@ -259,7 +259,9 @@ def _compiling(patterns: tuple[str, ...]) -> tuple[str, ...]:
         try:
             re.compile(pattern)
         except re.error as error:
-            raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+            raise ValueError(
+                f"{pattern!r} is not a regular expression: {error}. Correct it"
+            ) from error
     return patterns
 
 
@@ -269,7 +271,7 @@ def _contradiction(asked: Learning | Freezing) -> str | None:
     if asked.mode == "partial" and not named:
         return "mode partial names nothing that learns. Give last, train or embeddings"
     if asked.mode != "partial" and (asked.last is not None or asked.train):
-        return f"last and train need mode partial, found {asked.mode}"
+        return f"last and train need mode partial, found {asked.mode}. Leave mode out"
     if asked.mode == "head" and asked.embeddings:
         return "mode head trains only what is new. Use mode partial with embeddings"
     return None

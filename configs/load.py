@@ -31,7 +31,9 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     try:
         value, lines = read_yaml(text)
     except YamlError as error:
-        raise RecipeError("\n".join(f"{path.name}, {p}." for p in error.problems)) from error
+        raise RecipeError(
+            "\n".join(_shown(f"{path.name}, {problem}.") for problem in error.problems)
+        ) from error
     if not isinstance(value, dict):
         kinds = {"NoneType": "nothing", "list": "a list", "str": "text"}
         found = kinds.get(type(value).__name__, "a number")
@@ -60,8 +62,14 @@ def _checked(value: dict[str, Any], origins: Origins, problems: list[str], folde
     """Check plain values and resolve their paths; raise one RecipeError about all problems."""
     problems = problems + describe_problems(value, origins) + _plain_secrets(value, origins)
     if problems:
-        raise RecipeError("\n".join(map(without_secrets, problems)))
+        raise RecipeError("\n".join(_shown(problem) for problem in problems))
     return _with_paths(Recipe.model_validate(value), origins, folder)
+
+
+def _shown(sentence: str) -> str:
+    """Give a sentence on one line, without what looks like a secret."""
+    plain = without_secrets(sentence)
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in plain)
 
 
 def _plain_secrets(value: dict[str, Any], origins: Origins) -> list[str]:

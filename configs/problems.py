@@ -100,8 +100,9 @@ def _yaml_path(detail: ErrorDetails, value: Any) -> tuple[Path, bool]:
     """Turn pydantic's location, which also names union members, into the path in the YAML."""
     path: list[str | int] = []
     loc = detail["loc"]
-    if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        return (*loc, detail["ctx"]["discriminator"].strip("'")), False
+    tag = str(detail.get("ctx", {}).get("discriminator", "")).strip("'")
+    if tag and not tag.endswith("()"):
+        return (*loc, tag), False
     for index, part in enumerate(loc):
         is_index = isinstance(value, list | tuple) and part in range(len(value))
         if is_index or (isinstance(value, Mapping) and part in value):
@@ -114,14 +115,14 @@ def _yaml_path(detail: ErrorDetails, value: Any) -> tuple[Path, bool]:
         else:
             return tuple(path), True  # a member of a union, or an item that is missing
         path.append(part)
-    return tuple(path), False
+    return tuple(path), bool(tag)
 
 
 def _sentences(path: Path, detail: ErrorDetails, is_union: bool) -> list[str]:
     """Say what was found, what is allowed and what is nearest."""
     dotted = ".".join(map(str, path))
     kind, found = detail["type"], _shown(detail["input"])
-    if kind == "union_tag_invalid":
+    if kind == "union_tag_invalid" and not is_union:
         kind, found = "literal_error", _shown(detail["ctx"]["tag"])
     if kind == "value_error":
         text = str(detail["ctx"]["error"])
@@ -142,12 +143,11 @@ def _sentences(path: Path, detail: ErrorDetails, is_union: bool) -> list[str]:
         return [f"{dotted}: found {found}, allowed is {' or '.join(choices)}.{hint}"]
     if is_union:
         return [_sentence(f"{dotted}: found {found}. Give {about[:1].lower() + about[1:]}")]
-    expected = EXPECTED.get(kind, "").format(**detail.get("ctx", {}))
+    expected = EXPECTED.get(kind.removesuffix("_size"), "").format(**detail.get("ctx", {}))
     if not expected:
         return [_sentence(f"{dotted}: found {found}. {detail['msg']}")]
     quotes = isinstance(detail["input"], int | float) and expected == "text"
-    advice = " Put quotes around it." if quotes else ""
-    return [f"{dotted}: found {found}, must be {expected}.{advice}"]
+    return [f"{dotted}: found {found}, must be {expected}.{' Put quotes around it.' * quotes}"]
 
 
 def _sentence(text: str) -> str:
@@ -206,7 +206,7 @@ def _set_aside(value: dict[str, Any], path: Path, detail: ErrorDetails) -> set[s
     keys = [part for part in path if isinstance(section, dict) and part in section]
     if detail["type"] == "union_tag_invalid" and keys:
         near = difflib.get_close_matches(str(section[keys[-1]]), _choices(path), n=1)
-        section[keys[-1]] = near[0] if near else PLACEHOLDERS[dotted]
+        section[keys[-1]] = near[0] if near else PLACEHOLDERS.get(dotted, "unnamed")
     elif keys:
         del section[keys[-1]]
     elif detail["type"] in ABSENT and dotted in PLACEHOLDERS and isinstance(section, dict):

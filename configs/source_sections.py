@@ -65,15 +65,17 @@ class SourceEntry(BaseModel):
         problems = []
         is_sql = self.format == "sql" or any(map(is_database, self.paths))
         if is_sql and (self.query is None or not SELECT.match(self.query)):
-            problems.append("a database needs query, a SELECT")
+            problems.append("a database needs query. Give a SELECT")
         if self.query is not None and not is_sql:
-            problems.append("query needs the URL of a database as path, such as sqlite:///rows.db")
+            problems.append(
+                "query is for databases. Give their URL as path, such as sqlite:///rows.db"
+            )
         if (self.query or self.pair) is not None and len(self.paths) != 1:
-            problems.append("query and pair go with one path")
+            problems.append("query and pair go with one path. Give one")
         if self.pair is not None and self.format not in ("auto", "text"):
-            problems.append(f"pair goes with format text, found {self.format}")
+            problems.append(f"pair goes with format text, found {self.format}. Leave one out")
         if self.format == "text" and self.pair is None:
-            problems.append("format text needs pair, the file with the labels")
+            problems.append("format text needs pair. Give the file with the labels")
         if problems:
             raise ValueError("; ".join(problems))
         return self

@@ -30,13 +30,13 @@ def check_columns(names: Sequence[str | None]) -> None:
     """Raise ValueError for a column that is asked for twice."""
     given = [name for name in names if name is not None]
     if len(set(given)) < len(given):
-        raise ValueError(f"columns {', '.join(given)} must differ from each other")
+        raise ValueError(f"columns {', '.join(given)} must differ. Name each its own")
 
 
 def check_labels(labels: LabelNames) -> LabelNames:
     """Give the labels back; raises ValueError for less than two, or one that is listed twice."""
     if labels is not None and len(set(labels)) < max(2, len(labels)):
-        raise ValueError("labels needs at least two names, each once")
+        raise ValueError("labels needs at least two names. Give each once")
     return labels
 
 

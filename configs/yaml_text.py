@@ -16,6 +16,21 @@ MAX_NODES = 100_000
 
 Path = tuple[str | int, ...]
 
+ADVICE = (
+    ("'\\t'", "Indent with spaces, not with tabs"),
+    ("constructor for the tag", "Leave the tag out: plain values are read, nothing else"),
+    ("undefined alias", "Put quotes around text that begins with *"),
+    ("duplicate anchor", "Give each anchor its own name"),
+    ("quoted scalar", "Close the quotes"),
+    ("unhashable key", "Write keys as plain text"),
+    ("single document", "Leave one document in it, before the second ---"),
+    ("flow", "Close the brackets"),
+    ("cannot start any token", "Put quotes around text that begins with a sign"),
+    ("mapping values are not allowed", "Put quotes around text with a colon"),
+    ("block mapping", "Give all keys of a section the same indent"),
+)
+"""Words of PyYAML's problems, and what to do about each."""
+
 RESOLVERS = (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
@@ -73,7 +88,8 @@ def read_yaml(text: str) -> tuple[Any, dict[Path, int]]:
     """
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
-        raise YamlError([f"the text has {size:,} bytes, at most {MAX_BYTES:,} are read"])
+        said = f"the text has {size:,} bytes, at most {MAX_BYTES:,} are read"
+        raise YamlError([f"{said}. Shorten it"])
     try:
         _check_shape(text)
         loader = _Loader(text)
@@ -92,11 +108,19 @@ def read_yaml(text: str) -> tuple[Any, dict[Path, int]]:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         said = ", ".join(part for part in (error.context, error.problem) if part)
-        raise YamlError([f"{where}{said}"]) from error
-    except yaml.YAMLError as error:
-        raise YamlError([" ".join(str(error).split())]) from error
+        said = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in said)
+        raise YamlError([f"{where}{said}. {_advice(said)}"]) from error
+    except yaml.reader.ReaderError as error:
+        raise YamlError(
+            [f"character {error.position + 1} is no text (#x{error.character:04x}). Take it out"]
+        ) from error
     except (ValueError, OverflowError) as error:
-        raise YamlError([str(error)]) from error
+        raise YamlError([f"{error}. Write it as YAML does"]) from error
+
+
+def _advice(said: str) -> str:
+    """Say what to do about a problem of PyYAML's parser."""
+    return next((advice for words, advice in ADVICE if words in said), "Correct the YAML there")
 
 
 def _check_shape(text: str) -> None:
@@ -110,7 +134,7 @@ def _check_shape(text: str) -> None:
         elif isinstance(event, yaml.AliasEvent):
             aliases += 1
         if depth > MAX_DEPTH:
-            raise YamlError([f"values are nested more than {MAX_DEPTH} levels deep"])
+            raise YamlError([f"values are nested more than {MAX_DEPTH} levels deep. Flatten them"])
         if aliases > MAX_ALIASES:
             raise YamlError([f"more than {MAX_ALIASES} aliases. Write the values out"])
 

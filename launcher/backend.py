@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cluster.commits import CommitFacts
     from cluster.data_sets import SetFacts
     from cluster.diagnosis import NodeEvent
+    from cluster.inventory import Door
     from cluster.jobs import Job, Verb
     from cluster.local import LocalCluster
     from cluster.preflight import Node
@@ -51,6 +52,9 @@ class Inventory(Protocol):
 
     def list_deaths_at(self, address: str) -> "list[NodeEvent]":
         """List the nodes that are dead, as far as the cluster remembers."""
+
+    def look_at_door(self, address: str) -> "Door":
+        """Say what a cluster tells everybody who knocks."""
 
 
 class Runs(Protocol):
@@ -122,7 +126,7 @@ class Machines(Protocol):
     """The cluster on this machine (cluster.local)."""
 
     def start_local_cluster(
-        self, num_nodes: int = 2, cpus_per_node: int | None = None
+        self, num_nodes: int = 2, cpus_per_node: int | None = None, *, host: str = "127.0.0.1"
     ) -> "LocalCluster":
         """Start a cluster and wait until every node takes jobs."""
 

@@ -39,6 +39,7 @@ COMMANDS = {
     "data": "launcher.data_sets",
     "tensorboard": "launcher.boards",
     "cluster": "launcher.machines",
+    "doctor": "launcher.doctor",
     "schema": "launcher.recipes",
     "demo": "launcher.demonstration",
     "completion": "launcher.shell",
@@ -102,6 +103,8 @@ def run(arguments: Sequence[str], client: "Thaw | None" = None) -> int:
         return result if isinstance(result, int) else 0
     except click.ClickException as error:
         error.show()
+        if isinstance(error, click.UsageError) and error.ctx is None:
+            click.echo("Try 'thaw --help' for help.", err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED

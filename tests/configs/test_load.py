@@ -84,7 +84,7 @@ early_stopping: 3
 """
     found = problems(written(tmp_path, text), "zero.stage=9", "nothing", "seed=[")
     expected = [
-        "--set nothing: write it as section.key=value.",
+        "--set 'nothing' names no value. Write it as section.key=value.",
         "--set seed=[: line 1",
         "recipe.yaml, line 1: name: 'Bad Name' is not a run name.",
         "recipe.yaml, line 2: model.dtype: found 'flaot32', allowed is float32 or bfloat16",
@@ -138,7 +138,7 @@ def test_what_is_missing_is_named_with_what_to_give(tmp_path):
     ("text", "sentence"),
     [
         ("", "a recipe is a mapping of keys to values, found nothing"),
-        ("[1]", "a recipe is a mapping of keys to values, found list"),
+        ("[1]", "a recipe is a mapping of keys to values, found a list"),
         ("name: a\nname: b\n", "line 2: name is already given on line 1. Keep one of the two"),
         ("a: [1\nb: 2", "line 2"),
         ("a: !!python/object:os.system x", "could not determine a constructor"),
@@ -171,7 +171,7 @@ def test_rows_and_tokens_of_a_microbatch_exclude_each_other(tmp_path):
     path = written(tmp_path, SMALL + "batch: {microbatch_tokens: 512}\n")
     assert load_recipe(path).batch.microbatch_tokens == 512
     found = problems(path, "batch.microbatch_size=4")
-    assert "give microbatch_size or microbatch_tokens, not both" in found[0]
+    assert "microbatch_size and microbatch_tokens are both given. Keep one" in found[0]
 
 
 def test_difference_names_dotted_paths(tmp_path):

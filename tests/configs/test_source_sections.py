@@ -9,9 +9,9 @@ from configs.source_sections import SourceEntry, is_database, source_entries
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        ({"path": "sqlite:///x.db"}, "a database needs query, a SELECT"),
+        ({"path": "sqlite:///x.db"}, "a database needs query. Give a SELECT"),
         ({"path": "sqlite:///x.db", "query": "DROP TABLE rows"}, "a database needs query"),
-        ({"path": "x.csv", "query": "SELECT 1"}, "query needs the URL of a database"),
+        ({"path": "x.csv", "query": "SELECT 1"}, "query is for databases"),
         ({"path": ["a", "b"], "pair": "c"}, "go with one path"),
         ({"path": "a", "format": "text"}, "format text needs pair"),
         ({"path": "a", "format": "csv", "pair": "b"}, "pair goes with format text"),

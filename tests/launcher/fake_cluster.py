@@ -6,6 +6,7 @@ from typing import cast
 
 from cluster import commits, data_sets
 from cluster.diagnosis import NodeEvent
+from cluster.inventory import Door
 from cluster.jobs import Job, Verb
 from cluster.local import LocalCluster
 from cluster.preflight import Node
@@ -135,6 +136,10 @@ class FakeCluster:
         self._check(address)
         return self.deaths
 
+    def look_at_door(self, address: str) -> Door:
+        self._check(address)
+        return Door("2.60.0", True, 0.2)
+
     def job_log(self, address: str, job_id: str) -> str:
         return f"log of {job_id}\nsecond line"
 
@@ -172,12 +177,12 @@ class FakeCluster:
         return self.located
 
     def start_local_cluster(
-        self, num_nodes: int = 2, cpus_per_node: int | None = None
+        self, num_nodes: int = 2, cpus_per_node: int | None = None, *, host: str = "127.0.0.1"
     ) -> LocalCluster:
         if self.local is not None:
             raise LockedError("A local cluster runs already. End it with `thaw cluster down`")
         self.local = LocalCluster(
-            address=ADDRESS,
+            address=ADDRESS.replace("127.0.0.1", host),
             gcs_address="127.0.0.1:6379",
             processes=(),
             temp_dir="temp",

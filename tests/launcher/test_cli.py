@@ -32,6 +32,7 @@ ISSUE = [
     "data",
     "tensorboard",
     "cluster",
+    "doctor",
     "schema",
     "demo",
     "completion",

@@ -15,6 +15,9 @@ from configs.task_columns import Column, ColumnKind
 from trainers.data.cells import LABEL_ADVICE, Asked, cell_text, class_names, plain_text
 
 MAX_ROWS = 16_384
+TAB = "\t"
+DELIMITERS = (";", TAB, "|", ",")
+"""Signs between columns that a file may have in place of those of its kind."""
 IMAGE_ROWS = 256
 """Most rows of a block with images, which may be carried themselves."""
 
@@ -34,6 +37,12 @@ def check_columns(address: str, asked: Sequence[str], found: Sequence[str]) -> N
     missing = [column for column in asked if column not in found]
     if not missing:
         return
+    for sign in DELIMITERS:
+        if any(missing[0] in name.split(sign) for name in found if sign in name):
+            raise DataError(
+                f"{address} has its columns with {sign.replace(TAB, 'tabs')} between them. Save it "
+                "with commas as .csv, or with tabs as .tsv"
+            )
     near = {near for column in missing for near in get_close_matches(column, found, n=2)}
     kept = [column for column in found if column in near] or list(found)[:8]
     kind = "Nearest" if near else "It has"

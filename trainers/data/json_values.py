@@ -58,8 +58,9 @@ def line_values(piece: bytes, address: str, lines_before: int) -> Iterator[tuple
             try:
                 value = json.loads(line.decode())
             except (ValueError, RecursionError) as error:
+                problem = error if isinstance(error, ValueError) else "it is nested too deeply"
                 raise DataError(
-                    f"{address} line {number} is not JSON: {error}. Correct or remove it"
+                    f"{address} line {number} is not JSON: {problem}. Correct or remove it"
                 ) from error
             yield f"line {number}", value
 
@@ -80,6 +81,11 @@ def list_values(first: bytes, read: Read, address: str) -> Iterator[Any]:
                 place, wants_comma = place + 1, False
                 continue
             item, place = decoder.raw_decode(text, place)
+        except RecursionError as error:
+            raise DataError(
+                f"{address} is not JSON that can be read: row {number + 1} is nested too deeply. "
+                "Write it flatter"
+            ) from error
         except json.JSONDecodeError as error:
             more = next(texts, "") if _may_go_on(error) else ""
             if not more:

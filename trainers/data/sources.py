@@ -166,7 +166,9 @@ def _expand(split: SplitName | None, entry: SourceEntry, path: str, kind: str) -
     if entry.pair is not None:
         if len(files) != 1 or len(listing.find_files(entry.pair)) != 1:
             missing = path if len(files) != 1 else entry.pair
-            raise DataError(f"{_where(split)}{missing} is not one file. Pairs are two files")
+            raise DataError(
+                f"{_where(split)}{missing} is not one file. Name one with texts and one with labels"
+            )
         return [_source(split, entry, files[0], "text")]
     if files:
         return [_source(split, entry, file, _format(kind, file)) for file in files]
@@ -215,20 +217,22 @@ def _file(address: str) -> tuple[str, int]:
         try:
             return storage.file_hash(path), path.stat().st_size
         except OSError as error:
-            raise DataError(f"{address} cannot be read: {error.strerror}") from error
+            raise DataError(
+                f"{address} cannot be read: {error.strerror}. Check who may read it"
+            ) from error
 
 
 def _advice(pattern: str) -> str:
     folder, _, last = pattern.rpartition("/")
     near = get_close_matches(last, storage.list_names(folder or "."), n=2, cutoff=0.5)
     if near:
-        return f"Near it: {', '.join(near)}"
+        return f"Check the path; near it: {', '.join(near)}"
     return "Check the path, as the machines that prepare the data see it"
 
 
 def _format(kind: str, address: str) -> str:
     if kind == "hf":
-        raise DataError(f"{address} is a file. Format hf is for folders of save_to_disk")
+        raise DataError(f"{address} is a file. Set its format: hf is for folders of save_to_disk")
     if kind != "auto":
         return kind
     suffixes = PurePosixPath(without_compression(listing.file_name(address).lower())).suffixes

@@ -4,7 +4,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from configs.errors import StorageError
@@ -29,6 +29,7 @@ def exclusive(plan: Plan) -> Iterator[None]:
         yield
         return
     path = folder.with_name(f"{folder.name}.lock")
+    new = [each for each in path.parents if not each.exists()]
     descriptor = _lock(path)
     try:
         yield
@@ -36,6 +37,9 @@ def exclusive(plan: Plan) -> Iterator[None]:
         # The file goes before the lock is let go: who waits for it sees that it is another one.
         path.unlink(missing_ok=True)
         os.close(descriptor)
+        with suppress(OSError):  # a folder that is not empty stays
+            for each in new:
+                each.rmdir()
 
 
 def goes_on(plan: Plan) -> bool:
@@ -78,9 +82,12 @@ def _is_held(path: Path) -> bool:
 
 
 def _lock(path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:
+            continue  # who had the lock made nothing, and took its empty folder away
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
