@@ -58,7 +58,8 @@ def test_splits_given_as_files_are_sources_and_shares_are_not(tmp_path: Path) ->
 def test_what_finds_nothing_is_named_with_what_is_near(tmp_path: Path) -> None:
     touch(tmp_path, "train.csv")
     with pytest.raises(
-        DataError, match=r"data.train: .*trian.csv does not exist. Near it: train.csv"
+        DataError,
+        match=r"data.train: .*trian.csv does not exist. Check the path; near it: train.csv",
     ):
         found(tmp_path, "trian.csv")
     with pytest.raises(DataError, match=r"data.train: .*\*.parquet matches no file"):
@@ -114,7 +115,7 @@ def test_entries_bring_their_options_and_their_names(tmp_path: Path) -> None:
     ]
     assert (sources[0].weight, sources[2].max_rows, sources[2].columns) == (2, 5, {"text": "q"})
     assert hash_source(sources[3]).num_bytes == 10
-    with pytest.raises(DataError, match=r"data.train: .*f.txt is not one file. Pairs are two"):
+    with pytest.raises(DataError, match=r"data.train: .*f.txt is not one file. Name one"):
         list_sources(
             Data(train=SourceEntry(path=f"{tmp_path}/d.txt", pair=f"{tmp_path}/f.txt")),
         )

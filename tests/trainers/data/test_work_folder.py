@@ -56,7 +56,7 @@ def test_one_at_a_time(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert most == 1
-    assert list((tmp_path / "store" / ".prepared").iterdir()) == []
+    assert list((tmp_path / "store").rglob("*.lock")) == []
 
 
 def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
