@@ -106,6 +106,7 @@ def _command(diagnosis: "Diagnosis", change: "Change") -> tuple[str, str]:
     import shlex
 
     from launcher.client import may_change
+    from launcher.whereabouts import LIVE
 
     keys = [setting.partition("=")[0] for setting in change.settings]
     if all(map(may_change, keys)) and diagnosis.state != "succeeded":

@@ -1,11 +1,11 @@
 """The page that says why a run failed or is slow."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from cluster import runs
-from launcher.backend import Backend
 from launcher.cli import run
 from launcher.client import Thaw
 from tests.launcher.fake_cluster import ADDRESS
@@ -32,10 +32,7 @@ DIED = "worker 1 on 10.0.0.5 died"
 @pytest.fixture
 def client(cluster):
     """Run directories on this disk, all else in memory."""
-    backend = Backend(
-        jobs=cluster, inventory=cluster, runs=runs, machines=cluster, data_sets=cluster
-    )
-    return Thaw(ADDRESS, backend=backend)
+    return Thaw(ADDRESS, backend=replace(cluster.client().backend, runs=runs))
 
 
 def killed(storage):
