@@ -185,7 +185,7 @@ def _committing(records: Sequence[Record], total: float, recipe: Recipe) -> Find
 
 def _stall(record: Committed) -> float:
     """Give the seconds for which a commit held training up."""
-    return record.seconds
+    return record.stalled_s
 
 
 def _rarer(key: str, held: float | None, share: float, recipe: Recipe) -> tuple[Change, ...]:

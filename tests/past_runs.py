@@ -11,6 +11,7 @@ from cluster.aftermath import NAME, Aftermath, LostNode
 from configs.errors import THAW_ERRORS
 from configs.load import recipe_from
 from configs.records import Attempt, Committed, Ended, Note, Record, Step
+from trainers import storage as files
 
 START = 1_700_000_000.0
 HOSTS = ("10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7")
@@ -82,6 +83,7 @@ def commit(number: int, seconds: float = 0.1, attempt: int = 1) -> Committed:
         step=number,
         checkpoint=f"step-{number:08d}.a{attempt:02d}",
         seconds=seconds,
+        stalled_s=seconds,
         num_bytes=100,
     )
 
@@ -137,7 +139,8 @@ def write_run(
     }
     runs.create_run(str(storage), recipe_from({**asked, **recipe}), "past.01")
     for record in records:
-        runs.append_record(str(storage), "past", record)
+        address = files.join(runs.run_directory(str(storage), "past"), "metrics.jsonl")
+        files.append_lines(address, [record.model_dump_json()])
     attempts = [record.attempt for record in records if isinstance(record, Attempt)]
     changes: dict[str, Any] = {"state": state, "attempts": max(attempts, default=0)}
     if isinstance(last, Ended):

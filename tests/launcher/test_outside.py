@@ -1,11 +1,12 @@
 """What the cluster knows of a run, where it answers and where it does not."""
 
+from dataclasses import replace
+
 import pytest
 
 from cluster import runs
 from cluster.diagnosis import NodeEvent
 from configs.errors import NotFoundError, StorageError
-from launcher.backend import Backend
 from launcher.client import Thaw
 from launcher.outside import look_outside
 from tests.launcher.fake_cluster import ADDRESS
@@ -16,10 +17,7 @@ DIED = "worker 1 on 10.0.0.5 died"
 
 
 def client_of(cluster, address=ADDRESS):
-    backend = Backend(
-        jobs=cluster, inventory=cluster, runs=runs, machines=cluster, data_sets=cluster
-    )
-    return Thaw(address, backend=backend)
+    return Thaw(address, backend=replace(cluster.client().backend, runs=runs))
 
 
 def test_job_and_dead_nodes_are_told(cluster, tmp_path):
