@@ -114,7 +114,6 @@ def _command(diagnosis: "Diagnosis", change: "Change") -> tuple[str, str]:
     else:
         words = ["thaw", "submit", diagnosis.recipe_address]
         settings = (f"name={diagnosis.run}-2", *change.settings)
-    from launcher.whereabouts import LIVE
 
     live = diagnosis.state in LIVE and words[1] == "resume"
     text = f"{change.text}, once it is stopped" if live else change.text
