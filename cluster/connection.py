@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from cluster.auth import find_token
-from configs.errors import ClusterError, NotFoundError
+from configs.errors import ClusterError, NotFoundError, RecipeError
 from configs.names import checked_job_id
 from trainers.imports import uncollected
 
@@ -96,6 +96,11 @@ def submit_with_patience(client: "JobSubmissionClient", prefix: str, **request: 
         job_id = checked_job_id(f"{prefix}.{number:02d}")
         try:
             return str(attempts(client.submit_job, submission_id=job_id, **request))
+        except ValueError as error:  # what Ray says of a folder that is too large to be uploaded
+            raise RecipeError(
+                f"cluster.working_dir cannot be shipped: {str(error).splitlines()[0].rstrip('.')}. "
+                "Leave out what is not code, or name it in a .gitignore"
+            ) from error
         except RuntimeError as error:
             if "already exists" not in str(error):
                 raise

@@ -6,12 +6,13 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from cluster.connection import connect, sentences, submit_with_patience
 from cluster.joblog import read_job_log
+from cluster.working_dir import check_working_dir
 from configs.errors import NotFoundError
 from configs.records import Ended, Record
 from configs.schema import Recipe
@@ -58,17 +59,22 @@ class Job(BaseModel):
 
 
 def submit(address: str, verb: Verb, recipe: Recipe, arguments: dict[str, str]) -> str:
-    """Submit a job and give its id.
+    """Submit a job and give its id; the recipe's working_dir goes with it.
 
-    Raises ClusterError when the cluster is not reachable or refuses us.
+    Raises ClusterError when the cluster is not reachable or refuses us, RecipeError for a
+    working_dir that cannot be shipped or lacks what the recipe names.
     """
     spec = {"verb": verb, "recipe": recipe.model_dump(mode="json"), "arguments": arguments}
     environment = JOB_ENVIRONMENT | recipe.cluster.env
-    runtime_env = {
+    runtime_env: dict[str, Any] = {
         "py_modules": [str(_source_root() / package) for package in PACKAGES],
         # Ray puts the machine's values in the place of $NAME and ${NAME}, secrets too (ray 2.60).
         "env_vars": environment | {"THAW_JOB": json.dumps(spec).replace("$", r"\u0024")},
     }
+    if verb != "stop":  # which must go through whatever has become of the folder
+        check_working_dir(recipe)
+        if recipe.cluster.working_dir is not None:
+            runtime_env["working_dir"] = recipe.cluster.working_dir
     metadata = {"run": recipe.name, "verb": verb, "storage": recipe.storage}
     client = connect(address)
     with sentences(address):

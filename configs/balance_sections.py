@@ -1,9 +1,10 @@
 """Recipe sections about unequal classes and the loss; which rows there are stands elsewhere."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from configs.import_paths import ImportPath
 from configs.model_sections import SECTION
 
 ClassShare = Annotated[float, Field(gt=0)]
@@ -34,6 +35,11 @@ class Balance(BaseModel):
         return {"method": value} if isinstance(value, str) else value
 
     @property
+    def changes_loss(self) -> bool:
+        """Whether the loss is another than the task's."""
+        return self.method in ("weighted_loss", "focal", "logit_adjusted")
+
+    @property
     def draws_rows(self) -> bool:
         """Whether an epoch holds other rows than each training row once."""
         return self.method in ("oversample", "undersample")
@@ -46,3 +52,13 @@ class Loss(BaseModel):
 
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     """Share of each target that is spread evenly over all classes."""
+    function: ImportPath | None = None
+    """Own loss, `module:function` from cluster.working_dir, in the place of the task's: takes the
+    model's outputs and the labels and gives the loss summed over the targets, a tensor without
+    dimensions."""
+
+    @model_validator(mode="after")
+    def _smoothing_is_of_our_loss(self) -> Self:
+        if self.function is not None and self.label_smoothing > 0:
+            raise ValueError("function and label_smoothing are both given. Keep one")
+        return self

@@ -23,7 +23,7 @@ Origins = dict[tuple[str | int, ...], str]
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file, lay `a.b=c` overrides over it and check the whole.
 
-    Relative paths of data and of an existing model folder start at the recipe's folder, those in
+    Relative paths of data, code and an existing model folder start at the recipe's folder, those in
     overrides and the storage at the current one. Raises RecipeError with one sentence per problem,
     NotFoundError when there is no such file.
     """
@@ -152,8 +152,12 @@ def _with_paths(recipe: Recipe, origins: Origins, folder: Path) -> Recipe:
     }
     model = _absolute(recipe.model.path, base("model", "path"))
     model = model if "://" not in model and Path(model).is_dir() else recipe.model.path
+    shipped = recipe.cluster.working_dir
+    if shipped is not None:
+        shipped = _absolute(shipped, base("cluster", "working_dir"))
     return recipe.model_copy(
         update={
+            "cluster": recipe.cluster.model_copy(update={"working_dir": shipped}),
             "data": recipe.data.model_copy(update=splits),
             "model": recipe.model.model_copy(update={"path": model}),
             "storage": _absolute(recipe.storage, Path.cwd()),

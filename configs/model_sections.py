@@ -5,6 +5,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from configs.import_paths import ImportPath
+
 SECTION = ConfigDict(
     frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
 )
@@ -39,6 +41,9 @@ class Model(BaseModel):
     """Attention implementation; None lets transformers choose."""
     trust_remote_code: bool = False
     """Run code that comes with the model; one of the hub needs a pinned `revision`."""
+    implementation: ImportPath | None = None
+    """Own model class, `module:Class` from cluster.working_dir, in the place of the AutoModel class
+    of the task: it has from_pretrained and from_config as those of transformers have."""
 
     @model_validator(mode="after")
     def _remote_code_is_pinned(self) -> Self:

@@ -97,6 +97,9 @@ class Cluster(BaseModel):
     """Lost workers and nodes after which the run gives up; a bad recipe is never retried."""
     cache_gib: float = Field(default=50, gt=0)
     """GiB of remote shards that each node keeps on its own disk; the oldest go first."""
+    working_dir: str | None = Field(default=None, min_length=1)
+    """Folder with a person's own code, shipped with each job and importable in all its processes;
+    None ships none."""
     env: Annotated[dict[str, str], BeforeValidator(checked_env)] = {}
     """Environment variables of driver and workers; never secrets: the cluster shows them."""
     secrets: Annotated[tuple[str, ...], BeforeValidator(checked_names)] = ()

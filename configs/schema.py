@@ -12,7 +12,13 @@ from configs.freezing_sections import Freezing, lay_out_presets
 from configs.model_sections import SECTION, Model, Optimizer, Schedule, Zero
 from configs.names import is_run_name, run_name_problem
 from configs.run_sections import Checkpoint, Cluster, EarlyStopping, Evaluation, Tracking
-from configs.task_sections import CONTINUES, ONE_LABEL, Task, writes_in_evaluation
+from configs.task_sections import (
+    CONTINUES,
+    ONE_LABEL,
+    Task,
+    generation_of,
+    writes_in_evaluation,
+)
 
 
 class Recipe(BaseModel):
@@ -83,7 +89,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        problems = self._of_other_tasks()
+        problems = [*self._of_other_tasks(), *self._of_own_code()]
         lanes, workers = self.batch.lanes, self.cluster.most_workers
         if not self.cluster.worker_counts(lanes):
             below, above = lanes - lanes % workers, lanes - lanes % workers + workers
@@ -162,6 +168,37 @@ class Recipe(BaseModel):
                 if is_so
             ]
         return problems
+
+    def _of_own_code(self) -> list[str]:
+        """Say what of a person's own code would never be called, or stands for two things."""
+        problems, metrics = [], self.task.metric
+        if self.loss.function is not None and self.balance.changes_loss:
+            problems.append(
+                f"loss.function takes the place of the loss that balance.method "
+                f"({self.balance.method}) would change. Keep one"
+            )
+        if len({path.split(":")[1] for path in metrics}) < len(metrics):
+            problems.append("task.metric names two functions alike, and so would the metrics be")
+        if metrics and self.data.validation is None and self.data.test is None:
+            problems.append("task.metric needs rows to judge: data.validation or data.test")
+        writes = generation_of(self.task) is not None
+        if metrics and writes and not writes_in_evaluation(self.task):
+            problems.append(
+                "task.metric judges the texts that are written in evaluation, but "
+                "task.generation.evaluation_rows is 0. Raise it"
+            )
+        return problems
+
+    @property
+    def own_code(self) -> dict[str, tuple[str, ...]]:
+        """Import paths of a person's own code, by the key that names them."""
+        named = {
+            "model.implementation": (self.model.implementation,),
+            "loss.function": (self.loss.function,),
+            "task.metric": self.task.metric,
+        }
+        given = {key: tuple(path for path in paths if path) for key, paths in named.items()}
+        return {key: paths for key, paths in given.items() if paths}
 
     @property
     def best_metric(self) -> str | None:

@@ -1,10 +1,11 @@
 """Fields that the sections of several tasks have, each with its sentence and its checks."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
+from configs.import_paths import ImportPath
 from configs.model_sections import SECTION
 
 LabelNames = tuple[str, ...] | None
@@ -40,6 +41,12 @@ def check_labels(labels: LabelNames) -> LabelNames:
     return labels
 
 
+def _or_one(schema: dict[str, Any]) -> None:
+    """Let a JSON Schema of a list take a single item as well."""
+    items = schema["items"]
+    schema["anyOf"] = [items, {"type": schema.pop("type"), "items": schema.pop("items")}]
+
+
 ColumnName = Annotated[str, Field(min_length=1)]
 Names = Annotated[LabelNames, AfterValidator(check_labels)]
 
@@ -54,4 +61,13 @@ ClassNames = Annotated[
 ]
 Writing = Annotated[
     Generation, Field(description="How text is written in evaluation and prediction.")
+]
+OwnMetrics = Annotated[
+    tuple[ImportPath, ...],
+    BeforeValidator(lambda given: (given,) if isinstance(given, str) else given),
+    Field(
+        description="Own metrics, `module:function` or a list of such, from cluster.working_dir: "
+        "each takes predictions and labels of a whole split and gives a number, or a dict of them.",
+        json_schema_extra=_or_one,
+    ),
 ]

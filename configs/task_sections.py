@@ -15,6 +15,7 @@ from configs.task_fields import (
     Label,
     LabelNames,
     Names,
+    OwnMetrics,
     SecondText,
     Text,
     Writing,
@@ -33,6 +34,7 @@ class TextClassification(BaseModel):
     text_b: SecondText = None
     label: Label = "label"
     labels: ClassNames = None
+    metric: OwnMetrics = ()
 
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
@@ -54,6 +56,7 @@ class MultiLabelClassification(BaseModel):
     labels: ClassNames = None
     threshold: float = Field(default=0.5, gt=0, lt=1)
     """Probability from which on a label is taken to apply."""
+    metric: OwnMetrics = ()
 
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
@@ -72,6 +75,7 @@ class TextRegression(BaseModel):
     text_b: SecondText = None
     value: ColumnName = "value"
     """Column with the number."""
+    metric: OwnMetrics = ()
 
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
@@ -92,6 +96,7 @@ class TokenClassification(BaseModel):
     """Column with one tag a word, in the same form."""
     labels: Names = None
     """The tags in order; None takes those of the training split, sorted."""
+    metric: OwnMetrics = ()
 
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
@@ -112,6 +117,7 @@ class ImageClassification(BaseModel):
     labels: ClassNames = None
     image_size: int | None = Field(default=None, ge=1)
     """Height and width in pixels that images are brought to; None takes the model's own."""
+    metric: OwnMetrics = ()
 
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
@@ -135,6 +141,7 @@ class SequenceToSequence(BaseModel):
     max_target_length: int = Field(default=128, ge=1)
     """Most tokens of a target; longer ones are cut at the end."""
     generation: Writing = Generation()
+    metric: OwnMetrics = ()
 
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
@@ -151,6 +158,7 @@ class LanguageModeling(BaseModel):
     """Name of the task."""
     text: Text = "text"
     generation: Writing = Generation(evaluation_rows=0)
+    metric: OwnMetrics = ()
 
 
 class InstructionTuning(BaseModel):
@@ -174,6 +182,7 @@ class InstructionTuning(BaseModel):
     loss_on: Literal["completion", "all"] = "completion"
     """Which tokens the model learns to write: those of the answers, or all."""
     generation: Writing = Generation(evaluation_rows=0)
+    metric: OwnMetrics = ()
 
     @model_validator(mode="after")
     def _answers_are_known(self) -> Self:
@@ -211,6 +220,7 @@ class SentenceEmbedding(BaseModel):
     """Column with how near the two are, a number in [0, 1]; None takes all pairs for near."""
     scale: float = Field(default=20.0, gt=0)
     """What cosines are multiplied by before the softmax over the texts of a microbatch."""
+    metric: OwnMetrics = ()
 
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:

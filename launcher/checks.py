@@ -21,7 +21,7 @@ def check_recipe(client: "Thaw", recipe: "Recipe") -> list[Line]:
     """
     from cluster.preflight import check_fits, num_placeable
 
-    lines = [files_line(recipe)]
+    lines = [files_line(recipe), *code_lines(recipe)]
     client.refuse_taken_name(recipe)
     lines.append(Line("storage", (f"{recipe.storage}/{recipe.name}", "the name is free")))
     try:
@@ -40,6 +40,22 @@ def check_recipe(client: "Thaw", recipe: "Recipe") -> list[Line]:
         f"{plural(running, 'job')} on it now",
     )
     return [*lines, Line("cluster", (address, *facts))]
+
+
+def code_lines(recipe: "Recipe") -> list[Line]:
+    """Say what is there of a person's own code; raises RecipeError for what lacks in its folder."""
+    from cluster.working_dir import check_working_dir
+
+    elsewhere = check_working_dir(recipe)
+    named = [path for paths in recipe.own_code.values() for path in paths]
+    found = [path for path in named if path.split(":")[0] not in elsewhere]
+    lines = []
+    if found:
+        lines.append(Line("code", (", ".join(found), f"from {recipe.cluster.working_dir}")))
+    if elsewhere:
+        ways = "is not in cluster.working_dir and must be installed on every node"
+        lines.append(Line("code", (f"{', '.join(elsewhere)} {ways}",), "warning"))
+    return lines
 
 
 def files_line(recipe: "Recipe") -> Line:

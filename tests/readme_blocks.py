@@ -82,6 +82,13 @@ def tree() -> str:
     return "\n".join(["```", *lines, "```"])
 
 
+def own_code() -> tuple[str, str]:
+    """Give the example of a person's own code, and the recipe that names it, as they are shown."""
+    section = README.read_text().split("**Your own code.**")[1].split("\n**")[0]
+    code, recipe = re.findall(r"^```\w*\n(.*?)^```$", section, re.S | re.M)
+    return code, recipe
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "exit codes": exit_codes,

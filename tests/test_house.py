@@ -50,6 +50,8 @@ PROCESS_EDGES = {
     "launcher/cli.py:run": "turns whatever a command raises into an exit code",
     "cluster/driver.py:carry_out": "turns whatever a job raises into the record of its end",
     "cluster/finetuning.py:finetune": "closes the run in its directory whatever ended it",
+    "trainers/own_code.py:load_own": "turns whatever a person's module raises into a sentence",
+    "trainers/own_code.py:call_own": "turns whatever a person's function raises into a sentence",
     "cluster/attempts.py:_fit": "hands what ends its thread to the one that waits for it",
 }
 """File and function that may catch every exception, with the reason."""

@@ -6,6 +6,7 @@ from configs.augmentation_sections import Augmentation
 from configs.freezing_sections import Freezing
 from configs.model_sections import Schedule
 from configs.schema import Recipe
+from trainers.own_code import LOSS, MODEL, source_of_own
 
 MOVES_NO_NUMBER = {"prefix_cache", "prefix_cache_gib"}
 """Of freezing: a run whose disk is full goes on without a recording."""
@@ -29,7 +30,8 @@ def arithmetic(recipe: Recipe) -> dict[str, Any]:
         "batch.microbatch_tokens": recipe.batch.microbatch_tokens,
         "batch.packing": recipe.batch.packing,
         "balance": recipe.balance.model_dump(mode="json"),
-        "loss": recipe.loss.model_dump(mode="json"),
+        "loss": recipe.loss.model_dump(mode="json", exclude={"function"}),
+        **{key: _source(recipe, key) for key in (LOSS, MODEL)},
         "augmentation": recipe.augmentation.model_dump(mode="json"),
         "optimizer": recipe.optimizer.model_dump(mode="json"),
         "schedule": recipe.schedule.model_dump(mode="json"),
@@ -37,6 +39,12 @@ def arithmetic(recipe: Recipe) -> dict[str, Any]:
         "precision": recipe.precision,
         "model": recipe.model.model_dump(mode="json", include={"path", "revision", "dropout"}),
     }
+
+
+def _source(recipe: Recipe, key: str) -> str | None:
+    """Name a person's own code with a hash of its source; None where there is none."""
+    paths = recipe.own_code.get(key, ())
+    return source_of_own(key, paths[0]) if paths else None
 
 
 def changed_arithmetic(saved: dict[str, Any], recipe: Recipe) -> list[str]:

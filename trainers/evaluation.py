@@ -17,6 +17,7 @@ from trainers.data.lane_rows import open_lanes
 from trainers.data.lanes import LanePlan
 from trainers.data.store import SplitInfo, SplitName
 from trainers.engine import feed
+from trainers.own_metrics import OwnMetrics
 from trainers.session import Session
 from trainers.tasks.generation import rows_to_write
 from trainers.tasks.judging import Fed, Sample, Scored, is_target
@@ -69,13 +70,16 @@ def evaluate_split(session: Session, split: SplitName) -> Evaluation:
         session.collate(),
         epoch=0,
     )
-    scores = _build_scores(session, info)
+    scores, own = _build_scores(session, info), OwnMetrics(session.recipe.task.metric)
     sums = _Sums()
     session.engine.handle.eval()
     with closing(stream), torch.no_grad():
         for microbatches in stream:
             for microbatch in microbatches:
                 answer, counted = _feed(session, microbatch, sums, info.rows)
+                if session.recipe.task.metric:
+                    compared = session.task.compared(session.setting(), answer)
+                    own.update(compared, counted, microbatch.numbers, microbatch.sources)
                 for source, state in scores.items():
                     state.update(answer, counted & _of_source(counted, microbatch, source))
     session.live.train()
@@ -83,10 +87,11 @@ def evaluate_split(session: Session, split: SplitName) -> Evaluation:
     # Every rank goes through the same sources in the same order.
     found = {source: state.compute() for source, state in scores.items()}
     metrics = {"loss": loss, **found[EVERY].metrics}
-    for source, scored in found.items():
-        if source != EVERY:
-            name = manifest.sources[source]
-            metrics |= {f"{key}/{name}": value for key, value in scored.metrics.items()}
+    names = {source: manifest.sources[source] for source in found if source != EVERY}
+    own_metrics = own.compute(names, list(metrics))
+    for source, name in names.items():
+        metrics |= {f"{key}/{name}": value for key, value in found[source].metrics.items()}
+    metrics |= own_metrics
     return Evaluation(info.rows, found[EVERY], metrics, sums.samples)
 
 

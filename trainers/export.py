@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from configs.errors import CheckpointError, NotFoundError, StorageError
+from configs.model_sections import Model
 from configs.task_sections import ImageClassification, InstructionTuning, Task, generation_of
 from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER, build_empty, build_merged, save_adapter
 from trainers.model_card import Origin, render_model_card
 from trainers.tasks import functions_of
 from trainers.tasks.generation import generation_config
+from trainers.tasks.model_class import model_class
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,6 +36,8 @@ class Export(BaseModel):
     """Most tokens of a row."""
     numbers: dict[str, int] = {}
     """What batches must know besides the rows."""
+    implementation: str | None = None
+    """Import path of the class that loads the folder; None for the task's class of transformers."""
 
 
 def save_export(
@@ -73,6 +77,7 @@ def save_export(
         label_names=manifest.label_names,
         max_length=manifest.max_length,
         numbers=manifest.numbers,
+        implementation=origin.recipe.model.implementation,
     )
     (folder / EXPORT_FILE).write_text(export.model_dump_json(indent=2) + "\n")
     (folder / "README.md").write_text(render_model_card(origin))
@@ -98,14 +103,14 @@ def read_export(address: str) -> Export:
         raise CheckpointError(f"{file} is damaged. Export the run again") from error
 
 
-def load_exported(task: Task, folder: Path) -> "PreTrainedModel":
+def load_exported(folder: Path) -> "PreTrainedModel":
     """Load the weights of an exported folder as any user would, out of safetensors alone.
 
     Raises StorageError for a folder without them.
     """
-    from trainers.tasks.pretrained import auto_class
-
-    loader = auto_class(functions_of(task).auto_model)
+    export = read_export(str(folder))
+    source = Model(path=str(folder), implementation=export.implementation)
+    loader = model_class(source, functions_of(export.task).auto_model)
     try:
         model: PreTrainedModel = loader.from_pretrained(folder, use_safetensors=True)
     except OSError as error:
@@ -116,11 +121,11 @@ def load_exported(task: Task, folder: Path) -> "PreTrainedModel":
     return model
 
 
-def check_export(task: Task, folder: Path, inputs: "dict[str, Tensor]", given: "Tensor") -> float:
+def check_export(folder: Path, inputs: "dict[str, Tensor]", given: "Tensor") -> float:
     """Load a folder and feed it; returns the largest difference from what the live model gave."""
     import torch
 
-    model = load_exported(task, folder)
+    model = load_exported(folder)
     with torch.no_grad():
-        found = functions_of(task).output_of(model(**inputs))
+        found = functions_of(read_export(str(folder)).task).output_of(model(**inputs))
     return float((found.float() - given.float()).abs().max())

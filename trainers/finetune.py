@@ -22,6 +22,7 @@ from trainers.memory import is_shortage, shortage
 from trainers.phase_change import MotionProof, begin_next_phase, phase_is_over
 from trainers.place import Place
 from trainers.recovery import RollBack, go_back, require_finite_weights, settle_step
+from trainers.rehearsal import rehearsed
 from trainers.session import Session
 from trainers.step import SummedLoss, count_batch, take_step
 from trainers.strategy.learning_rates import learning_rate_factor
@@ -235,7 +236,7 @@ def _plan_loop(session: Session, stop_requested: Callable[[], bool]) -> _Loop:
     total = recipe.epochs * epochs.lanes.steps_per_epoch
     if recipe.max_steps is not None:
         total = min(total, recipe.max_steps)
-    loss = training_loss(recipe, manifest)
+    loss = rehearsed(session, training_loss(recipe, manifest))
     change, mix = build_changes(recipe, manifest)
     proof, now = MotionProof(session), time.monotonic()
     return _Loop(epochs, change, mix, loss, total, stop_requested, last_commit=now, proof=proof)

@@ -164,7 +164,7 @@ def _write_and_check(
     with tempfile.TemporaryDirectory(dir=parent, prefix=".export-") as temporary:
         folder = Path(temporary) / FOLDER
         save_export(folder, state, session.model, session.processor(), origin)
-        differences = [check_export(session.recipe.task, folder, inputs, logits)]
+        differences = [check_export(folder, inputs, logits)]
         if session.recipe.freezing.lora is not None:
             saved = folder / ADAPTER_FOLDER
             differences += [

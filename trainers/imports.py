@@ -28,13 +28,17 @@ def uncollected() -> Iterator[None]:
 def import_for(recipe: Recipe) -> None:
     """Import the training loop and the code of the recipe's model.
 
-    A model that cannot be found is passed over here: loading it says what is wrong.
+    A model that cannot be found is passed over here: loading it says what is wrong. Raises
+    RecipeError for a person's own code that cannot be imported.
     """
     import_module("trainers.finetune")
+    from trainers.own_code import check_own_code
+
+    check_own_code(recipe)
     from trainers.tasks import functions_of
+    from trainers.tasks.model_class import architecture_of, model_class
     from trainers.tasks.model_config import load_config
-    from trainers.tasks.pretrained import auto_class
 
     with suppress(*THAW_ERRORS, KeyError):
-        known = auto_class(functions_of(recipe.task).auto_model)._model_mapping
-        known[type(load_config(recipe.model))]
+        loader = model_class(recipe.model, functions_of(recipe.task).auto_model)
+        architecture_of(loader, load_config(recipe.model))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from configs.balance_sections import Balance, Loss
 from configs.schema import Recipe
 from trainers.data.class_balance import class_weights
+from trainers.own_code import own_loss
 from trainers.tasks import functions_of
 from trainers.tasks.judging import IGNORED
 
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 def training_loss(recipe: Recipe, manifest: "Manifest") -> "SummedLoss":
     """Give the loss that training minimises, summed over the targets: that of evaluation, or more.
 
-    Raises RecipeError for options that do not fit the labels.
+    Raises RecipeError for options that do not fit the labels, and for a loss of the recipe's own
+    that is not there.
     """
+    if recipe.loss.function is not None:
+        return own_loss(recipe.loss.function)
     task = functions_of(recipe.task)
     if task.training_loss is None:
         return task.summed_loss

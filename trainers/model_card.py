@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from configs.import_paths import split_import_path
 from configs.load import recipe_to_yaml
 from configs.schema import Recipe
 from trainers.data.store import Manifest
@@ -26,9 +27,15 @@ tags:
 , fine-tuned from `{{ base_name }}` with Thaw.
 
 ```python
+{% if implementation -%}
+from {{ implementation[0] }} import {{ implementation[1] }}
+
+model = {{ implementation[1] }}.from_pretrained("path/to/this/folder")
+{%- else -%}
 from transformers import pipeline
 
 pipe = pipeline("{{ task.pipeline }}", model="path/to/this/folder")
+{%- endif %}
 ```
 
 {% if recipe.freezing.lora -%}
@@ -110,6 +117,7 @@ def render_model_card(origin: Origin) -> str:
 
     recipe, manifest = origin.recipe, origin.manifest
     splits = [name for name in ("test", "validation") if name in manifest.splits]
+    own = recipe.model.implementation
     path, from_hub = recipe.model.path, is_hub_id(recipe.model.path)
     # The result is Markdown for a file, never HTML that a browser gets from us.
     environment = Environment(autoescape=False, undefined=StrictUndefined)
@@ -117,6 +125,7 @@ def render_model_card(origin: Origin) -> str:
         recipe=recipe,
         manifest=manifest,
         task=functions_of(recipe.task),
+        implementation=split_import_path(own) if own is not None else None,
         labels=manifest.label_names,
         metrics=origin.metrics if splits else {},
         split=splits[0] if splits else None,

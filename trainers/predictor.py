@@ -33,8 +33,9 @@ class Predictor:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         with tempfile.TemporaryDirectory(prefix="thaw-export-") as temporary:
             folder = _local_folder(address, Path(temporary))
-            self._processor = self._task.load_processor(Model(path=str(folder)))
-            model: Any = load_exported(self.export.task, folder)
+            source = Model(path=str(folder), implementation=self.export.implementation)
+            self._processor = self._task.load_processor(source)
+            model: Any = load_exported(folder)
         self._model = model.to(self._device)
 
     def __call__(self, cells: pa.Table) -> dict[str, list[Any]]:

@@ -32,21 +32,21 @@ def require_cuda() -> None:
         )
 
 
-def four_bit_loading(auto_model: str, config: "PreTrainedConfig") -> dict[str, Any]:
+def four_bit_loading(loader: Any, config: "PreTrainedConfig") -> dict[str, Any]:
     """Give the arguments with which from_pretrained keeps the linear modules of blocks in 4 bits.
 
     Embeddings, pooler and head stay whole. Raises RecipeError for a model with Conv1D (GPT-2),
     whose weights bitsandbytes turns around.
     """
     import torch
-    import transformers
     from transformers import BitsAndBytesConfig
     from transformers.pytorch_utils import Conv1D
 
     from trainers.strategy.freezing import find_blocks
+    from trainers.tasks.model_class import from_config
 
     with torch.device("meta"):
-        empty = getattr(transformers, auto_model).from_config(config)
+        empty = from_config(loader, config)
     list_name, blocks = find_blocks(empty, KEY)
     if any(isinstance(module, Conv1D) for module in blocks.modules()):
         raise RecipeError(f"{KEY} does not go with the Conv1D modules of this model. Leave it out")

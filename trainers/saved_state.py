@@ -50,8 +50,8 @@ def continued(
     if changed and not allow_change:
         raise CheckpointError(
             f"commit {name} was made with other values of {', '.join(changed)}. "
-            "Resume with the run's own recipe, accept another answer with --allow-change, or start "
-            "a new run"
+            "Resume with the run's own recipe and code, accept another answer with --allow-change, "
+            "or start a new run"
         )
     if is_same_data:
         return saved

@@ -9,7 +9,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from configs.errors import CheckpointError, StorageError, TrainingError
@@ -19,15 +18,16 @@ from trainers import partitions
 from trainers.checkpoint import find_good_commit
 from trainers.commit_thread import Part
 from trainers.committing import Commits
-from trainers.data.batches import Collate, batching, fed_width
+from trainers.data.batches import Collate, batching
 from trainers.data.lane_rows import OpenRecording
 from trainers.data.store import Split, SplitName, load_manifest, open_split
-from trainers.engine import Engine, feed, running_stage, start_distributed
+from trainers.engine import Engine, running_stage, start_distributed
 from trainers.live_model import LiveModel
 from trainers.live_state import copy_state, frozen_part
 from trainers.manifest import Cursor, Manifest, checkpoint_name, read_manifest, step_of
 from trainers.place import Place
 from trainers.prefix_cache import PrefixCache, open_cache, prove
+from trainers.rehearsal import feed_rows
 from trainers.retention import delete_leftovers, newer_than, policy_of
 from trainers.saved_state import SavedState, continued, read_best
 from trainers.strategy.phases import births, choose_phases, learned
@@ -133,6 +133,10 @@ class Session:
     def learned(self) -> frozenset[str]:
         """Name what learns, and what learned in an earlier phase."""
         return learned(self.phases, self.cursor.phase)
+
+    def blank(self, width: int, num_rows: int) -> torch.Tensor | None:
+        """Give an empty recording where a prefix is taken out of the model, None elsewhere."""
+        return self._cache.shape.blank(width, num_rows) if self._cache is not None else None
 
     def advance(self, **changes: object) -> None:
         """Move the cursor."""
@@ -252,9 +256,8 @@ class Session:
 
     def _look(self) -> None:
         """Feed one row, to see in which order the modules of the model run."""
-        inputs, _ = self.collate()(self.open_split("train").read(np.array([0])))
         with torch.no_grad():
-            feed(self.engine, inputs)
+            feed_rows(self, "train", [0])
 
     def _restore(self, state: SavedState) -> None:
         """Put the weights and moments of a commit into a fresh engine. Collective."""
@@ -289,8 +292,5 @@ class Session:
             self.tracker.flush()
 
     def _feed_once(self) -> torch.Tensor:
-        split = self.open_split("train")
-        inputs, labels = self.collate()(split.read(np.array([0])))
-        recorded = self._cache.shape.blank(fed_width(inputs)) if self._cache is not None else None
-        outputs = feed(self.engine, inputs, recorded)
-        return self.task.summed_loss(outputs, labels.to(self.engine.handle.device))
+        fed = feed_rows(self, "train", [0])
+        return self.task.summed_loss(fed.outputs, fed.labels)

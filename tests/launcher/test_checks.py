@@ -2,9 +2,9 @@
 
 import pytest
 
-from configs.errors import ClusterError, DataError, LockedError
+from configs.errors import ClusterError, DataError, LockedError, RecipeError
 from configs.load import load_recipe
-from launcher.checks import check_recipe, files_line
+from launcher.checks import check_recipe, code_lines, files_line
 from tests.launcher.fake_cluster import write_recipe
 
 
@@ -42,3 +42,21 @@ def test_workers_that_can_never_be_placed_are_refused(cluster, tmp_path):
     recipe = load_recipe(write_recipe(tmp_path), ["cluster.num_workers=4"])
     with pytest.raises(ClusterError, match=r"cluster.num_workers \(4\).* be placed"):
         check_recipe(cluster.client(), recipe)
+
+
+def test_own_code_is_looked_for_in_its_folder(tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "kinds.py").write_text("import torch_is_not_here\ndef cost(a, b): ...\n")
+    asked = ["task.metric=[kinds:cost, elsewhere:f1]"]
+    (line,) = code_lines(load_recipe(write_recipe(tmp_path), asked))
+    assert line.tone == "warning" and line.parts[0].startswith("kinds, elsewhere is not in")
+    asked.append(f"cluster.working_dir={tmp_path}/code")
+    recipe = load_recipe(write_recipe(tmp_path), asked)
+    found, warning = code_lines(recipe)
+    assert found.parts == ("kinds:cost", f"from {tmp_path}/code")
+    assert warning.parts == (
+        "elsewhere is not in cluster.working_dir and must be installed on every node",
+    )
+    (tmp_path / "code" / "kinds.py").write_text("")
+    with pytest.raises(RecipeError, match=r"task\.metric \(kinds:cost\): .* has no cost"):
+        code_lines(recipe)

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from configs.errors import RecipeError
 from tests.tiny import make_model_folder
 from trainers.quantization import four_bit_loading, require_cuda, whole_weight
 
-AUTO = "AutoModelForSequenceClassification"
+AUTO = AutoModelForSequenceClassification
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what is refused without CUDA")

@@ -197,7 +197,7 @@ def _fingerprint(recipe: Recipe, sources: Sequence[Source]) -> str:
     shares = [given if isinstance(given, float) else None for given in splits]
     parts = [
         f"format {FORMAT_VERSION}",
-        recipe.task.model_dump_json(),
+        recipe.task.model_dump_json(exclude={"metric"}),
         repr(sorted(data.items())),
         repr(shares),
         f"max_length {recipe.batch.max_length}",

@@ -55,9 +55,10 @@ class Shape:
         """Give the first kept token of each row."""
         return lengths - 1 if self.kept == "last" else np.zeros_like(lengths)
 
-    def blank(self, width: int) -> torch.Tensor:
-        """Give one row of 0 with `width` tokens."""
-        return torch.zeros((1, *((width,) if self.by_token else ()), *self.tail), dtype=self.dtype)
+    def blank(self, width: int, num_rows: int = 1) -> torch.Tensor:
+        """Give rows of 0 with `width` tokens each."""
+        tokens = (width,) if self.by_token else ()
+        return torch.zeros((num_rows, *tokens, *self.tail), dtype=self.dtype)
 
 
 def recordings_folder() -> Path:

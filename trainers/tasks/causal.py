@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,7 +19,7 @@ from configs.task_sections import InstructionTuning, LanguageModeling
 from trainers.tasks.continuations import Written, prepare_to_write, write
 from trainers.tasks.embeddings import grow_embeddings
 from trainers.tasks.functions import Built
-from trainers.tasks.judging import IGNORED, Batching, Fed, Sample, Scores, Setting
+from trainers.tasks.judging import IGNORED, Batching, Fed, Sample, Scores, Setting, objects
 from trainers.tasks.pretrained import build_pretrained
 from trainers.tasks.tokenizer import load_tokenizer
 from trainers.tasks.tokens import laid_out, pad_tokens, token_mask
@@ -191,6 +192,13 @@ def answer(setting: Setting, fed: Fed) -> Answer:
         targets=empty.index_add(0, rows, torch.ones_like(rows)),
         written=write(setting, fed),
     )
+
+
+def compared(setting: Setting, given: Answer) -> tuple[np.ndarray, np.ndarray]:
+    """Give the text that was written for each row, and the one that was to be; None for none."""
+    places, written = range(len(given.targets)), given.written
+    said = objects([written.texts.get(place) for place in places])
+    return said, objects([written.expected.get(place) for place in places])
 
 
 def samples(setting: Setting, fed: Fed, given: Answer) -> list[Sample]:

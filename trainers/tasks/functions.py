@@ -13,6 +13,7 @@ from configs.task_columns import Columns
 from trainers.tasks.judging import logits_of
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
     from torch import Tensor
     from transformers import PreTrainedModel
@@ -83,6 +84,9 @@ class TaskFunctions:
     """Work out what the model says about the rows. Collective under ZeRO-3."""
     build_scores: "Callable[[Setting], Scores]"
     """Make the state from which the metrics of a split are computed, out of answers."""
+    compared: "Callable[[Setting, Any], tuple[np.ndarray, np.ndarray]]"
+    """(setting, answer): give what was said of each row and what is right, for a person's own
+    metrics: (rows, ...) each. In an array of objects None stands where nothing was said."""
     samples: "Callable[[Setting, Fed, Any], list[Sample]]"
     """(setting, fed, answer): show the answer about each row that has a target."""
     predictions: "Callable[[Setting, Any], dict[str, list[Any]]]"

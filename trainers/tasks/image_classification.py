@@ -23,6 +23,7 @@ from trainers.tasks.images import (
     read_image,
 )
 from trainers.tasks.judging import Batching, Fed, Sample, Scored, Setting
+from trainers.tasks.model_class import from_config, model_class
 from trainers.tasks.one_label import Answer, judged, label_numbers, labels_of
 from trainers.tasks.pixels import (
     PIXELS,
@@ -32,7 +33,7 @@ from trainers.tasks.pixels import (
     shape_of,
     value_tables,
 )
-from trainers.tasks.pretrained import Head, auto_class, build_pretrained
+from trainers.tasks.pretrained import Head, build_pretrained
 from trainers.tasks.refusals import RowError
 from trainers.tasks.text_classification import TEXT_CLASSIFICATION
 
@@ -119,20 +120,20 @@ def _set_image_size(config: "PreTrainedConfig", size: int, model: Model) -> None
     if before == size:
         config.image_size = size
         return
-    shapes = _parameter_shapes(config)
+    shapes = _parameter_shapes(config, model)
     config.image_size = size
-    if not model.from_scratch and _parameter_shapes(config) != shapes:
+    if not model.from_scratch and _parameter_shapes(config, model) != shapes:
         raise RecipeError(
             f"task.image_size is {size} but the weights of {model.path} are for images of "
             f"{before} x {before} pixels. Leave task.image_size out, or train from scratch"
         )
 
 
-def _parameter_shapes(config: "PreTrainedConfig") -> dict[str, tuple[int, ...]]:
+def _parameter_shapes(config: "PreTrainedConfig", model: Model) -> dict[str, tuple[int, ...]]:
     import torch
 
     with torch.device("meta"):
-        parameters = auto_class(AUTO_MODEL).from_config(config).named_parameters()
+        parameters = from_config(model_class(model, AUTO_MODEL), config).named_parameters()
         return {name: tuple(parameter.shape) for name, parameter in parameters}
 
 

@@ -1,6 +1,6 @@
 """What passes between a task and those who feed its model, judge it and show what it says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -99,6 +99,14 @@ def logits_of(outputs: Any) -> "Tensor":
     """Give the logits of a model's outputs, as its head shapes them."""
     logits: Tensor = outputs.logits
     return logits
+
+
+def objects(values: Sequence[Any]) -> np.ndarray:
+    """Give an array of Python objects, (rows,), whatever their own lengths are."""
+    made = np.empty(len(values), object)
+    for place, value in enumerate(values):
+        made[place] = value
+    return made
 
 
 def is_target(labels: "Tensor") -> "Tensor":

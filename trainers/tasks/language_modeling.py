@@ -19,6 +19,7 @@ from trainers.tasks.causal import (
     build_model,
     build_scores,
     collate,
+    compared,
     ended,
     labelled,
     opening,
@@ -92,6 +93,7 @@ LANGUAGE_MODELING = TaskFunctions(
     summed_loss=summed_loss,
     answer=answer,
     build_scores=build_scores,
+    compared=compared,
     samples=samples,
     predictions=predictions,
 )

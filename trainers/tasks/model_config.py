@@ -19,6 +19,10 @@ def load_config(model: Model, *, local_only: bool = False) -> "PreTrainedConfig"
     """
     from transformers import AutoConfig
 
+    if model.implementation is not None:
+        from trainers.own_code import own_class
+
+        own_class(model.implementation)  # it may make its config known to AutoConfig
     source = source_of(model) | {"local_files_only": local_only}
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(model.path, **source)

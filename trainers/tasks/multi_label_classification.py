@@ -79,6 +79,11 @@ def build_scores(setting: Setting) -> Scores:
     return LabelSetScores(setting.label_names, setting.task.threshold, setting.device)
 
 
+def compared(setting: Setting, given: Answer) -> tuple[np.ndarray, np.ndarray]:
+    """Give probabilities, and 1 for labels that apply, each (rows, classes) fp32."""
+    return given.probabilities.cpu().numpy(), given.labels.cpu().numpy()
+
+
 def samples(setting: Setting, fed: Fed, given: Answer) -> list[Sample]:
     """Show text, labels and told labels of each row that has labels to compare with."""
     texts = shown_texts(setting, fed)
@@ -131,6 +136,7 @@ MULTI_LABEL_CLASSIFICATION = replace(
     training_loss=None,
     answer=answer,
     build_scores=build_scores,
+    compared=compared,
     samples=samples,
     predictions=predictions,
 )

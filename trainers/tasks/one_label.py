@@ -88,6 +88,11 @@ def build_scores(setting: Setting) -> Scores:
     return ClassScores(setting.label_names, setting.device)
 
 
+def compared(setting: Setting, given: Answer) -> tuple[np.ndarray, np.ndarray]:
+    """Give probabilities (rows, classes) fp32, and places of labels among the names (rows,)."""
+    return given.probabilities.cpu().numpy(), given.labels.cpu().numpy()
+
+
 def judged(
     setting: Setting,
     given: Answer,

@@ -12,6 +12,7 @@ from configs.errors import CheckpointError, RecipeError
 from configs.model_sections import Model
 from trainers.quantization import four_bit_loading
 from trainers.tasks.functions import BuildModel, Built, LabelNames
+from trainers.tasks.model_class import architecture_of, from_config, model_class
 from trainers.tasks.model_config import first_line, load_config, source_of
 from trainers.tasks.tokenizer import load_tokenizer
 
@@ -63,19 +64,20 @@ def build_pretrained(
     """
     _silence()
     config = load_config(model)
-    replaced = _replaced_head(auto_model, config, len(head.label_names)) if head else None
+    loader = model_class(model, auto_model)
+    replaced = _replaced_head(loader, config, len(head.label_names)) if head else None
     _adapt_config(config, model, head)
     if model.from_scratch:
         built = _load(
             auto_model,
             model,
-            lambda loader: loader.from_config(config, attn_implementation=model.attention),
+            lambda: from_config(loader, config, attn_implementation=model.attention),
         )
         return built, _head(built), frozenset()
     loaded, report = _load(
         auto_model,
         model,
-        lambda loader: loader.from_pretrained(
+        lambda: loader.from_pretrained(
             model.path,
             config=config,
             dtype="float32",
@@ -83,26 +85,19 @@ def build_pretrained(
             ignore_mismatched_sizes=True,
             output_loading_info=True,
             key_mapping=replaced,
-            **(four_bit_loading(auto_model, config) if bits else {}),
+            **(four_bit_loading(loader, config) if bits else {}),
             **source_of(model),
         ),
     )
     return loaded, *_head_and_new(loaded, report, model.path)
 
 
-def auto_class(name: str) -> Any:
-    """Give a class of transformers by its name."""
-    import transformers
-
-    return getattr(transformers, name)
-
-
-def _load(auto_model: str, model: Model, load: Callable[[Any], Any]) -> Any:
-    """Load with an auto class, and say in one sentence what is wrong with the model."""
+def _load(auto_model: str, model: Model, load: Callable[[], Any]) -> Any:
+    """Load a model, and say in one sentence what is wrong with it."""
     from safetensors import SafetensorError
 
     try:
-        return load(auto_class(auto_model))
+        return load()
     except UnpicklingError as error:  # a .bin beside no safetensors: torch reads tensors alone
         raise RecipeError(
             f"model.path ({model.path}): its .bin file holds more than tensors, which could run "
@@ -113,10 +108,10 @@ def _load(auto_model: str, model: Model, load: Callable[[Any], Any]) -> Any:
             f"the weights of {model.path} do not fit its config: {first_line(error)}. "
             "Fetch the folder again"
         ) from error
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, TypeError, ImportError) as error:
         raise RecipeError(
             f"model.path ({model.path}) does not load with this task: {first_line(error)}. "
-            f"Choose a model that {auto_model} knows"
+            f"Choose a model that {model.implementation or auto_model} knows"
         ) from error
 
 
@@ -169,7 +164,7 @@ def _is_dropout_rate(name: str, value: object) -> bool:
 
 
 def _replaced_head(
-    auto_model: str, config: "PreTrainedConfig", num_labels: int
+    loader: Any, config: "PreTrainedConfig", num_labels: int
 ) -> dict[str, str] | None:
     """Rename stored head weights of another size under ZeRO-3, so that they count as missing.
 
@@ -183,7 +178,7 @@ def _replaced_head(
     names = config.architectures or ()
     if config.num_labels == num_labels or not any("Classification" in name for name in names):
         return None
-    architecture: Any = auto_class(auto_model)._model_mapping.get(type(config), None)
+    architecture = architecture_of(loader, config)
     if architecture is None:
         return None
     shapes = []

@@ -175,6 +175,14 @@ def build_scores(setting: Setting) -> Scores:
     return RetrievalScores(setting.device)
 
 
+def compared(setting: Setting, given: Answer) -> tuple[np.ndarray, np.ndarray]:
+    """Give cosines and scores, (rows,) fp32; without scores vectors of anchors and positives."""
+    if setting.task.score is not None:
+        return given.values.cpu().numpy(), given.labels.cpu().numpy()
+    anchors, positives = given.vectors[0], given.vectors[min(1, len(given.vectors) - 1)]
+    return anchors.cpu().numpy(), positives.cpu().numpy()
+
+
 def samples(setting: Setting, fed: Fed, given: Answer) -> list[Sample]:
     """Show anchor, positive with its score, and the cosine of both, of each row that counts."""
     texts = shown_texts(setting, fed)
@@ -246,6 +254,7 @@ SENTENCE_EMBEDDING = TaskFunctions(
     summed_loss=summed_loss,
     answer=answer,
     build_scores=build_scores,
+    compared=compared,
     samples=samples,
     predictions=predictions,
 )

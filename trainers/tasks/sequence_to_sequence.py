@@ -19,7 +19,7 @@ from configs.task_columns import Column, Columns
 from configs.task_sections import SequenceToSequence
 from trainers.tasks.functions import Built, TaskFunctions
 from trainers.tasks.generation import written_texts
-from trainers.tasks.judging import IGNORED, Batching, Fed, Sample, Scores, Setting
+from trainers.tasks.judging import IGNORED, Batching, Fed, Sample, Scores, Setting, objects
 from trainers.tasks.model_config import load_config, max_positions
 from trainers.tasks.pretrained import build_pretrained
 from trainers.tasks.tokenizer import load_tokenizer
@@ -200,6 +200,13 @@ def build_scores(setting: Setting) -> Scores:
     return TextScores(setting.device)
 
 
+def compared(setting: Setting, given: Answer) -> tuple[np.ndarray, np.ndarray]:
+    """Give the text that was written for each row, None for none, and its target."""
+    places = range(len(given.targets))
+    said = objects([given.texts.get(place) for place in places])
+    return said, objects(given.expected or [None for _ in places])
+
+
 def samples(setting: Setting, fed: Fed, given: Answer) -> list[Sample]:
     """Show source, target and what was written of each row that has both."""
     sources = shown_texts(setting, fed) if given.texts else []
@@ -247,6 +254,7 @@ SEQUENCE_TO_SEQUENCE = TaskFunctions(
     training_loss=training_loss,
     answer=answer,
     build_scores=build_scores,
+    compared=compared,
     samples=samples,
     predictions=predictions,
 )

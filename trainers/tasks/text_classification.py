@@ -13,6 +13,7 @@ from trainers.tasks.one_label import (
     Answer,
     answer,
     build_scores,
+    compared,
     judged,
     label_numbers,
     labels_of,
@@ -53,6 +54,7 @@ TEXT_CLASSIFICATION = TaskFunctions(
     training_loss=training_loss,
     answer=answer,
     build_scores=build_scores,
+    compared=compared,
     samples=samples,
     predictions=predictions,
 )

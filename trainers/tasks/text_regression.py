@@ -81,6 +81,11 @@ def build_scores(setting: Setting) -> Scores:
     return NumberScores(setting.device)
 
 
+def compared(setting: Setting, given: Answer) -> tuple[np.ndarray, np.ndarray]:
+    """Give the values that were told and the right ones, each (rows,) fp32."""
+    return given.values.cpu().numpy(), given.labels.cpu().numpy()
+
+
 def samples(setting: Setting, fed: Fed, given: Answer) -> list[Sample]:
     """Show text, value and what the model says of each row whose label is not NaN."""
     texts = shown_texts(setting, fed)
@@ -115,6 +120,7 @@ TEXT_REGRESSION = replace(
     training_loss=None,
     answer=answer,
     build_scores=build_scores,
+    compared=compared,
     samples=samples,
     predictions=predictions,
 )

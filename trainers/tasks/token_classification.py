@@ -17,7 +17,7 @@ from configs.task_columns import Column, Columns
 from configs.task_sections import TokenClassification
 from trainers.tasks.cell_lists import places_among, string_lists
 from trainers.tasks.functions import TaskFunctions
-from trainers.tasks.judging import IGNORED, Batching, Fed, Sample, Scores, Setting
+from trainers.tasks.judging import IGNORED, Batching, Fed, Sample, Scores, Setting, objects
 from trainers.tasks.pretrained import build_with_head
 from trainers.tasks.refusals import RowError
 from trainers.tasks.tokenizer import load_tokenizer
@@ -129,6 +129,17 @@ def build_scores(setting: Setting) -> Scores:
     return TagScores(setting.label_names, setting.device)
 
 
+def compared(setting: Setting, given: Answer) -> tuple[np.ndarray, np.ndarray]:
+    """Give the tags told and the right ones of each row, a list of names a row."""
+    names, rows = setting.label_names, zip(given.predicted, given.labels, strict=True)
+    told, right = [], []
+    for said, labels in rows:
+        tagged = labels != IGNORED
+        told.append([names[place] for place in said[tagged].tolist()])
+        right.append([names[place] for place in labels[tagged].tolist()])
+    return objects(told), objects(right)
+
+
 def samples(setting: Setting, fed: Fed, given: Answer) -> list[Sample]:
     """Show words, tags and told tags of each row that has tags to compare with."""
     found = []
@@ -211,6 +222,7 @@ TOKEN_CLASSIFICATION = TaskFunctions(
     summed_loss=summed_loss,
     answer=answer,
     build_scores=build_scores,
+    compared=compared,
     samples=samples,
     predictions=predictions,
 )

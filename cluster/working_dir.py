@@ -1,0 +1,86 @@
+"""Look at the folder of a person's own code before it is shipped; Ray unpacks it on every node.
+
+Nothing of it is imported here: the machine that submits may have no torch.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from configs.errors import RecipeError
+from configs.import_paths import split_import_path
+from configs.schema import Recipe
+
+OURS = ("configs", "launcher", "cluster", "trainers")
+
+
+def check_working_dir(recipe: Recipe) -> tuple[str, ...]:
+    """Look for all code that the recipe names; gives the modules that are not in the folder.
+
+    Those must be installed on every node. Raises RecipeError for a folder that is not there or
+    hides a package of Thaw, and for a module in it without the name.
+    """
+    folder = recipe.cluster.working_dir
+    if folder is not None:
+        _check_folder(Path(folder))
+    elsewhere: dict[str, None] = {}
+    for key, paths in recipe.own_code.items():
+        for path in paths:
+            module, name = split_import_path(path)
+            file = _file_of(Path(folder), module) if folder is not None else None
+            if file is None:
+                elsewhere[module] = None
+            elif name not in (defined := [*_defined(key, file)]) and "*" not in defined:
+                raise RecipeError(
+                    f"{key} ({path}): {file} has no {name}; it has {', '.join(defined) or 'none'}. "
+                    "Name one of them"
+                )
+    return tuple(elsewhere)
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise RecipeError(
+            f"cluster.working_dir ({folder}) is no folder of this machine. Correct the path; "
+            "relative ones start at the recipe's folder"
+        )
+    hiding = [name for name in OURS if _file_of(folder, name) or (folder / name).is_dir()]
+    if hiding:
+        raise RecipeError(
+            f"cluster.working_dir ({folder}) holds {', '.join(hiding)}, which would hide a package "
+            "of Thaw. Put your code into a folder of its own"
+        )
+
+
+def _file_of(folder: Path, module: str) -> Path | None:
+    """Find the file of a module below a folder."""
+    place = folder.joinpath(*module.split("."))
+    candidates = (place.with_name(f"{place.name}.py"), place / "__init__.py")
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def _defined(key: str, file: Path) -> Iterator[str]:
+    """Yield the names that a module gives at its top level; `*` for those of another one."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        raise RecipeError(f"{key}: {file} is not Python: {error}. Mend it") from error
+    for node in _top_level(tree.body):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def _top_level(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield statements, those under an `if` or a `try` too."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.If):
+            yield from _top_level([*node.body, *node.orelse])
+        elif isinstance(node, ast.Try):
+            handled = [inner for handler in node.handlers for inner in handler.body]
+            yield from _top_level([*node.body, *handled, *node.orelse])

@@ -1,0 +1,126 @@
+"""Feed a few rows before anything trains, and try a person's own loss and metrics on them.
+
+What they are called with later stands in step.py and own_metrics.py.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from configs.errors import RecipeError
+from configs.task_sections import writes_in_evaluation
+from trainers.data.batches import fed_width
+from trainers.data.store import SplitName
+from trainers.engine import feed
+from trainers.own_code import LOSS
+from trainers.own_metrics import OwnMetrics
+from trainers.step import SummedLoss
+from trainers.tasks.judging import IGNORED, Fed, is_target
+
+if TYPE_CHECKING:
+    from trainers.session import Session
+
+LOSS_ROWS = 2
+METRIC_ROWS = 16
+SAME = 1e-4
+"""Two sums that differ by less, relative to their size, are the same."""
+
+
+def rehearsed(session: "Session", summed_loss: SummedLoss) -> SummedLoss:
+    """Give the loss, once it and the metrics of the recipe's own have been called.
+
+    Raises RecipeError on all ranks for what they must not do. Collective: every rank calls this.
+    """
+    if session.recipe.loss.function is not None:
+        _rehearse_loss(session, session.recipe.loss.function, summed_loss)
+    if session.recipe.task.metric:
+        _rehearse_metrics(session)
+    return summed_loss
+
+
+def feed_rows(session: "Session", split: SplitName, numbers: list[int]) -> Fed:
+    """Feed some rows of a split, the same on every rank. Collective: every rank calls this.
+
+    Where a prefix is taken out of the model, an empty recording stands for what it gives.
+    """
+    inputs, labels = session.collate()(session.open_split(split).read(np.array(numbers)))
+    outputs = feed(session.engine, inputs, session.blank(fed_width(inputs), len(labels)))
+    every = torch.ones(len(labels), dtype=torch.bool)
+    return Fed(inputs, labels.to(session.engine.handle.device), outputs, every)
+
+
+def _rehearse_loss(session: "Session", path: str, summed_loss: SummedLoss) -> None:
+    few = _first(session, "train", LOSS_ROWS)
+    session.engine.handle.eval()
+    with torch.no_grad():
+        once, twice = (feed_rows(session, "train", numbers) for numbers in (few, few * 2))
+    session.live.train()
+    given = _checked_loss(path, summed_loss, once, "rows")
+    nothing = _checked_loss(path, summed_loss, _without_targets(once), "rows without targets")
+    if nothing:
+        raise RecipeError(
+            f"{LOSS} ({path}) gave {nothing:g} for rows without targets, where the sum is 0. "
+            f"Leave out labels of {IGNORED}, or NaN"
+        )
+    doubled = _checked_loss(path, summed_loss, twice, "rows")
+    if given and abs(doubled - given) <= SAME * abs(given):
+        raise RecipeError(
+            f"{LOSS} ({path}) gave {given:g} for {len(few)} rows and the same for twice as many: "
+            "it is a mean. Return the sum over the targets"
+        )
+
+
+def _without_targets(fed: Fed) -> Fed:
+    nothing = torch.nan if fed.labels.is_floating_point() else IGNORED
+    return Fed(fed.inputs, torch.full_like(fed.labels, nothing), fed.outputs)
+
+
+def _checked_loss(path: str, summed_loss: SummedLoss, fed: Fed, what: str) -> float:
+    """Give the loss; raises RecipeError where it, or its gradient by the outputs, is of no use."""
+    outputs = fed.outputs if isinstance(fed.outputs, Mapping) else vars(fed.outputs)
+    parts = [each for each in outputs.values() if torch.is_tensor(each)]
+    leaves = [each.requires_grad_() for each in parts if each.is_floating_point()]
+    with torch.enable_grad():
+        loss = summed_loss(fed.outputs, fed.labels)
+    if not loss.requires_grad:
+        raise RecipeError(
+            f"{LOSS} ({path}) gave a loss without gradient. Compute it from the outputs by "
+            "operations of torch, without detach or item"
+        )
+    found = torch.autograd.grad(loss, leaves, allow_unused=True)
+    gradients = [each for each in found if each is not None]
+    if not all(bool(each.isfinite().all()) for each in (loss, *gradients)):
+        raise RecipeError(
+            f"{LOSS} ({path}) gave a loss of {loss.item():g}, or a gradient that is not finite, "
+            f"for {what}. Sum over the targets alone: labels of {IGNORED}, or NaN, are none"
+        )
+    return loss.item()
+
+
+def _rehearse_metrics(session: "Session") -> None:
+    split: SplitName = "validation" if "validation" in session.manifest.splits else "test"
+    few = _first(session, split, METRIC_ROWS)
+    session.engine.handle.eval()
+    with torch.no_grad():
+        fed = feed_rows(session, split, few)
+        if not writes_in_evaluation(session.recipe.task):
+            fed = Fed(fed.inputs, fed.labels, fed.outputs)
+        setting = session.setting()
+        answer = session.task.answer(setting, fed)
+    session.live.train()
+    counted = is_target(fed.labels).reshape(len(fed.labels), -1).any(1)
+    scores = session.task.build_scores(setting)
+    scores.update(answer, counted)
+    taken = ["loss", *scores.compute().metrics]
+    own = OwnMetrics(session.recipe.task.metric)
+    if session.leads:
+        compared = session.task.compared(setting, answer)
+        own.update(compared, counted, np.array(few), np.zeros(len(few)))
+    own.compute({}, taken)
+
+
+def _first(session: "Session", split: SplitName, most: int) -> list[int]:
+    """Give the numbers of the first rows of a split."""
+    return list(range(min(most, session.manifest.splits[split].rows)))
