@@ -10,10 +10,17 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from configs.errors import CheckpointError, NotFoundError, StorageError
 from configs.model_sections import Model
-from configs.task_sections import ImageClassification, InstructionTuning, Task, generation_of
+from configs.task_sections import (
+    ImageClassification,
+    InstructionTuning,
+    SentenceEmbedding,
+    Task,
+    generation_of,
+)
 from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER, build_empty, build_merged, save_adapter
 from trainers.model_card import Origin, render_model_card
+from trainers.sentence_files import save_sentence_files
 from trainers.tasks import functions_of
 from trainers.tasks.generation import generation_config
 from trainers.tasks.model_class import model_class
@@ -71,16 +78,23 @@ def save_export(
         whole.generation_config = generation_config(model, asked, processor)
     whole.save_pretrained(folder)
     _save_processor(folder, processor, origin.recipe.task)
-    manifest = origin.manifest
-    export = Export(
-        task=origin.recipe.task,
+    if isinstance(origin.recipe.task, SentenceEmbedding):
+        most = min(origin.manifest.max_length, processor.model_max_length)
+        save_sentence_files(folder, whole.config.get_text_config().hidden_size, most)
+    export = _as_export(origin)
+    (folder / EXPORT_FILE).write_text(export.model_dump_json(indent=2) + "\n")
+    (folder / "README.md").write_text(render_model_card(origin))
+
+
+def _as_export(origin: Origin) -> Export:
+    recipe, manifest = origin.recipe, origin.manifest
+    return Export(
+        task=recipe.task,
         label_names=manifest.label_names,
         max_length=manifest.max_length,
         numbers=manifest.numbers,
-        implementation=origin.recipe.model.implementation,
+        implementation=recipe.model.implementation,
     )
-    (folder / EXPORT_FILE).write_text(export.model_dump_json(indent=2) + "\n")
-    (folder / "README.md").write_text(render_model_card(origin))
 
 
 def _save_processor(folder: Path, processor: Any, task: Task) -> None:

@@ -6,13 +6,14 @@ from pathlib import PurePosixPath
 from configs.import_paths import split_import_path
 from configs.load import recipe_to_yaml
 from configs.schema import Recipe
+from configs.task_sections import SentenceEmbedding
 from trainers.data.store import Manifest
 from trainers.tasks import functions_of
 
 TEMPLATE = """\
 ---
-library_name: transformers
-pipeline_tag: {{ task.pipeline }}
+library_name: {{ "sentence-transformers" if embeds else "transformers" }}
+pipeline_tag: {{ task.hub_task or task.pipeline }}
 {%- if base_model %}
 base_model: {{ base_model | tojson }}
 {%- endif %}
@@ -31,10 +32,22 @@ tags:
 from {{ implementation[0] }} import {{ implementation[1] }}
 
 model = {{ implementation[1] }}.from_pretrained("path/to/this/folder")
-{%- else -%}
+{%- elif embeds -%}
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("path/to/this/folder")
+vectors = model.encode(["a text", "another text"])
+{%- elif task.pipeline -%}
 from transformers import pipeline
 
 pipe = pipeline("{{ task.pipeline }}", model="path/to/this/folder")
+{%- else -%}
+from transformers import AutoTokenizer, {{ task.auto_model }}
+
+tokenizer = AutoTokenizer.from_pretrained("path/to/this/folder")
+model = {{ task.auto_model }}.from_pretrained("path/to/this/folder")
+inputs = tokenizer({{ (recipe.task.prefix ~ "a text") | tojson }}, return_tensors="pt")
+texts = tokenizer.batch_decode(model.generate(**inputs), skip_special_tokens=True)
 {%- endif %}
 ```
 
@@ -125,6 +138,7 @@ def render_model_card(origin: Origin) -> str:
         recipe=recipe,
         manifest=manifest,
         task=functions_of(recipe.task),
+        embeds=isinstance(recipe.task, SentenceEmbedding),
         implementation=split_import_path(own) if own is not None else None,
         labels=manifest.label_names,
         metrics=origin.metrics if splits else {},

@@ -10,7 +10,6 @@ import pyarrow as pa
 from configs.errors import DataError
 from configs.model_sections import Model
 from trainers import storage
-from trainers.adapter_export import ADAPTER_FOLDER
 from trainers.export import load_exported, read_export
 from trainers.tasks import functions_of
 from trainers.tasks.generation import build_writer
@@ -104,7 +103,7 @@ def _local_folder(address: str, temporary: Path) -> Path:
     local = storage.local_path(address)
     if local is not None:
         return local
-    for name in storage.list_names(address):
-        if name != ADAPTER_FOLDER:  # what it holds is merged into the weights beside it
-            storage.download(storage.join(address, name), temporary / name)
+    # What is in folders (adapters, settings of sentence-transformers) is for others.
+    for name in storage.list_names(address, files_only=True):
+        storage.download(storage.join(address, name), temporary / name)
     return temporary

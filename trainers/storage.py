@@ -49,17 +49,17 @@ def exists(address: str) -> bool:
         return bool(filesystem.get_file_info(inner).type != FileType.NotFound)
 
 
-def list_names(address: str) -> list[str]:
+def list_names(address: str, *, files_only: bool = False) -> list[str]:
     """Give the sorted names of a folder's direct children; none when it is absent."""
-    path = local_path(address)
     with _told(address, "listed"):
-        if path is not None:
-            return sorted(child.name for child in path.iterdir()) if path.is_dir() else []
+        if (path := local_path(address)) is not None:
+            children = path.iterdir() if path.is_dir() else ()
+            return sorted(child.name for child in children if not files_only or child.is_file())
         from pyarrow.fs import FileSelector
 
         filesystem, inner = open_remote(address)
         infos = filesystem.get_file_info(FileSelector(inner, allow_not_found=True))
-        return sorted(info.base_name for info in infos)
+        return sorted(info.base_name for info in infos if not files_only or info.is_file)
 
 
 def num_bytes(address: str) -> int:

@@ -1,6 +1,9 @@
 """What must hold for every task, proved by whole runs; what is peculiar to one is its test's."""
 
+import re
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -59,7 +62,18 @@ def prove_task(recipe: Recipe, cells: pa.Table, *, stop: int = 3, brief: bool = 
         assert (stopped.ended.state, ended.ended.state) == ("stopped", "succeeded")
         assert stopped.losses() | ended.losses() == two[whole].losses()
         assert_same_bits(read_export(again), read_export(recipes[whole]))
+    _follow_card(export_of(alone))
     return Proved(alone, one, _predictions(alone, cells))
+
+
+def _follow_card(folder: Path) -> None:
+    """Run the code that the model card shows, from the folder it speaks of."""
+    shown = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.S)[0]
+    if "sentence_transformers" in shown and not find_spec("sentence_transformers"):
+        return
+    names: dict[str, Any] = {}
+    exec(shown.replace("path/to/this/folder", str(folder)), names)
+    assert {"pipe", "vectors", "texts"} & set(names)
 
 
 def _staged(recipe: Recipe, stage: int, suffix: str) -> Recipe:

@@ -37,3 +37,22 @@ def test_model_card_tells_how_adapters_load() -> None:
     assert "Its weights hold what DoRA of rank 4 learned." in card
     assert 'from_pretrained("someone/some-model", num_labels=3)' in card
     assert 'PeftModel.from_pretrained(base, "path/to/this/folder/adapter")' in card
+
+
+def card_of(task: dict[str, object]) -> str:
+    origin = make_origin("someone/some-model")
+    values = origin.recipe.model_dump() | {"task": task}
+    return render_model_card(replace(origin, recipe=origin.recipe.model_validate(values)))
+
+
+def test_model_card_shows_what_transformers_still_has() -> None:
+    card = card_of({"kind": "sequence_to_sequence", "prefix": "translate: "})
+    assert "pipeline_tag: text2text-generation" in card
+    assert 'inputs = tokenizer("translate: a text", return_tensors="pt")' in card
+    assert "pipeline(" not in card
+    embeds = card_of({"kind": "sentence_embedding"})
+    assert "library_name: sentence-transformers\npipeline_tag: sentence-similarity\n" in embeds
+    assert 'SentenceTransformer("path/to/this/folder")' in embeds
+    labels = card_of({"kind": "text_classification"})
+    assert "library_name: transformers\npipeline_tag: text-classification\nbase_model" in labels
+    assert 'pipe = pipeline("text-classification", model="path/to/this/folder")' in labels

@@ -8,8 +8,10 @@ import torch
 
 from configs.errors import DataError, NotFoundError
 from configs.schema import Model
+from tests.object_store import ObjectStore
 from tests.origin import NAMES, make_origin
 from tests.tiny import make_model_folder
+from trainers import storage
 from trainers.export import save_export
 from trainers.predictor import Predictor
 from trainers.tasks.one_label import PREDICTED
@@ -65,3 +67,17 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         predictor(pa.table({"text": ["a", None]}))
     with pytest.raises(NotFoundError, match="holds no exported model"):
         Predictor(str(tmp_path))
+
+
+def test_of_a_remote_folder_only_its_own_files_are_fetched(
+    tmp_path: Path, object_store: ObjectStore
+) -> None:
+    folder = make_export(tmp_path)
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text("{}")
+    address = storage.join(object_store.make_bucket("exported"), "export")
+    for path in folder.rglob("*"):
+        if path.is_file():
+            storage.upload(path, storage.join(address, path.relative_to(folder).as_posix()))
+    texts = pa.table({"text": TEXTS})
+    assert Predictor(address)(texts) == Predictor(str(folder))(texts)

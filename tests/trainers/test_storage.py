@@ -70,3 +70,10 @@ def test_an_open_file_reads_at_any_place(tmp_path: Path) -> None:
         assert file.read(3) == b"456"
     with pytest.raises(NotFoundError, match="does not exist"):
         storage.open_input(str(tmp_path / "absent"))
+
+
+def test_files_are_told_from_folders(tmp_path: Path) -> None:
+    storage.write_atomically(str(tmp_path / "a" / "b"), b"")
+    storage.write_atomically(str(tmp_path / "c"), b"")
+    assert storage.list_names(str(tmp_path)) == ["a", "c"]
+    assert storage.list_names(str(tmp_path), files_only=True) == ["c"]

@@ -48,8 +48,10 @@ class TaskFunctions:
 
     auto_model: str
     """Name of the class of transformers that loads a model with the head of this task."""
-    pipeline: str
-    """Name of the pipeline of transformers that uses the exported model."""
+    pipeline: str | None
+    """Name of the pipeline of transformers that uses the exported model; None where none does."""
+    hub_task: str | None = None
+    """What the hub calls the task; None for the name of the pipeline."""
     predicted: tuple[str, ...]
     """Columns that predicting adds."""
     columns: Callable[[Any], Columns]

@@ -242,7 +242,8 @@ def _labels_of(rows: pa.Table) -> "Tensor":
 
 SENTENCE_EMBEDDING = TaskFunctions(
     auto_model=AUTO_MODEL,
-    pipeline="feature-extraction",
+    pipeline=None,  # it would give the states of tokens
+    hub_task="sentence-similarity",
     predicted=("embedding",),
     columns=columns,
     load_processor=load_tokenizer,

@@ -241,7 +241,8 @@ def _decoded(setting: Setting, tokens: list[list[int]]) -> list[str]:
 
 SEQUENCE_TO_SEQUENCE = TaskFunctions(
     auto_model=AUTO_MODEL,
-    pipeline="text2text-generation",
+    pipeline=None,  # transformers 5 has none any more
+    hub_task="text2text-generation",
     predicted=("prediction",),
     columns=columns,
     load_processor=load_tokenizer,
