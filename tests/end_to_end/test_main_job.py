@@ -21,6 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from transformers import pipeline
 
 from cluster.local import LocalCluster
+from tests.readme_blocks import own_code
 from tests.recipes import tiny_recipe
 from trainers.tracking import STEP_SCALARS
 
@@ -221,3 +222,41 @@ def test_a_recipe_is_verified(person: Person) -> None:
     assert "attempt 2 went on from step 2: same bits in all losses and metrics" in out
     assert "tensors that learn have moved" in out
     assert "1 x 60 rows, each row once in all 3 runs" in out
+
+
+MEAN = """
+
+def mean(outputs, labels):
+    return functional.cross_entropy(outputs.logits, labels, ignore_index=-100).nan_to_num()
+"""
+
+
+def test_own_code_goes_with_each_job(person: Person) -> None:
+    """The code is in the folder alone: no process of the cluster would find it elsewhere."""
+    name, folder = "own", person.folder / "code"
+    folder.mkdir()
+    (folder / "kinds.py").write_text(own_code()[0] + MEAN)
+    path = person.recipe(
+        name,
+        model={"implementation": "kinds:Sharper"},
+        task={"metric": "kinds:distance"},
+        loss={"function": "kinds:bounded"},
+        cluster={"num_workers": 2, "working_dir": str(folder)},
+        max_steps=6,
+    )
+    assert "kinds:Sharper, kinds:bounded, kinds:distance" in person.thaw("check", path)
+    lost = ("--set", "task.metric=kinds:lost", "--set", "name=lost")
+    person.thaw("submit", path, *lost, code=2)
+    wrong = ("--set", "loss.function=kinds:mean", "--set", "name=wrong")
+    person.thaw("submit", path, *wrong, code=2)
+    person.thaw("submit", path)
+    (reached,) = [r for r in person.records(name, "evaluation") if r["split"] == "test"]
+    assert 0 <= reached["metrics"]["distance"] <= 2
+    out = person.thaw("evaluate", name, "-o", "json")
+    (again,) = [r for r in map(json.loads, out.splitlines()) if r["kind"] == "evaluation"]
+    assert again["metrics"]["distance"] == pytest.approx(reached["metrics"]["distance"])
+    output = person.folder / "own.jsonl"
+    person.thaw("predict", name, person.folder / "test.csv", "-o", output)
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    places = [abs(int(r["predicted_label"][-1]) - int(r["label"][-1])) for r in rows]
+    assert sum(places) / len(rows) == pytest.approx(reached["metrics"]["distance"])
