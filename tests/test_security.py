@@ -20,7 +20,7 @@ from tests.source_tree import ROOMS, Source, sources
 from tests.tiny import make_model_folder
 from trainers.data.arrow_files import read_batches
 from trainers.data.preparation import prepare
-from trainers.export import load_exported
+from trainers.export import EXPORT_FILE, Export, load_exported
 from trainers.tasks.pretrained import Head, build_pretrained
 
 MAY_IMPORT = {
@@ -139,6 +139,8 @@ def test_export_without_safetensors_is_refused(tmp_path: Path, bomb: Bomb) -> No
     folder = make_model_folder(tmp_path / "export", num_labels=3)
     (folder / "model.safetensors").unlink()
     plant(folder, bomb)
+    export = Export(task=recipe.task, label_names=("a", "b", "c"), max_length=32)
+    (folder / EXPORT_FILE).write_text(export.model_dump_json())
     with pytest.raises(StorageError, match=r"holds no model\.safetensors"):
         load_exported(folder)
     assert not bomb.mark.exists()
