@@ -33,5 +33,5 @@ def test_labels_are_two_or_more_each_once() -> None:
     assert check_labels(None) is None
     assert check_labels(("b", "a")) == ("b", "a")
     for labels in (("a",), ("a", "a"), ()):
-        with pytest.raises(ValueError, match="at least two names. Give each once"):
+        with pytest.raises(ValueError, match=r"at least two names\. Give each once"):
             check_labels(labels)
