@@ -1,9 +1,10 @@
 """Know when this rank last made progress; who looks, and what is done about it, is watchdog.py's.
 
-A beat is one look at the clock: it may stand in every inner loop. Any thread may beat: what works
-beside the training has an end.
+A beat is one look at the clock: it may stand in every inner loop. Any thread may beat, for what
+works beside the training has an end; but for those that only watch.
 """
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +18,18 @@ class _Pulse:
 
     last = 0.0
     patience = 1.0
+    watchers: set[int] = set()
 
 
 def beat() -> None:
-    """Note that this rank has got on."""
-    _Pulse.last = time.monotonic()
+    """Note that this rank has got on, unless its thread only watches."""
+    if threading.get_ident() not in _Pulse.watchers:
+        _Pulse.last = time.monotonic()
+
+
+def only_watch() -> None:
+    """Let the beats of this thread say nothing: what it reads and writes is no progress."""
+    _Pulse.watchers.add(threading.get_ident())
 
 
 def last_beat() -> float:

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict
 
 from configs.errors import HangError, NotFoundError, StorageError
 from trainers import storage
-from trainers.heartbeat import beat, last_beat, patience
+from trainers.heartbeat import beat, last_beat, only_watch, patience
 from trainers.place import Place
 from trainers.stacks import format_stacks, waits_for_others, where_stands
 
@@ -127,6 +127,7 @@ class Watchdog:
                 self._end(silent, is_late=self._peers.is_late, waits=waits)
 
     def _follow_peers(self) -> None:
+        only_watch()
         while not self._over.wait(self._poll_s):
             try:
                 self._peers.exchange()

@@ -1,7 +1,9 @@
 """Beats: what they say, and what they cost."""
 
+import threading
 import time
 
+from trainers import heartbeat
 from trainers.heartbeat import PATIENCE, beat, last_beat, patience, unhurried
 
 
@@ -31,3 +33,19 @@ def test_a_beat_takes_less_than_two_microseconds() -> None:
         return time.perf_counter() - started
 
     assert min(seconds() for _ in range(20)) / 10_000 < 2e-6
+
+
+def test_a_thread_that_only_watches_makes_no_progress() -> None:
+    heartbeat.beat()
+    before = heartbeat.last_beat()
+
+    def watch() -> None:
+        heartbeat.only_watch()
+        heartbeat.beat()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    thread.join()
+    assert heartbeat.last_beat() == before
+    heartbeat.beat()
+    assert heartbeat.last_beat() > before
