@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 PATIENCE = 3.0
 """How much longer than usual what calls one long function of a library may be without a beat."""
@@ -18,7 +19,7 @@ class _Pulse:
 
     last = 0.0
     patience = 1.0
-    watchers: set[int] = set()
+    watchers: ClassVar[set[int]] = set()
 
 
 def beat() -> None:
