@@ -1,5 +1,6 @@
 """Small disks for tests that fill them, and folders that vanish for a while."""
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -8,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+# Of Linux's fcntl.h and renameat2(2).
+AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
 
 @contextmanager
@@ -35,14 +39,21 @@ def fill(disk: Path, leave: int = 0) -> Path:
 
 
 def take_away(folder: Path) -> Path:
-    """Take a folder away: a file has its name, so nobody can write there; gives where it went."""
+    """Put a file in a folder's place, so nobody can write there; gives where the folder went."""
     away = folder.with_name(f"{folder.name}.away")
-    folder.rename(away)
-    folder.touch()
+    away.touch()
+    _exchange(folder, away)
     return away
 
 
 def bring_back(folder: Path, away: Path) -> None:
     """Put a folder back that was taken away."""
-    folder.unlink()
-    away.rename(folder)
+    _exchange(folder, away)
+    away.unlink()
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Swap two names at once: in between, a writer would make a folder of its own there."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(AT_FDCWD, bytes(one), AT_FDCWD, bytes(other), RENAME_EXCHANGE):
+        raise OSError(ctypes.get_errno(), "two names were not swapped", str(one))

@@ -43,11 +43,10 @@ class Person:
         recipe = tiny_recipe(
             self.folder,
             name=name,
-            epochs=20,
             freezing={"last": 1, "prefix_cache": "auto"},
             checkpoint={"every_steps": 20, "every_epochs": None},
             evaluation={"every_epochs": 10},
-            **({"cluster": {"num_workers": 2}, "zero": {"stage": 2}} | sections),
+            **({"epochs": 20, "cluster": {"num_workers": 2}, "zero": {"stage": 2}} | sections),
         )
         path = self.folder / f"{name}.yaml"
         path.write_text(yaml.safe_dump(recipe.model_dump(mode="json", exclude_defaults=True)))
