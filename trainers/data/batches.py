@@ -24,8 +24,8 @@ from trainers.data.store import ROW_ID, SOURCE, Manifest
 from trainers.tasks.judging import IGNORED, Batching, count_targets
 from trainers.tasks.padded_groups import Made, Padding
 
-MOST_AT_ONCE = 16
-BYTES_AT_ONCE = 2**20
+MOST_AT_ONCE = 64
+BYTES_AT_ONCE = 2**22
 
 Collate = Callable[[pa.Table], tuple[dict[str, torch.Tensor], torch.Tensor]]
 """Turns shard rows into model inputs, each (rows, tokens, ...), and labels (rows, ...)."""

@@ -7,6 +7,7 @@ record batch each, read through memory maps. Their bytes are checked before they
 import tempfile
 import threading
 from collections import OrderedDict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +27,8 @@ INPUT_ID = "input_id"
 SOURCE = "source"
 """Column with the place of a row's source among the manifest's."""
 MAX_OPEN_SHARDS = 64
+ROWS_A_SLICE = 8
+"""Rows that stand together, on average, from which on slices are cheaper than a take."""
 FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 SplitName = Literal["train", "validation", "test"]
@@ -174,15 +177,15 @@ class Split:
         """Read rows by number, in the order asked for; one chunk per column."""
         if len(indices) == 0:
             return pa.Table.from_batches([self._batch(0)]).slice(0, 0)
-        numbers = np.searchsorted(self._ends, indices, side="right")
-        order = np.argsort(numbers, kind="stable")
-        found, starts = np.unique(numbers[order], return_index=True)
+        order = np.argsort(indices, kind="stable")
+        ascending = indices[order]
+        numbers = np.searchsorted(self._ends, ascending, side="right")
+        found, starts = np.unique(numbers, return_index=True)
         parts = [
-            self._batch(int(number)).take(pa.array(indices[rows] - self._first(int(number))))
-            for number, rows in zip(found, np.split(order, starts[1:]), strict=True)
+            part
+            for number, rows in zip(found.tolist(), np.split(ascending, starts[1:]), strict=True)
+            for part in _taken(self._batch(number), rows - self._first(number))
         ]
-        if len(parts) == 1:
-            return pa.Table.from_batches(parts)
         places = np.empty(len(order), np.int64)
         places[order] = np.arange(len(order))
         return pa.Table.from_batches(parts).combine_chunks().take(pa.array(places))
@@ -209,6 +212,19 @@ class Split:
 
     def _batch(self, number: int) -> pa.RecordBatch:
         return self._shards.batch(self.info.shards[number])
+
+
+def _taken(
+    batch: pa.RecordBatch, rows: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> list[pa.RecordBatch]:
+    """Take rows in ascending order: as slices, which cost nothing, where they stand together."""
+    starts = np.flatnonzero(np.diff(rows, prepend=-2) != 1).tolist()
+    if len(starts) * ROWS_A_SLICE > len(rows):
+        return [batch.take(pa.array(rows))]
+    return [
+        batch.slice(int(rows[start]), stop - start)
+        for start, stop in pairwise([*starts, len(rows)])
+    ]
 
 
 class _Shards:

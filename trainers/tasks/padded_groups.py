@@ -64,6 +64,7 @@ def pad_groups(
     targets = is_target(labels).flatten(1).sum(1) if labels.dim() > 1 else is_target(labels)
     counted = np.add.reduceat(targets.numpy(), bounds[:-1], dtype=np.int64).tolist()
     lengths = rows["length"].to_numpy().astype(np.int64)
+    own_labels = labels.split(np.diff(bounds).tolist())
     widths = padded_width(np.maximum.reduceat(lengths, bounds[:-1]), batching)
     for first, last in _cut(widths * np.diff(bounds)):
         start, stop = int(bounds[first]), int(bounds[last])
@@ -71,8 +72,7 @@ def pad_groups(
         own = bounds[first : last + 1] - start
         inputs = _padded(part, own, lengths[start:stop], widths[first:last], batching)
         for number, each in enumerate(inputs, first):
-            microbatch = labels[int(bounds[number]) : int(bounds[number + 1])]
-            yield each, microbatch, counted[number]
+            yield each, own_labels[number], counted[number]
 
 
 def _cut(sizes: Bounds) -> Iterator[tuple[int, int]]:
@@ -92,24 +92,24 @@ def _padded(
     import torch
 
     counts = np.diff(bounds)
-    width_of_row = np.repeat(widths, counts)
-    # Row after row in one piece of memory: the place of a token is that of its row and its own.
-    behind, ends = np.cumsum(width_of_row), np.cumsum(lengths)
-    shift = np.repeat(behind - width_of_row - (ends - lengths), lengths)
-    places = shift + np.arange(len(shift))
-    flat = {"input_ids": np.full(behind[-1], batching.pad_token_id, dtype=np.int64)}
+    # Row after row in one piece of memory: a run of tokens, then a run of padding.
+    runs = np.stack([lengths, np.repeat(widths, counts) - lengths], axis=1)
+    is_token = np.repeat(np.tile([True, False], len(lengths)), runs.ravel())
+    flat = {"input_ids": np.full(len(is_token), batching.pad_token_id, dtype=np.int64)}
     if "token_type_ids" in rows.column_names:
-        flat["token_type_ids"] = np.zeros(behind[-1], dtype=np.int64)
+        flat["token_type_ids"] = np.zeros(len(is_token), dtype=np.int64)
     for name, values in flat.items():
-        values[places] = _values(rows[name])
-    flat["attention_mask"] = np.zeros(behind[-1], dtype=np.int64)
-    flat["attention_mask"][places] = 1
-    tensors = {name: torch.from_numpy(values) for name, values in flat.items()}
-    base = 0
+        values[is_token] = _values(rows[name])
+    flat["attention_mask"] = is_token.astype(np.int64)
+    start = 0
     for count, width in zip(counts.tolist(), widths.tolist(), strict=True):
-        shape, strides = (count, width), (width, 1)
-        yield {name: each.as_strided(shape, strides, base) for name, each in tensors.items()}
-        base += count * width
+        stop = start + count * width
+        # Cut by numpy: what torch cuts hands the interpreter to the other thread each time.
+        yield {
+            name: torch.from_numpy(values[start:stop].reshape(count, width))
+            for name, values in flat.items()
+        }
+        start = stop
 
 
 def _values(column: pa.ChunkedArray) -> np.ndarray:
