@@ -141,7 +141,7 @@ def test_nodes_on_one_machine_are_looked_at_once() -> None:
 
 
 def test_the_worst_decides() -> None:
-    findings = [health.Finding(level, "", "") for level in ("ok", "bad", "warn")]  # type: ignore[arg-type]
+    findings = [health.Finding(level, "", "") for level in ("ok", "bad", "warn")]
     assert health.worst(findings) == "bad"
     assert health.worst(findings[::2]) == "warn"
     assert health.worst([]) == "ok"

@@ -113,7 +113,7 @@ def test_steps_that_get_slower_are_said_with_both_figures() -> None:
     seconds, records = 0.0, [begun(1)]
     for number in range(1, 41):
         seconds += 1.0 if number <= 20 else 2.0
-        records.append(later(number, seconds))  # type: ignore[arg-type]  # a step is a record
+        records.append(later(number, seconds))
     finding = found(records)["slowing"]
     assert finding.text == "steps got slower: 1 s at first, 2 s at last"
 

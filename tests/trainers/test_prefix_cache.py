@@ -77,7 +77,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Pairs:
     data_dir = prepare(flat[0], flat[0].storage).data_dir
     told = iter(on_ranks(2, run_all, flat, data_dir, 1, 0, seconds=250)[0])
     joined = {name: (next(told), next(told)) for name in recipes}
-    return Pairs(folder, data_dir, recipes, joined)  # type: ignore[arg-type]
+    return Pairs(folder, data_dir, recipes, joined)
 
 
 def test_losses_and_weights_have_the_same_bits(pairs: Pairs) -> None:

@@ -51,7 +51,7 @@ def rows_of(rows: pa.Table) -> list[Row]:
 def clean(train: list[Row], conflicts: str = "keep", **given: list[Row]) -> Kept:
     everything = {"train": train, **given}
     tables = {split: table(everything[split], SPLITS.index(split)) for split in everything}
-    return clean_rows(tables, VIEW, conflicts)  # type: ignore[arg-type]  # splits by name
+    return clean_rows(tables, VIEW, conflicts)
 
 
 def test_exact_duplicates_go_and_other_labels_stay() -> None:

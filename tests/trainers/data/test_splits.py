@@ -41,8 +41,8 @@ def test_quotas_are_exact_however_the_ranks_are_cut(
 ) -> None:
     shares = {"validation": share, "test": other}
     pieces = np.array_split(np.arange(count), parts)
-    sides = np.concatenate([deal_ranks(ranks, count, shares) for ranks in pieces])  # type: ignore[arg-type]  # splits by name
-    quota = quotas(count, shares)  # type: ignore[arg-type]  # splits by name
+    sides = np.concatenate([deal_ranks(ranks, count, shares) for ranks in pieces])
+    quota = quotas(count, shares)
     assert (sides == TEST).sum() == quota["test"]
     assert (sides == VALIDATION).sum() == quota["validation"]
     if count > 10:

@@ -53,7 +53,7 @@ def test_biases_norms_and_frozen_parameters_are_not_decayed() -> None:
     groups = parameter_groups(model, Optimizer(weight_decay=0.1))
     assert [g["weight_decay"] for g in groups] == [0.1, 0.0]
     assert groups[0]["params"] == [model[0].weight]
-    assert [id(p) for p in groups[1]["params"]] == [  # type: ignore[attr-defined]
+    assert [id(p) for p in groups[1]["params"]] == [
         id(p) for p in (model[0].bias, model[1].weight, model[1].bias)
     ]
 

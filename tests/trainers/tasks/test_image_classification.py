@@ -119,7 +119,7 @@ def test_samples_show_the_picture_that_was_fed() -> None:
         setting, fed, IMAGE_CLASSIFICATION.answer(setting, fed)
     )
     assert (sample.label, sample.prediction) == ("dog", "dog")
-    assert np.array_equal(sample.picture, np.asarray(images[1]))  # type: ignore[arg-type]
+    assert np.array_equal(sample.picture, np.asarray(images[1]))
 
 
 @pytest.mark.parametrize("kind", ["resnet", "vit", "convnext"])
