@@ -33,7 +33,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "lora": {"freezing": {"lora": {"rank": 8}, "head_learning_rate": 1e-2}, "rate": 2e-3},
 }
 """The rate is the peak of a linear schedule, where the preset brings none of its own."""
-EPOCHS = {"few": 20, "all": 8}
+EPOCHS = {"few": 20, "all": 5}
 
 
 def few_rows(train: Path, label: str, seed: int, folder: Path) -> Path:
