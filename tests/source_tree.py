@@ -2,7 +2,7 @@
 
 import ast
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -31,23 +31,28 @@ class Source:
         """File name without folder and ending."""
         return Path(self.path).stem
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Give every node of the tree."""
+        return [*ast.walk(self.tree)]
+
     def functions(self) -> list[Function]:
         """Give every function and method, nested ones included."""
-        return [node for node in ast.walk(self.tree) if isinstance(node, Function)]
+        return [node for node in self.nodes if isinstance(node, Function)]
 
     def classes(self) -> list[ast.ClassDef]:
         """Give every class."""
-        return [node for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef)]
+        return [node for node in self.nodes if isinstance(node, ast.ClassDef)]
 
     def calls(self) -> list[tuple[int, str]]:
         """Give line and name of every call, such as (12, "sys.stdout.write")."""
-        calls = (node for node in ast.walk(self.tree) if isinstance(node, ast.Call))
+        calls = (node for node in self.nodes if isinstance(node, ast.Call))
         return [(call.lineno, ast.unparse(call.func)) for call in calls]
 
     def imports(self) -> list[tuple[int, str]]:
         """Give line and dotted name of every import, those inside functions included."""
         found = []
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 found += [(node.lineno, alias.name) for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
@@ -65,15 +70,19 @@ def files() -> tuple[Path, ...]:
     return tuple(sorted(path for path in relative if "__pycache__" not in path.parts))
 
 
-@cache
 def sources(*rooms: str) -> tuple[Source, ...]:
     """Give the parsed Python files of the rooms; of all folders where none is named."""
-    found = []
-    for path in files():
-        if path.suffix == ".py" and (not rooms or path.parts[0] in rooms):
-            text = (ROOT / path).read_text(encoding="utf-8")
-            found.append(Source(path.as_posix(), text, ast.parse(text)))
-    return tuple(found)
+    return tuple(s for s in _all_sources() if not rooms or s.room in rooms)
+
+
+@cache
+def _all_sources() -> tuple[Source, ...]:
+    texts = {
+        path.as_posix(): (ROOT / path).read_text(encoding="utf-8")
+        for path in files()
+        if path.suffix == ".py"
+    }
+    return tuple(Source(path, text, ast.parse(text)) for path, text in texts.items())
 
 
 def num_lines(node: ast.AST) -> int:

@@ -229,8 +229,9 @@ def test_nothing_is_promised_or_silenced() -> None:
 
 
 def twins(source: Source) -> list[str]:
-    folder = "/".join(["tests", *source.path.split("/")[:-1]])
-    return [path.as_posix() for path in files() if path.match(f"{folder}/test_{source.stem}*.py")]
+    start = f"tests/{source.path.removesuffix(f'{source.stem}.py')}test_{source.stem}"
+    paths = (path.as_posix() for path in files() if path.suffix == ".py")
+    return [path for path in paths if path.startswith(start)]
 
 
 def test_every_source_file_has_a_twin_test() -> None:
