@@ -7,9 +7,9 @@ processes that were started here are ever ended.
 import os
 import secrets
 import shutil
-import socket
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -96,8 +96,8 @@ def _start_nodes(ground: Ground, num_nodes: int, ports: Sequence[int]) -> LocalC
         for index in range(num_nodes):
             own = ports[index * len(NODE_PORTS) : (index + 1) * len(NODE_PORTS)]
             processes.append(start_node(ground, index, own))
-            if index == 0:
-                _wait_until(lambda: _listens(ground.gcs_port), processes, ground)
+            # Two nodes that start at once would give their sockets the same name.
+            _wait_until(partial(_has_sockets, ground, index + 1), processes, ground)
         cluster = _describe(ground, processes)
         _wait_until(lambda: _takes_jobs(cluster), processes, ground)
     except BaseException:
@@ -216,10 +216,10 @@ def _wait_until(
         ) from error
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as sock:
-        sock.settimeout(1.0)
-        return sock.connect_ex((HEAD_HOST, port)) == 0
+def _has_sockets(ground: Ground, num_nodes: int) -> bool:
+    """Say whether so many nodes have made their sockets, which a node does last."""
+    folder = ground.temp_dir / "session_latest" / "sockets"
+    return len([*folder.glob("raylet*")]) >= num_nodes
 
 
 def _takes_jobs(cluster: LocalCluster) -> bool:

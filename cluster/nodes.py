@@ -1,6 +1,7 @@
 """Start and end the processes of one Ray node on this machine; local.py makes a cluster of them."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict
 
+from configs.errors import ClusterError
+
 HOST = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"
 # Each node has an address of its own in the loopback network, so that two nodes here are as
@@ -21,6 +24,8 @@ EVERYWHERE = "0.0.0.0"
 NODE_HOST = "127.0.0.{}"
 HEAD_HOST = NODE_HOST.format(2)
 END_LIMIT_S = 5.0
+OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+FIRST_PORT, LAST_PORT, LEAST_PORTS = 10_000, 65_535, 1000
 OBJECT_STORE_BYTES = 256 * 2**20
 AGENT_PORT = "--dashboard-agent-listen-port"
 NODE_PORTS = (
@@ -45,15 +50,34 @@ class NodeProcess(BaseModel):
 
 
 def free_ports(count: int) -> list[int]:
-    """Find that many different free ports; nothing holds them afterwards."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for sock in held:
-            sock.bind((HOST, 0))
-        return [sock.getsockname()[1] for sock in held]
-    finally:
-        for sock in held:
-            sock.close()
+    """Find that many different free ports; nothing holds them afterwards.
+
+    None is among those that the kernel gives to outgoing connections, of which a cluster makes
+    hundreds while it starts. Raises ClusterError when there are not so many.
+    """
+    first, stop = _offered_ports(OUTGOING.read_text() if OUTGOING.exists() else "")
+    found: list[int] = []
+    for port in random.SystemRandom().sample(range(first, stop), stop - first):
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind((EVERYWHERE, port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise ClusterError(
+        f"A local cluster needs {count} free ports, and of {first} to {stop - 1} there are "
+        f"{len(found)}. End what holds the others"
+    )
+
+
+def _offered_ports(outgoing: str) -> tuple[int, int]:
+    """Give the larger range beside that of outgoing connections: its first port, and its end."""
+    every = (FIRST_PORT, LAST_PORT + 1)
+    if not outgoing:
+        return every
+    first, last = map(int, outgoing.split())
+    below, above = (FIRST_PORT, first), (last + 1, LAST_PORT + 1)
+    larger = max(below, above, key=lambda each: each[1] - each[0])
+    return larger if larger[1] - larger[0] >= LEAST_PORTS else every
 
 
 @dataclass(frozen=True)

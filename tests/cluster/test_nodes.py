@@ -1,20 +1,25 @@
 """Processes of a node, without Ray."""
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from cluster.nodes import (
+    OUTGOING,
     Ground,
     NodeProcess,
     _head_options,
+    _offered_ports,
     end_nodes,
     free_ports,
     is_alive,
     last_line,
 )
+from configs.errors import ClusterError
 
 CHILD = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); print(1, flush=True)"
 
@@ -49,8 +54,35 @@ def test_process_that_took_the_number_is_left_alone(tmp_path: Path) -> None:
     process.communicate()
 
 
-def test_free_ports_differ() -> None:
-    assert len(set(free_ports(20))) == 20
+def test_free_ports_differ_and_are_none_of_outgoing_connections() -> None:
+    ports = free_ports(20)
+    assert len(set(ports)) == 20
+    first, last = map(int, OUTGOING.read_text().split())
+    assert not [port for port in ports if first <= port <= last]
+
+
+@pytest.mark.parametrize(
+    ("outgoing", "offered"),
+    [
+        ("32768\t60999\n", (10_000, 32_768)),
+        ("10500\t30000\n", (30_001, 65_536)),
+        ("1024\t65535\n", (10_000, 65_536)),
+        ("", (10_000, 65_536)),
+    ],
+)
+def test_ports_are_offered_beside_outgoing_ones(outgoing: str, offered: tuple[int, int]) -> None:
+    assert _offered_ports(outgoing) == offered
+
+
+def test_a_port_that_is_taken_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.3", 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("cluster.nodes._offered_ports", lambda outgoing: (port, port + 1))
+        with pytest.raises(
+            ClusterError, match=f"needs 1 free ports, and of {port} to {port} there"
+        ):
+            free_ports(1)
 
 
 def test_last_line_is_the_last_that_says_something(tmp_path: Path) -> None:
