@@ -1,7 +1,7 @@
 # make demo    fine-tune a real model on a two-node cluster on this machine
-# make test    lint, types and all tests
+# make test    lint, types and the tests
+# make proof   the slow proofs; THAW_TESTS=full for those of each ZeRO stage
 # make test-chaos   a run that is killed 50 times ends with the same bits; KILLS=8 for a short one
-# make proof   all tests, each proof on every ZeRO stage (twice as long)
 # make lint    lint and types only
 
 PYTHON ?= python3
@@ -18,17 +18,21 @@ demo: $(VENV)/.demo
 	$(BIN)/thaw demo
 
 # Tests on a cluster wait for processes most of the time, so the others run beside them.
+define BOTH_HALVES
+@log=$$(mktemp); $(PYTEST) -m "$(1) and not cluster" >$$log 2>&1 & others=$$!; \
+trap 'kill $$others 2>/dev/null; rm -f $$log' EXIT; \
+$(PYTEST) -m "$(1) and cluster"; cluster=$$?; \
+wait $$others; rest=$$?; cat $$log; exit $$((cluster || rest))
+endef
+
 test: lint
-	@log=$$(mktemp); $(PYTEST) -m "not cluster" >$$log 2>&1 & others=$$!; \
-	trap 'kill $$others 2>/dev/null; rm -f $$log' EXIT; \
-	$(PYTEST) -m cluster; cluster=$$?; \
-	wait $$others; rest=$$?; cat $$log; exit $$((cluster || rest))
+	$(call BOTH_HALVES,not proof)
+
+proof: $(VENV)/.dev
+	$(call BOTH_HALVES,proof)
 
 test-chaos: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.chaos --kills $(KILLS)
-
-proof: lint
-	THAW_TESTS=full $(BIN)/python -m pytest -q
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -28,6 +28,7 @@ def find_controller(cluster: LocalCluster) -> psutil.Process:
     return max(found, key=lambda process: process.create_time())
 
 
+@pytest.mark.proof
 def test_controller_that_dies_gives_back_its_room(two_nodes: LocalCluster, tmp_path: Path) -> None:
     # All eight CPUs: another attempt finds no room while the first one's is held.
     recipe = tiny_recipe(

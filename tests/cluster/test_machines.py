@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.proof
 def test_second_run_waits_for_the_first(two_nodes: LocalCluster, tmp_path: Path) -> None:
     ids = []
     for name, steps in (("first", 60), ("second", 1)):

@@ -52,6 +52,7 @@ def drain(cluster: LocalCluster, host: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.proof
 def test_a_run_grows_with_the_cluster_and_leaves_a_node_in_time(
     two_nodes: LocalCluster, third: list[LocalCluster], tmp_path: Path
 ) -> None:

@@ -132,6 +132,7 @@ def betrayed(where: str, data: bytes) -> list[str]:
     return [f"{where}: {needle!r}" for needle in needles() if needle in data]
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_values_are_in_nothing_that_a_run_leaves_behind(
     two_nodes: LocalCluster, tmp_path: Path

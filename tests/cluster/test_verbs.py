@@ -30,6 +30,7 @@ def last(entries: list[Record | str]) -> Ended:
     return entries[-1]
 
 
+@pytest.mark.proof
 def test_way_of_a_run_after_its_end(two_nodes: LocalCluster, tmp_path: Path) -> None:
     cluster = {"num_workers": 2, "env": {"PYTHONPATH": str(ROOT)}}
     recipe = tiny_recipe(tmp_path, name="way", max_steps=2, cluster=cluster)

@@ -214,6 +214,7 @@ def test_stopped_and_resumed_on_other_machines_gives_the_same_losses(
     assert ours == pytest.approx(theirs, rel=1e-5)
 
 
+@pytest.mark.proof
 def test_a_recipe_is_verified(person: Person) -> None:
     path = person.recipe("sound", epochs=1)
     out = person.thaw("verify", path, "--rows", "60", "--storage", person.runs)
@@ -230,6 +231,7 @@ def mean(outputs, labels):
 """
 
 
+@pytest.mark.proof
 def test_own_code_goes_with_each_job(person: Person) -> None:
     """The code is in the folder alone: no process of the cluster would find it elsewhere."""
     name, folder = "own", person.folder / "code"

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from configs.records import Exported, Ledger
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
+from tests.proofs import with_proofs
 from tests.recipes import tiny_recipe
 from tests.trainers.runs import (
     STAGES,
@@ -106,7 +107,7 @@ def test_stopped_and_resumed_on_as_many_ranks_gives_the_same_bits(undisturbed: R
         assert_same_bits(read_export(recipe), read_export(twin))
 
 
-@pytest.mark.parametrize(("world_size", "stages"), [(1, all_or(2)), (4, all_or(1))])
+@pytest.mark.parametrize(("world_size", "stages"), with_proofs((1, all_or(2)), (4, all_or(1))))
 def test_resumed_on_another_number_of_ranks_gives_the_same_losses(
     world_size: int, stages: tuple[int, ...], undisturbed: Runs
 ) -> None:

@@ -25,6 +25,8 @@ HALF: dict[str, dict[str, Any]] = {
     for stage in all_or(0, 1)
 }
 
+pytestmark = pytest.mark.proof
+
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Told]:

@@ -87,6 +87,7 @@ def _run(
     return told, failed
 
 
+@pytest.mark.proof
 def test_parts_fit_where_the_whole_does_not_and_give_the_same_losses(tmp_path: Path) -> None:
     def made(name: str, stage: int, parts: int) -> Recipe:
         return tiny_recipe(

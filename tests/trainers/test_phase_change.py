@@ -115,6 +115,7 @@ def test_what_is_frozen_again_keeps_what_it_learned(runs: Runs) -> None:
     assert not third[f"bert.{name}"].equal(second[f"bert.{name}"])
 
 
+@pytest.mark.proof
 def test_stopped_and_resumed_gives_the_same_bits(runs: Runs) -> None:
     # At the end of phase 2, inside it, and while something is frozen that had learned. In the order
     # of the undisturbed runs: ZeRO-3 replaces torch's linear in its process, which rounds anew.

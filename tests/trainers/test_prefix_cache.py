@@ -27,6 +27,8 @@ from trainers.data.recordings import recordings_folder
 WIDTH = 32
 PHASES = [{"learn": "head", "epochs": 2}, {"learn": {"last": 1}}]
 
+pytestmark = pytest.mark.proof
+
 
 def _recipe(folder: Path, name: str, **sections: Any) -> Recipe:
     head = {"mode": "head", "prefix_cache": "auto"}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.proofs import with_proofs
 from tests.source_tree import ROOT
 from tests.trainers.data import words
 from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
@@ -31,7 +32,7 @@ def make_plan(folder: Path, store: str) -> Plan:
     return plan.model_copy(update={"num_buckets": NUM_BUCKETS})
 
 
-@pytest.mark.parametrize("stage", ["scatter", "clean", "encode"])
+@pytest.mark.parametrize("stage", with_proofs("clean", "scatter", "encode"))
 def test_a_killed_process_leaves_what_it_had_done(tmp_path: Path, stage: str) -> None:
     write_lines(tmp_path / "train.jsonl", numbered_rows(20_000))
     plan = make_plan(tmp_path, "killed")

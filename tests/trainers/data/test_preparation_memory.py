@@ -46,6 +46,7 @@ def cost_in_a_child(folder: Path, num_buckets: int) -> Cost:
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
 
 
+@pytest.mark.proof
 def test_four_times_the_rows_need_the_same_memory(tmp_path: Path) -> None:
     few, many = (cost_in_a_child(tmp_path / str(count), count) for count in (8, 32))
     assert (few.rows, many.rows) == (2 * FLUSH_ROWS, 8 * FLUSH_ROWS)

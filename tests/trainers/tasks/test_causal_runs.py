@@ -43,6 +43,7 @@ def causal_recipe(folder: Path, name: str, family: str = "llama", **sections: An
     return tiny_recipe(folder, name=name, **{**values, **sections})
 
 
+@pytest.mark.proof
 def test_instruction_tuning_is_exact_packed_and_cut(tmp_path: Path) -> None:
     recipe = causal_recipe(tmp_path, "packed", batch={"packing": True, "max_length": 40})
     cells = pa.table({"prompt": ["red door 2?", "a longer prompt than that, white stone?", "?"]})
@@ -60,6 +61,7 @@ def test_language_modeling_is_exact(tmp_path: Path) -> None:
     assert "exact_match" not in proved.told.ended.metrics
 
 
+@pytest.mark.proof
 def test_packed_and_with_adapters_as_they_should_be(tmp_path: Path) -> None:
     lora = {"freezing": {"lora": {"rank": 4}, "prefix_cache": "off"}}
     recipes = [

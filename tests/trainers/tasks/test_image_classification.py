@@ -16,6 +16,7 @@ from configs.schema import Recipe
 from configs.task_columns import Column, Columns
 from configs.task_sections import ImageClassification
 from tests.on_ranks import on_ranks
+from tests.proofs import with_proofs
 from tests.tiny_images import (
     SIZE,
     data_address,
@@ -167,11 +168,11 @@ def _recipe(folder: Path, kind: str, **sections: Any) -> Recipe:
 
 @pytest.mark.parametrize(
     ("kind", "images"),
-    [
-        ("resnet", {}),
+    with_proofs(
         ("vit", {"mixup": 0.4, "cutmix": 1.0}),
+        ("resnet", {}),
         ("convnext", {"flip": 0.5, "rotate": 20, "crop": 0.2, "color": 0.2}),
-    ],
+    ),
 )
 def test_runs_agree_however_they_are_divided(
     tmp_path: Path, kind: str, images: dict[str, float]
@@ -198,6 +199,7 @@ def _transformers_alone_agrees(
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.proof
 def test_phases_go_on_with_the_statistics_of_batches(tmp_path: Path) -> None:
     """Frozen batch norms rest, those that learn later begin to move; resumed at any step."""
     schedule = [

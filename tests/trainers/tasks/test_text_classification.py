@@ -13,6 +13,7 @@ from configs.errors import DataError
 from configs.task_columns import Column, Columns
 from configs.task_sections import TextClassification
 from tests.origin import NAMES
+from tests.proofs import with_proofs
 from tests.recipes import tiny_recipe
 from tests.tiny import make_model_folder, make_tokenizer
 from tests.trainers.task_runs import prove_task
@@ -137,7 +138,7 @@ def test_samples_show_text_label_and_prediction() -> None:
     assert found[0].probability == probability
 
 
-@pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta", "gpt2"])
+@pytest.mark.parametrize("kind", with_proofs("distilbert", "bert", "roberta", "gpt2"))
 def test_runs_agree_however_they_are_divided(tmp_path: Path, kind: str) -> None:
     make_model_folder(tmp_path / "model", kind)
     recipe = tiny_recipe(tmp_path, epochs=1)
