@@ -60,6 +60,7 @@ class Scene:
     inode: int = 0
     read: int = 0
     records: list[dict[str, Any]] = field(default_factory=list)
+    newest: dict[str, Any] = field(default_factory=lambda: {"step": 0, "attempt": 0})
 
     def steps(self) -> list[dict[str, Any]]:
         """Give the step records so far."""
@@ -77,6 +78,11 @@ class Scene:
             self.records += [json.loads(line) for line in whole.splitlines()]
         return [record for record in self.records if record["kind"] == "step"]
 
+    def last_step(self) -> dict[str, Any]:
+        """Give the record of the last step, also when an attempt has just taken back all steps."""
+        self.newest = (self.steps() or [self.newest])[-1]
+        return self.newest
+
     def state(self) -> str:
         """Say how the run stands."""
         return str(json.loads((self.folder / "run.json").read_text())["state"])
@@ -93,7 +99,7 @@ class Scene:
 def find_victim(scene: Scene, victim: str, source: random.Random) -> psutil.Process | None:
     """Find the process to kill; None where there is none at this moment."""
     if victim in ("worker", "save"):
-        attempt = scene.steps()[-1]["attempt"]
+        attempt = scene.last_step()["attempt"]
         found = sorted((scene.folder / "logs" / f"a{attempt:02d}").glob("rank-*.json"))
         pids = [int(json.loads(path.read_text())["pid"]) for path in found]
         with suppress(psutil.NoSuchProcess, IndexError):
@@ -128,9 +134,9 @@ def wait_for(what: str, ready: Callable[[], bool]) -> None:
 
 def strike(scene: Scene, victim: str, source: random.Random) -> Kill | None:
     """Let the run take some steps, kill one process, wait for the next step of another attempt."""
-    before = scene.steps()[-1]
+    before = scene.last_step()
     aim = before["step"] + source.randint(0, 25)
-    wait_for("a step", lambda: scene.steps()[-1]["step"] >= aim or scene.state() == "succeeded")
+    wait_for("a step", lambda: scene.last_step()["step"] >= aim or scene.state() == "succeeded")
     time.sleep(source.random() * 0.1)
     if victim == "save":
         wait_for("a commit", lambda: is_saving(scene.folder) or scene.state() == "succeeded")
@@ -140,13 +146,13 @@ def strike(scene: Scene, victim: str, source: random.Random) -> Kill | None:
     with suppress(psutil.NoSuchProcess):
         process.send_signal(signal.SIGKILL)
     killed = time.time()
-    last = scene.steps()[-1]
+    last = scene.last_step()
     if victim in RESUMED:
         wait_for("the end of the driver", lambda: not list(drivers(scene)))
         scene.thaw.resume(scene.folder.name)
     wait_for(
         f"a step after the {victim} died",
-        lambda: scene.steps()[-1]["attempt"] > last["attempt"] or scene.state() == "succeeded",
+        lambda: scene.last_step()["attempt"] > last["attempt"] or scene.state() == "succeeded",
     )
     if victim == "raylet":
         scene.cluster = add_node(scene.cluster, scene.home)
