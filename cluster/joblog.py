@@ -3,8 +3,8 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator, Iterator
+from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
@@ -93,7 +93,7 @@ class _Reader:
     def _streamed(self) -> Iterator[str]:
         """Yield the lines of Ray's log stream that were not given yet."""
         loop = asyncio.new_event_loop()
-        stream: AsyncIterator[str] = self._client.tail_job_logs(self._job_id).__aiter__()
+        stream = cast("AsyncGenerator[str, None]", self._client.tail_job_logs(self._job_id))
         held, skip = "", self._read
         try:
             while True:
@@ -111,7 +111,8 @@ class _Reader:
             if held:
                 yield held
         finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
+            # Who has read the last record reads no further: the connection is open still.
+            loop.run_until_complete(stream.aclose())
             loop.close()
 
     def _answered(self) -> None:

@@ -1,5 +1,6 @@
 """Lines of a job's log."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from enum import Enum
 from typing import Any
@@ -64,6 +65,26 @@ def test_long_log_is_streamed_without_repeating() -> None:
     assert len(first) > WHOLE_LOG_CHARACTERS
     lines = read(first[:50], first[50:], "end\n", "no newline")
     assert lines == [*first.splitlines(), "end", "no newline"]
+
+
+def test_who_reads_no_further_leaves_no_connection_open() -> None:
+    closed = []
+
+    class Connected(FakeJobs):
+        async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
+            try:
+                async for chunk in super().tail_job_logs(job_id):
+                    yield chunk
+            finally:
+                await asyncio.sleep(0)
+                closed.append(True)
+
+    first = "".join(f"line {n}\n" for n in range(WHOLE_LOG_CHARACTERS // 8))
+    entries = read_job_log(Connected(first, "end\n", ""), "one.01")
+    while next(entries) != "end":
+        pass
+    del entries
+    assert closed == [True]
 
 
 def test_what_only_looks_like_a_record_is_text() -> None:
