@@ -150,17 +150,29 @@ def strike(scene: Scene, victim: str, source: random.Random) -> Kill | None:
     if victim in RESUMED:
         wait_for("the end of the driver", lambda: not list(drivers(scene)))
         scene.thaw.resume(scene.folder.name)
-    wait_for(
-        f"a step after the {victim} died",
-        lambda: scene.last_step()["attempt"] > last["attempt"] or scene.state() == "succeeded",
-    )
+    reached = wait_for_attempt(scene, last, victim)
     if victim == "raylet":
         scene.cluster = add_node(scene.cluster, scene.home)
     after = [step for step in scene.steps() if step["attempt"] > last["attempt"]]
     if not after:
         return None
-    repeated = last["step"] + 1 - after[0]["step"]
+    repeated = reached + 1 - after[0]["step"]
     return Kill(victim, last["step"], after[0]["time"] - killed, repeated)
+
+
+def wait_for_attempt(scene: Scene, last: dict[str, Any], victim: str) -> int:
+    """Wait for a step of another attempt; gives the last step that the one before it reported."""
+    reached = last["step"]
+
+    def is_there() -> bool:
+        nonlocal reached
+        step = scene.last_step()
+        if step["attempt"] == last["attempt"]:
+            reached = step["step"]
+        return step["attempt"] > last["attempt"] or scene.state() == "succeeded"
+
+    wait_for(f"a step after the {victim} died", is_there)
+    return reached
 
 
 def is_saving(folder: Path) -> bool:
