@@ -104,6 +104,19 @@ def test_every_format_gives_the_same_shards(
     assert ("<h2>Labels</h2>" in page) == bool(names)
 
 
+@pytest.mark.parametrize("form", WRITERS)
+def test_the_original_files_are_never_written_to(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"train.{form}"
+    WRITERS[form](path, rows_of(PAIRS))
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    prepare(recipe_of(PAIRS, path), str(tmp_path / "store"), of_kinds(PAIRS))
+    refused = recipe_of(PAIRS, path, data={"cleaning": {"max_characters": 1}})
+    with pytest.raises(DataError, match="no rows left"):
+        prepare(refused, str(tmp_path / "store"), of_kinds(PAIRS))
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+    assert {each.name for each in tmp_path.iterdir()} == {path.name, "store"}
+
+
 def test_what_a_person_sees_of_rows_of_each_kind(tmp_path: Path) -> None:
     seen = {}
     for name, kind in {"multi": MULTI, "value": VALUE, "image": IMAGE, "plain": PLAIN}.items():
