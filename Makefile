@@ -1,7 +1,7 @@
 # make demo    fine-tune a real model on a two-node cluster on this machine
 # make test    lint, types and the tests
 # make proof   the slow proofs; THAW_TESTS=full for those of each ZeRO stage
-# make test-chaos   a run that is killed 50 times ends with the same bits; KILLS=8 for a short one
+# make test-chaos   kill what carries a run 50 times and compare its bits; KILLS=8 for a short one
 # make lint    lint and types only
 
 PYTHON ?= python3

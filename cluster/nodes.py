@@ -25,7 +25,8 @@ NODE_HOST = "127.0.0.{}"
 HEAD_HOST = NODE_HOST.format(2)
 END_LIMIT_S = 5.0
 OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
-FIRST_PORT, LAST_PORT, LEAST_PORTS = 10_000, 65_535, 1000
+# Ray keeps 10001 to 19999 for its client and its workers.
+FIRST_PORT, LAST_PORT, LEAST_PORTS = 20_000, 65_535, 1000
 OBJECT_STORE_BYTES = 256 * 2**20
 AGENT_PORT = "--dashboard-agent-listen-port"
 NODE_PORTS = (

@@ -64,10 +64,10 @@ def test_free_ports_differ_and_are_none_of_outgoing_connections() -> None:
 @pytest.mark.parametrize(
     ("outgoing", "offered"),
     [
-        ("32768\t60999\n", (10_000, 32_768)),
-        ("10500\t30000\n", (30_001, 65_536)),
-        ("1024\t65535\n", (10_000, 65_536)),
-        ("", (10_000, 65_536)),
+        ("32768\t60999\n", (20_000, 32_768)),
+        ("20500\t30000\n", (30_001, 65_536)),
+        ("1024\t65535\n", (20_000, 65_536)),
+        ("", (20_000, 65_536)),
     ],
 )
 def test_ports_are_offered_beside_outgoing_ones(outgoing: str, offered: tuple[int, int]) -> None:
