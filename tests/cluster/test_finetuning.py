@@ -118,6 +118,7 @@ def test_a_hang_is_ended_and_tried_once_more(
     assert not any(psutil.pid_exists(pid_of(logs.parent.parent, rank)) for rank in (0, 1))
 
 
+@pytest.mark.proof
 def test_what_does_not_fit_is_fed_in_smaller_parts(two_nodes: LocalCluster, folder: Path) -> None:
     env = {"PYTHONPATH": str(ROOT), "FAKE_PARTS": "2"}
     recipe = tiny_recipe(

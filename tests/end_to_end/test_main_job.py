@@ -197,6 +197,7 @@ def test_a_killed_worker_changes_nothing(person: Person, undisturbed: str) -> No
     assert steps == [(r["step"], r["loss"]) for r in person.records(undisturbed, "step")]
 
 
+@pytest.mark.proof
 def test_stopped_and_resumed_on_other_machines_gives_the_same_losses(
     person: Person, undisturbed: str
 ) -> None:

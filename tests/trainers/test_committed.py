@@ -27,6 +27,7 @@ def _afterwards(
     return ends, records
 
 
+@pytest.mark.proof
 def test_the_best_weights_are_evaluated_and_exported_again(tmp_path: Path) -> None:
     # A learning rate that ruins the model for good: the best evaluation is not the last.
     recipe = tiny_recipe(

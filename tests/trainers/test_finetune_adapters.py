@@ -89,6 +89,7 @@ def test_base_weights_keep_their_bits_and_commits_hold_what_learns(runs: Runs) -
         assert {name.replace(".base_layer.", ".") for name in frozen} == {f"bert.{n}" for n in base}
 
 
+@pytest.mark.proof
 def test_stopped_and_resumed_gives_the_same_bits(runs: Runs) -> None:
     # In the order of the undisturbed runs: ZeRO-3 replaces torch's linear in its process.
     recipes = {

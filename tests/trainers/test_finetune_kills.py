@@ -8,7 +8,6 @@ import pytest
 
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks, on_ranks_that_die
-from tests.proofs import with_proofs
 from tests.recipes import tiny_recipe
 from tests.trainers.deaths import HALF_BYTES, run_and_die
 from tests.trainers.runs import Told, assert_same_bits, read_export, run_all
@@ -42,7 +41,7 @@ ON_TWO = (
     (0, "the old manifest is deleted"),
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.proof
 
 
 def _recipe(folder: Path, name: str, stage: int) -> Recipe:
@@ -74,7 +73,7 @@ def _check(recipe: Recipe, told: Told, twin: Recipe, begins: int) -> None:
 
 @pytest.mark.parametrize(
     ("world_size", "stage", "cases"),
-    with_proofs((2, 2, ON_TWO), (1, 0, tuple((0, moment) for moment in MOMENTS))),
+    [(1, 0, tuple((0, moment) for moment in MOMENTS)), (2, 2, ON_TWO)],
 )
 def test_a_rank_killed_at_any_moment_of_a_commit(
     world_size: int, stage: int, cases: tuple[tuple[int, str], ...], tmp_path: Path

@@ -161,6 +161,7 @@ def _assert_no_half_file(run_dir: Path) -> None:
         assert find_damage(str(run_dir), name) == []
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_a_disk_that_stays_full_ends_the_run_and_a_resume_goes_on(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "16m") as disk:

@@ -60,6 +60,7 @@ def _stopped_then_changed(
     return str(refused.value)
 
 
+@pytest.mark.proof
 def test_the_readme_s_own_code_gives_the_same_on_one_and_two_ranks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

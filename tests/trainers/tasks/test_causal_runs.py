@@ -54,6 +54,7 @@ def test_instruction_tuning_is_exact_packed_and_cut(tmp_path: Path) -> None:
     assert len(proved.predictions["prediction"]) == 3
 
 
+@pytest.mark.proof
 def test_language_modeling_is_exact(tmp_path: Path) -> None:
     task = {"kind": "language_modeling", "text": "prompt"}
     recipe = causal_recipe(tmp_path, "plain", "gpt2", task=task)
