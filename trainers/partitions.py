@@ -88,13 +88,21 @@ def frozen_pieces(
     ]
     for index, (name, parameter) in enumerate(frozen):
         if engine.stage == 3:
-            size = parameter.ds_tensor.numel()
-            count = min(size, parameter.ds_numel - size * rank)
-            if count > 0:
-                values = parameter.ds_tensor[:count]
-                yield Piece(name, WEIGHT, size * rank, keep(name, values, values.dtype))
+            values = own_values(parameter, rank)
+            if len(values):
+                offset = parameter.ds_tensor.numel() * rank
+                yield Piece(name, WEIGHT, offset, keep(name, values, values.dtype))
         elif index % world_size == rank:
             yield Piece(name, WEIGHT, 0, keep(name, parameter.flatten(), parameter.dtype))
+
+
+def own_values(parameter: Any, rank: int) -> torch.Tensor:
+    """Give this rank's elements of a ZeRO-3 parameter, flat, without what fills up its partition.
+
+    That is memory that nobody has written to.
+    """
+    partition: torch.Tensor = parameter.ds_tensor
+    return partition[: max(0, parameter.ds_numel - partition.numel() * rank)]
 
 
 def restore_state(

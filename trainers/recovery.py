@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import torch
+import torch.distributed as dist
 
 from configs.errors import TrainingError
 from configs.records import Mishap
@@ -15,6 +16,7 @@ from trainers.agreement import all_agree
 from trainers.data.batches import Microbatch
 from trainers.engine import Engine
 from trainers.mishaps import LeftOut, Mishaps
+from trainers.partitions import own_values
 from trainers.session import Session
 from trainers.step import StepResult, Trouble
 
@@ -92,8 +94,10 @@ def require_finite_weights(engine: Engine) -> None:
 def _learning(engine: Engine) -> list[tuple[str, torch.Tensor]]:
     """Give this rank's share of what learns."""
     named: list[tuple[str, Any]] = list(engine.model.named_parameters())
-    sliced = engine.stage == 3
-    return [(n, p.ds_tensor if sliced else p.detach()) for n, p in named if p.requires_grad]
+    learning = [(name, parameter) for name, parameter in named if parameter.requires_grad]
+    if engine.stage == 3:
+        return [(name, own_values(parameter, dist.get_rank())) for name, parameter in learning]
+    return [(name, parameter.detach()) for name, parameter in learning]
 
 
 def _rows_of(trouble: Trouble) -> str:

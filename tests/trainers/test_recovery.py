@@ -192,3 +192,20 @@ def test_a_weight_that_is_not_finite_is_not_committed(weight: float, is_refused:
         return
     with pytest.raises(TrainingError, match="a weight is not finite in weight"):
         require_finite_weights(engine)
+
+
+@pytest.mark.parametrize(("rank", "is_refused"), [(0, True), (1, False), (2, False)])
+def test_what_fills_up_a_partition_may_be_anything(
+    monkeypatch: pytest.MonkeyPatch, rank: int, is_refused: bool
+) -> None:
+    """Three elements in partitions of two: the last of rank 1, and all of rank 2, are none."""
+    monkeypatch.setattr("torch.distributed.get_rank", lambda: rank)
+    weight = nn.Parameter(torch.empty(0))
+    weight.ds_tensor, weight.ds_numel = torch.tensor([1.0, float("nan")]), 3
+    model = SimpleNamespace(named_parameters=lambda: [("weight", weight)])
+    engine: Any = SimpleNamespace(model=model, stage=3)
+    if not is_refused:
+        require_finite_weights(engine)
+        return
+    with pytest.raises(TrainingError, match="a weight is not finite in weight"):
+        require_finite_weights(engine)
