@@ -9,6 +9,7 @@ from configs.balance_sections import Balance, Loss
 from configs.data_sections import Batch, Data
 from configs.fault_sections import Faults
 from configs.freezing_sections import Freezing, lay_out_presets
+from configs.import_paths import split_import_path
 from configs.model_sections import SECTION, Model, Optimizer, Schedule, Zero
 from configs.names import is_run_name, run_name_problem
 from configs.run_sections import Checkpoint, Cluster, EarlyStopping, Evaluation, Tracking
@@ -177,7 +178,7 @@ class Recipe(BaseModel):
                 f"loss.function takes the place of the loss that balance.method "
                 f"({self.balance.method}) would change. Keep one"
             )
-        if len({path.split(":")[1] for path in metrics}) < len(metrics):
+        if len({split_import_path(path)[1] for path in metrics}) < len(metrics):
             problems.append("task.metric names two functions alike, and so would the metrics be")
         if metrics and self.data.validation is None and self.data.test is None:
             problems.append("task.metric needs rows to judge: data.validation or data.test")

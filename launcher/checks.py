@@ -45,10 +45,11 @@ def check_recipe(client: "Thaw", recipe: "Recipe") -> list[Line]:
 def code_lines(recipe: "Recipe") -> list[Line]:
     """Say what is there of a person's own code; raises RecipeError for what lacks in its folder."""
     from cluster.working_dir import check_working_dir
+    from configs.import_paths import split_import_path
 
     elsewhere = check_working_dir(recipe)
     named = [path for paths in recipe.own_code.values() for path in paths]
-    found = [path for path in named if path.split(":")[0] not in elsewhere]
+    found = [path for path in named if split_import_path(path)[0] not in elsewhere]
     lines = []
     if found:
         lines.append(Line("code", (", ".join(found), f"from {recipe.cluster.working_dir}")))

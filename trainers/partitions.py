@@ -203,10 +203,8 @@ def _local_stretch(engine: Engine, parameter: Any, rank: int) -> tuple[int, int]
     if engine.stage == 0:
         return 0, parameter.numel()
     if engine.stage == 3:
-        size = parameter.ds_tensor.numel()
-        offset = size * rank
-        count = min(size, parameter.ds_numel - offset)
-        return (offset, count) if count > 0 else None
+        count = len(own_values(parameter, rank))
+        return (parameter.ds_tensor.numel() * rank, count) if count else None
     mapping = parameter._hp_mapping
     if mapping is None:
         return None

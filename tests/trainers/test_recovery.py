@@ -180,6 +180,14 @@ def test_stopped_and_resumed_gives_the_same_bits(way: str, proved: Proved) -> No
     assert_same_bits(read_export(ours), read_export(theirs))
 
 
+def assert_refused(engine: Any, is_refused: bool) -> None:
+    if is_refused:
+        with pytest.raises(TrainingError, match="a weight is not finite in weight"):
+            require_finite_weights(engine)
+    else:
+        require_finite_weights(engine)
+
+
 @pytest.mark.parametrize(("weight", "is_refused"), [(float("nan"), True), (3.0, False)])
 def test_a_weight_that_is_not_finite_is_not_committed(weight: float, is_refused: bool) -> None:
     model = nn.Linear(2, 2)
@@ -187,11 +195,7 @@ def test_a_weight_that_is_not_finite_is_not_committed(weight: float, is_refused:
         model.weight[1, 0] = weight
         model.bias.fill_(float("inf")).requires_grad_(False)  # frozen: the run does not make it
     engine: Any = SimpleNamespace(model=model, stage=1)
-    if not is_refused:
-        require_finite_weights(engine)
-        return
-    with pytest.raises(TrainingError, match="a weight is not finite in weight"):
-        require_finite_weights(engine)
+    assert_refused(engine, is_refused)
 
 
 @pytest.mark.parametrize(("rank", "is_refused"), [(0, True), (1, False), (2, False)])
@@ -204,8 +208,4 @@ def test_what_fills_up_a_partition_may_be_anything(
     weight.ds_tensor, weight.ds_numel = torch.tensor([1.0, float("nan")]), 3
     model = SimpleNamespace(named_parameters=lambda: [("weight", weight)])
     engine: Any = SimpleNamespace(model=model, stage=3)
-    if not is_refused:
-        require_finite_weights(engine)
-        return
-    with pytest.raises(TrainingError, match="a weight is not finite in weight"):
-        require_finite_weights(engine)
+    assert_refused(engine, is_refused)
