@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -83,11 +84,16 @@ def _is_held(path: Path) -> bool:
 
 def _lock(path: Path) -> int:
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        # Who had the lock and made nothing takes its empty folder away, at any moment in here.
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except FileNotFoundError:
-            continue  # who had the lock made nothing, and took its empty folder away
+            continue
+        except FileExistsError:
+            if _is_file(path.parent):
+                raise
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -102,6 +108,14 @@ def _lock(path: Path) -> int:
         if _is_at(descriptor, path):
             return descriptor
         os.close(descriptor)
+
+
+def _is_file(path: Path) -> bool:
+    """Say whether what has this name now is anything but a folder."""
+    try:
+        return not stat.S_ISDIR(path.stat(follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -16,7 +16,7 @@ from tests.object_store import ObjectStore
 from tests.trainers.data import words
 from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
 from trainers import storage
-from trainers.data.plan import Plan, plan_preparation
+from trainers.data.plan import FOLDER, Plan, plan_preparation
 from trainers.data.preparation import Stage, prepare, prepare_plan, run_here
 from trainers.data.proof import prove_bucket
 from trainers.data.stages import Tick
@@ -57,6 +57,31 @@ def test_one_at_a_time(tmp_path: Path) -> None:
         thread.join()
     assert most == 1
     assert list((tmp_path / "store").rglob("*.lock")) == []
+
+
+def test_the_empty_folder_of_another_may_go_at_any_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, mkdir, gone = make_plan(tmp_path), Path.mkdir, []
+
+    def late(path: Path, *mode: int, **options: Any) -> None:
+        if path.name == FOLDER and not gone:
+            gone.append(path)  # there when it was made, away when Python looks what it is
+            raise FileExistsError(path)
+        mkdir(path, *mode, **options)
+
+    monkeypatch.setattr(Path, "mkdir", late)
+    with exclusive(plan):
+        assert Path(f"{plan.data_dir}.lock").exists()
+    assert gone
+
+
+def test_a_file_where_the_folder_goes_is_no_folder_of_another(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    Path(plan.data_dir).parent.parent.mkdir()
+    Path(plan.data_dir).parent.write_text("a file")
+    with pytest.raises(FileExistsError), exclusive(plan):
+        pytest.fail("the lock was taken")
 
 
 def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path) -> None:
