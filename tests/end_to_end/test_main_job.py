@@ -7,115 +7,17 @@ happened to.
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import pipeline
 
-from cluster.local import LocalCluster
+from tests.person import LIMIT_S, Person, same_bits
 from tests.readme_blocks import own_code
-from tests.recipes import tiny_recipe
 from trainers.tracking import STEP_SCALARS
 
-THAW = [sys.executable, "-c", "from launcher.cli import main; main()"]
-LIMIT_S = 240
-
 pytestmark = pytest.mark.slow
-
-
-class Person:
-    """Types commands in one folder, against one cluster."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.runs = folder / "runs"
-
-    def recipe(self, name: str, **sections: Any) -> Path:
-        """Write a recipe of 160 steps, a commit every 20, the last block and the head learning."""
-        recipe = tiny_recipe(
-            self.folder,
-            name=name,
-            freezing={"last": 1, "prefix_cache": "auto"},
-            checkpoint={"every_steps": 20, "every_epochs": None},
-            evaluation={"every_epochs": 10},
-            **({"epochs": 20, "cluster": {"num_workers": 2}, "zero": {"stage": 2}} | sections),
-        )
-        path = self.folder / f"{name}.yaml"
-        path.write_text(yaml.safe_dump(recipe.model_dump(mode="json", exclude_defaults=True)))
-        return path
-
-    def start(self, *words: object) -> subprocess.Popen[str]:
-        """Type a command and go on."""
-        return subprocess.Popen(
-            [*THAW, *map(str, words)],
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def thaw(self, *words: object, code: int = 0) -> str:
-        """Type a command, wait for it, check its exit code; returns what it printed as data."""
-        process = self.start(*words)
-        try:
-            out, err = process.communicate(timeout=LIMIT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, err = process.communicate()
-            pytest.fail(f"thaw {words} did not end in {LIMIT_S} s:\n{out}\n{err}")
-        assert process.returncode == code, f"thaw {words}: {process.returncode}\n{out}\n{err}"
-        assert "Traceback" not in err
-        return out
-
-    def records(self, name: str, kind: str) -> list[dict[str, Any]]:
-        """Read a run's records of one kind."""
-        path = self.runs / name / "metrics.jsonl"
-        if not path.exists():
-            return []
-        lines = path.read_text().split("\n")[:-1]
-        return [record for line in lines if (record := json.loads(line))["kind"] == kind]
-
-    def wait(self, process: subprocess.Popen[str], ready: Callable[[], bool]) -> None:
-        """Wait until something holds while a command runs."""
-        limit = time.monotonic() + LIMIT_S
-        while not ready():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < limit
-            time.sleep(0.02)
-
-    def weights(self, name: str) -> dict[str, Any]:
-        """Load a run's exported weights."""
-        return load_file(self.runs / name / "export" / "model.safetensors")
-
-    def steps(self, name: str) -> int:
-        """Give the last step that a run has reported."""
-        return max((record["step"] for record in self.records(name, "step")), default=0)
-
-
-@pytest.fixture(scope="module")
-def person(two_nodes: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Person:
-    """Give a person a folder and the cluster of this machine."""
-    return Person(tmp_path_factory.mktemp("person"))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(person: Person) -> str:
-    """Name a run of two workers that nothing happened to."""
-    path = person.recipe("whole", tracking={"log_every_steps": 1, "tensorboard": True})
-    person.thaw("submit", path)
-    return "whole"
-
-
-def same_bits(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
-    return ours.keys() == theirs.keys() and all(ours[n].equal(theirs[n]) for n in theirs)
 
 
 def test_a_run_leaves_all_that_a_person_wants(person: Person, undisturbed: str) -> None:
