@@ -34,6 +34,8 @@ from configs.errors import ClusterError, LockedError
 from trainers.storage import write_atomically
 
 START_LIMIT_S = 90.0
+NODE_LOGS = "nodes"
+"""Folder below THAW_HOME with what the nodes of the local cluster said while they started."""
 
 
 class LocalCluster(BaseModel):
@@ -77,6 +79,7 @@ def start_local_cluster(
     ground = Ground(
         # Ray puts unix sockets below this folder, and their paths may have 107 characters.
         temp_dir=Path(tempfile.mkdtemp(prefix="thaw-", dir="/tmp")),
+        log_dir=home / NODE_LOGS,
         token_path=write_token(home / "cluster_token", secrets.token_hex(32)),
         gcs_port=gcs,
         dashboard_port=dashboard,
@@ -113,6 +116,7 @@ def add_node(cluster: LocalCluster, home: Path | None = None) -> LocalCluster:
     index = cluster.num_nodes
     ground = Ground(
         temp_dir=Path(cluster.temp_dir),
+        log_dir=home / NODE_LOGS,
         token_path=Path(cluster.token_path),
         gcs_port=_port(cluster.gcs_address),
         dashboard_port=_port(cluster.address),
@@ -196,9 +200,10 @@ def _wait_until(
     def asked() -> bool:
         for index, process in enumerate(processes, first):
             if not is_alive(process):
+                log = node_log(ground, index)
                 raise ClusterError(
-                    f"Node {index} of the local cluster ended while starting: "
-                    f"{last_line(node_log(ground, index))}"
+                    f"Node {index} of the local cluster ended while starting: {last_line(log)} "
+                    f"(all it said: {log})"
                 )
         return ready()
 

@@ -86,6 +86,8 @@ class Ground:
     """What all nodes of one cluster share."""
 
     temp_dir: Path
+    log_dir: Path
+    """What `ray start` said about the nodes of the newest cluster; it outlives the cluster."""
     token_path: Path
     gcs_port: int
     dashboard_port: int
@@ -96,7 +98,7 @@ class Ground:
 
 def node_log(ground: Ground, index: int) -> Path:
     """Give the file with what `ray start` said about a node."""
-    return ground.temp_dir / f"node-{index}.log"
+    return ground.log_dir / f"node-{index}.log"
 
 
 def start_node(ground: Ground, index: int, ports: Sequence[int]) -> NodeProcess:
@@ -109,6 +111,7 @@ def start_node(ground: Ground, index: int, ports: Sequence[int]) -> NodeProcess:
     options += ["--min-worker-port", "0", "--max-worker-port", "0"]
     for name, port in zip(NODE_PORTS, ports, strict=True):
         options += [name, str(port)]
+    ground.log_dir.mkdir(parents=True, exist_ok=True)
     with node_log(ground, index).open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "ray.scripts.scripts", "start", *options],

@@ -145,7 +145,7 @@ def _evaluating(
     for stretch in stretches:
         held = [record for record in stretch.between if isinstance(record, Evaluated)]
         if held and pace > 0:
-            commits = sum(_stall(r) for r in stretch.between if isinstance(r, Committed))
+            commits = sum(r.stalled_s for r in stretch.between if isinstance(r, Committed))
             seconds += max(0.0, stretch.seconds - stretch.steps * pace - commits)
             count += len(held)
     share = seconds / total
@@ -165,7 +165,7 @@ def _evaluating(
 
 def _committing(records: Sequence[Record], total: float, recipe: Recipe) -> Finding | None:
     commits = [record for record in records if isinstance(record, Committed)]
-    share = sum(map(_stall, commits)) / total
+    share = sum(record.stalled_s for record in commits) / total
     if share < COMMITS:
         return None
     text = f"{_percent(share)} of the time training waits for {len(commits)} commits"
@@ -181,11 +181,6 @@ def _committing(records: Sequence[Record], total: float, recipe: Recipe) -> Find
     )
     changes = _rarer(f"checkpoint.{key}", held, share, recipe)
     return Finding(name="commits", share=share, text=text, changes=changes)
-
-
-def _stall(record: Committed) -> float:
-    """Give the seconds for which a commit held training up."""
-    return record.stalled_s
 
 
 def _rarer(key: str, held: float | None, share: float, recipe: Recipe) -> tuple[Change, ...]:

@@ -46,9 +46,12 @@ def test_one_home_has_one_cluster(two_nodes: LocalCluster) -> None:
 
 
 @pytest.mark.slow
-def test_cluster_that_does_not_start_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ClusterError, match="Node 0 of the local cluster ended while starting"):
+def test_cluster_that_does_not_start_leaves_nothing_but_its_log(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="Node 0 of the local cluster ended while starting") as e:
         start_local_cluster(1, -1, home=tmp_path)
+    log = tmp_path / "nodes" / "node-0.log"
+    assert str(log) in str(e.value)
+    assert "-1" in log.read_text()
     assert not (tmp_path / "cluster.json").exists()
     assert not [child for child in psutil.Process().children() if "ray" in child.name()]
 

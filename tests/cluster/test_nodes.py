@@ -95,7 +95,7 @@ def test_last_line_is_the_last_that_says_something(tmp_path: Path) -> None:
 
 def test_dashboard_listens_where_it_is_asked_to(tmp_path: Path) -> None:
     def listens(**changes: str) -> str:
-        options = _head_options(Ground(tmp_path, tmp_path, 1, 2, 3, 4, **changes))
+        options = _head_options(Ground(tmp_path, tmp_path, tmp_path, 1, 2, 3, 4, **changes))
         return options[options.index("--dashboard-host") + 1]
 
     assert (listens(), listens(dashboard_host="0.0.0.0")) == ("127.0.0.1", "0.0.0.0")
