@@ -168,7 +168,7 @@ def wait_for_attempt(scene: Scene, last: dict[str, Any], victim: str) -> int:
         nonlocal reached
         step = scene.last_step()
         if step["attempt"] == last["attempt"]:
-            reached = step["step"]
+            reached = max(reached, step["step"])  # the next attempt first takes some out again
         return step["attempt"] > last["attempt"] or scene.state() == "succeeded"
 
     wait_for(f"a step after the {victim} died", is_there)
