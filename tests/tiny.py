@@ -46,7 +46,7 @@ def make_model_folder(
     *,
     spread: float = 0.02,
 ) -> Path:
-    """Save a random model (bert, distilbert, roberta, gpt2) and its tokenizer as a folder.
+    """Save a random model (bert, distilbert, roberta, modernbert, gpt2) and its tokenizer.
 
     Without num_labels it has no classification head. Its weights are normal with this `spread`; of
     the usual one all rows look much alike to it.
@@ -103,25 +103,11 @@ def make_tokenizer(kind: str = "bert") -> Any:
 
 
 def _config(kind: str, layers: int, hidden: int, tokenizer: Any) -> Any:
-    from transformers import BertConfig, DistilBertConfig, GPT2Config, RobertaConfig
+    from transformers import DistilBertConfig, GPT2Config
 
-    words = len(tokenizer)
-    bert_like = {
-        "vocab_size": words,
-        "hidden_size": hidden,
-        "num_hidden_layers": layers,
-        "num_attention_heads": 4,
-        "intermediate_size": 2 * hidden,
-        "pad_token_id": tokenizer.pad_token_id,
-    }
-    if kind == "bert":
-        return BertConfig(**bert_like, max_position_embeddings=64)
-    if kind == "roberta":
-        # RoBERTa counts positions from pad_token_id + 1.
-        return RobertaConfig(**bert_like, max_position_embeddings=65)
     if kind == "distilbert":
         return DistilBertConfig(
-            vocab_size=words,
+            vocab_size=len(tokenizer),
             dim=hidden,
             n_layers=layers,
             n_heads=4,
@@ -131,7 +117,7 @@ def _config(kind: str, layers: int, hidden: int, tokenizer: Any) -> Any:
         )
     if kind == "gpt2":
         return GPT2Config(
-            vocab_size=words,
+            vocab_size=len(tokenizer),
             n_embd=hidden,
             n_layer=layers,
             n_head=4,
@@ -139,6 +125,32 @@ def _config(kind: str, layers: int, hidden: int, tokenizer: Any) -> Any:
             bos_token_id=tokenizer.eos_token_id,
             eos_token_id=tokenizer.eos_token_id,
         )
+    return _bert_config(kind, layers, hidden, tokenizer)
+
+
+def _bert_config(kind: str, layers: int, hidden: int, tokenizer: Any) -> Any:
+    from transformers import BertConfig, ModernBertConfig, RobertaConfig
+
+    sizes = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "intermediate_size": 2 * hidden,
+        "pad_token_id": tokenizer.pad_token_id,
+        "max_position_embeddings": 64,
+    }
+    if kind == "bert":
+        return BertConfig(**sizes)
+    if kind == "roberta":
+        # RoBERTa counts positions from pad_token_id + 1.
+        return RobertaConfig(**sizes | {"max_position_embeddings": 65})
+    if kind == "modernbert":
+        first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
+        ids = {"cls_token_id": first, "bos_token_id": first}
+        ids |= {"sep_token_id": last, "eos_token_id": last}
+        # The second block looks at four tokens on either side.
+        return ModernBertConfig(**sizes, **ids, local_attention=8, global_attn_every_n_layers=2)
     raise ValueError(f"no tiny model of kind {kind!r}")
 
 

@@ -44,10 +44,12 @@ def causal_recipe(folder: Path, name: str, family: str = "llama", **sections: An
 
 
 @pytest.mark.proof
-def test_instruction_tuning_is_exact_packed_and_cut(tmp_path: Path) -> None:
-    recipe = causal_recipe(tmp_path, "packed", batch={"packing": True, "max_length": 40})
+@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen2"])
+def test_instruction_tuning_is_exact_packed_and_cut(tmp_path: Path, family: str) -> None:
+    packed = {"packing": True, "max_length": 40 if family == "llama" else 64}
+    recipe = causal_recipe(tmp_path, "packed", family, batch=packed)
     cells = pa.table({"prompt": ["red door 2?", "a longer prompt than that, white stone?", "?"]})
-    proved = prove_task(recipe, cells)
+    proved = prove_task(recipe, cells, brief=family != "llama")
     metrics = proved.told.ended.metrics
     assert metrics["perplexity"] == pytest.approx(torch.tensor(metrics["loss"]).exp().item())
     assert 0 <= metrics["token_accuracy"] <= 1 and 0 <= metrics["exact_match"] <= 1
@@ -55,9 +57,10 @@ def test_instruction_tuning_is_exact_packed_and_cut(tmp_path: Path) -> None:
 
 
 @pytest.mark.proof
-def test_language_modeling_is_exact(tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", ["gpt2", "llama", "qwen3"])
+def test_language_modeling_is_exact(tmp_path: Path, family: str) -> None:
     task = {"kind": "language_modeling", "text": "prompt"}
-    recipe = causal_recipe(tmp_path, "plain", "gpt2", task=task)
+    recipe = causal_recipe(tmp_path, "plain", family, task=task)
     proved = prove_task(recipe, pa.table({"prompt": ["red", "green stone and"]}), brief=True)
     assert "exact_match" not in proved.told.ended.metrics
 

@@ -15,7 +15,7 @@ def test_a_folder_without_model_is_refused(tmp_path: Path) -> None:
         load_config(Model(path=str(tmp_path)))
 
 
-@pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta", "gpt2"])
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta", "modernbert", "gpt2"])
 def test_positions_are_those_that_a_row_may_take(tmp_path: Path, kind: str) -> None:
     config = load_config(Model(path=str(make_model_folder(tmp_path, kind))))
     assert max_positions(config) == 64  # of RoBERTa's 66 the first two stand before any row

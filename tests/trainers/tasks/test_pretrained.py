@@ -33,12 +33,14 @@ HEADS = {
         "classifier.out_proj.weight",
         "classifier.out_proj.bias",
     },
+    "modernbert": {"head.dense.weight", "head.norm.weight", "classifier.weight", "classifier.bias"},
     "gpt2": {"score.weight"},
 }
 SIZED = {
     "bert": HEADS["bert"],
     "distilbert": {"classifier.weight", "classifier.bias"},
     "roberta": {"classifier.out_proj.weight", "classifier.out_proj.bias"},
+    "modernbert": {"classifier.weight", "classifier.bias"},
     "gpt2": HEADS["gpt2"],
 }
 """Head weights whose size goes by the number of labels."""

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from configs.model_sections import Model
 from configs.task_sections import SentenceEmbedding
+from tests.proofs import with_proofs
 from tests.recipes import tiny_recipe
 from tests.tiny import make_csv, make_model_folder, make_tokenizer
 from tests.trainers.runs import export_of
@@ -142,15 +143,17 @@ def test_predicting_takes_the_anchor_alone(tmp_path: Path) -> None:
     torch.testing.assert_close(found, vectors[0].detach())
 
 
-def _recipe(folder: Path) -> Any:
-    make_model_folder(folder / "model", spread=0.3)
+def _recipe(folder: Path, kind: str) -> Any:
+    make_model_folder(folder / "model", kind, spread=0.3)
     for seed, (split, rows) in enumerate((("train", 37), ("validation", 9), ("test", 11))):
         make_csv(folder / f"{split}.csv", rows, seed=seed, columns=("anchor", "positive", "label"))
     return tiny_recipe(folder, task={"kind": "sentence_embedding"}, epochs=1)
 
 
-def test_whole_runs_agree(tmp_path: Path) -> None:
-    proved = prove_task(_recipe(tmp_path), pa.table({"anchor": ["a an and", "topic1a"]}))
+@pytest.mark.parametrize("kind", with_proofs("bert", "distilbert", "roberta", "modernbert"))
+def test_whole_runs_agree(tmp_path: Path, kind: str) -> None:
+    cells = pa.table({"anchor": ["a an and", "topic1a"]})
+    proved = prove_task(_recipe(tmp_path, kind), cells, brief=kind != "bert")
     assert [len(row) for row in proved.predictions["embedding"]] == [32, 32]
     assert 0 <= proved.told.ended.metrics["recall_at_1"] <= 1
     folder = export_of(proved.recipe)

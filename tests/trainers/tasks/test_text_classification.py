@@ -138,7 +138,7 @@ def test_samples_show_text_label_and_prediction() -> None:
     assert found[0].probability == probability
 
 
-@pytest.mark.parametrize("kind", with_proofs("distilbert", "bert", "roberta", "gpt2"))
+@pytest.mark.parametrize("kind", with_proofs("distilbert", "bert", "roberta", "modernbert", "gpt2"))
 def test_runs_agree_however_they_are_divided(tmp_path: Path, kind: str) -> None:
     make_model_folder(tmp_path / "model", kind)
     recipe = tiny_recipe(tmp_path, epochs=1)

@@ -13,6 +13,7 @@ import torch
 from configs.model_sections import Model
 from configs.task_columns import Column, Columns
 from configs.task_sections import TextRegression
+from tests.proofs import with_proofs
 from tests.recipes import tiny_recipe
 from tests.tiny import make_model_folder, make_tokenizer
 from tests.trainers.task_runs import prove_task
@@ -107,9 +108,10 @@ def _with_values(path: Path) -> None:
         csv.writer(stream).writerows([("text", "value"), *rows])
 
 
-def test_whole_runs_agree(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", with_proofs("bert", "distilbert", "roberta", "modernbert", "gpt2"))
+def test_whole_runs_agree(tmp_path: Path, kind: str) -> None:
     # Predictions that hardly vary have a correlation of rounding.
-    make_model_folder(tmp_path / "model", spread=0.3)
+    make_model_folder(tmp_path / "model", kind, spread=0.3)
     tiny_recipe(tmp_path)
     for split in ("train", "validation", "test"):
         _with_values(tmp_path / f"{split}.csv")

@@ -14,6 +14,7 @@ from configs.errors import RecipeError
 from configs.model_sections import Model
 from configs.task_columns import Column, Columns
 from configs.task_sections import TokenClassification
+from tests.proofs import with_proofs
 from tests.recipes import tiny_recipe
 from tests.tiny import COMMON_WORDS, make_model_folder, make_tokenizer
 from tests.trainers.task_runs import prove_task
@@ -164,8 +165,9 @@ def _write(path: Path, rows: int, seed: int) -> str:
     return str(path)
 
 
-def test_whole_runs_agree(tmp_path: Path) -> None:
-    tiny_recipe(tmp_path)
+@pytest.mark.parametrize("kind", with_proofs("bert", "distilbert", "roberta", "modernbert"))
+def test_whole_runs_agree(tmp_path: Path, kind: str) -> None:
+    make_model_folder(tmp_path / "model", kind)
     recipe = tiny_recipe(
         tmp_path,
         task={"kind": "token_classification"},

@@ -15,7 +15,7 @@ from trainers.tasks.tokenizer import load_tokenizer
 AUTO = "AutoModelForSequenceClassification"
 
 
-@pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta", "gpt2"])
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta", "modernbert", "gpt2"])
 def test_rows_as_long_as_the_tokenizer_says_fit_the_model(tmp_path: Path, kind: str) -> None:
     make_model_folder(tmp_path, kind)
     # A tokenizer that was saved without a limit.
