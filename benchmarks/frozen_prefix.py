@@ -17,11 +17,12 @@ from typing import Any
 
 from launcher.text_demonstration import model_folder
 
-CASES: dict[str, tuple[dict[str, Any], int]] = {
-    "head": ({"mode": "head"}, 10),
-    "last": ({"mode": "partial", "last": 2}, 5),
-    "full": ({"mode": "full"}, 2),
+CASES: dict[str, tuple[dict[str, Any], int, float]] = {
+    "head": ({"mode": "head"}, 10, 1e-2),
+    "last": ({"mode": "partial", "last": 2}, 5, 1e-4),
+    "full": ({"mode": "full"}, 2, 3e-4),
 }
+"""What learns, for how many epochs, at which peak rate."""
 SIDES = ("thaw", "defaults", "by length")
 BATCH_ROWS = 32
 MAX_LENGTH = 128
@@ -29,8 +30,7 @@ MAX_LENGTH = 128
 
 def recipe_values(arguments: argparse.Namespace, case: str, folder: Path) -> dict[str, Any]:
     """Write the recipe of a case: one lane of 32 rows, what Trainer does by default."""
-    freezing, epochs = CASES[case]
-    rate = 1e-2 if case == "head" else 1e-4
+    freezing, epochs, rate = CASES[case]
     return {
         "name": case,
         "storage": str(folder / "runs"),
