@@ -86,8 +86,8 @@ def _as_kept(values: torch.Tensor, lengths: Any, shape: Shape) -> torch.Tensor:
     """Put 0 in the place of what is not kept, and of padding."""
     if not shape.by_token:
         return values
-    starts = torch.from_numpy(np.asarray(shape.starts(lengths))).to(values.device)
-    counts = torch.from_numpy(np.asarray(shape.counts(lengths))).to(values.device)
+    starts = torch.tensor(np.asarray(shape.starts(lengths)), device=values.device)
+    counts = torch.tensor(np.asarray(shape.counts(lengths)), device=values.device)
     places = torch.arange(values.shape[1], device=values.device)
     mask = (places >= starts[:, None]) & (places < (starts + counts)[:, None])
     return values * mask.reshape(*mask.shape, *[1] * (values.dim() - 2)).to(values.dtype)
