@@ -55,7 +55,7 @@ def prove_task(recipe: Recipe, cells: pa.Table, *, stop: int = 3, brief: bool = 
     for told in (*two, one):
         _assert_whole(told)
         assert told.losses() == pytest.approx(one.losses(), rel=1e-5)
-        assert _errors(told) == pytest.approx(_errors(one), rel=1e-5, abs=1e-7)
+        assert told.ended.metrics == pytest.approx(one.ended.metrics, rel=1e-5, abs=1e-7)
     if again is not None:
         whole = next(place for place, each in enumerate(recipes) if each.zero.stage == 2)
         stopped, ended = resumed
@@ -64,15 +64,6 @@ def prove_task(recipe: Recipe, cells: pa.Table, *, stop: int = 3, brief: bool = 
         assert_same_bits(read_export(again), read_export(recipes[whole]))
     _follow_card(export_of(alone))
     return Proved(alone, one, _predictions(alone, cells))
-
-
-def _errors(told: Told) -> dict[str, float]:
-    """Give the metrics; of those that are 1 less an error, that error.
-
-    R2 is 1 less a quotient of squares, Pearson's r 1 less half the squared distance of what is
-    standardised: near 0 their digits are those of the error.
-    """
-    return {k: 1 - v if k in ("r2", "pearson") else v for k, v in told.ended.metrics.items()}
 
 
 def _follow_card(folder: Path) -> None:

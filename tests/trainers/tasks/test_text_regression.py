@@ -110,13 +110,14 @@ def _with_values(path: Path) -> None:
 
 @pytest.mark.parametrize("kind", with_proofs("bert", "distilbert", "roberta", "modernbert", "gpt2"))
 def test_whole_runs_agree(tmp_path: Path, kind: str) -> None:
-    # Predictions that hardly vary have a correlation of rounding.
+    # Predictions that hardly vary, or have not learnt yet, have a correlation and an R2 near 0,
+    # whose digits are those of rounding.
     make_model_folder(tmp_path / "model", kind, spread=0.3)
     tiny_recipe(tmp_path)
     for split in ("train", "validation", "test"):
         _with_values(tmp_path / f"{split}.csv")
     recipe = tiny_recipe(
-        tmp_path, task={"kind": "text_regression"}, epochs=1, early_stopping={"metric": "rmse"}
+        tmp_path, task={"kind": "text_regression"}, epochs=3, early_stopping={"metric": "rmse"}
     )
     proved = prove_task(recipe, pa.table({"text": ["a an and", "topic1a"]}), brief=True)
     assert len(proved.predictions["predicted_value"]) == 2
