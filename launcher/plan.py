@@ -1,5 +1,6 @@
 """Say what a recipe asks for, in lines; what became of it is told in messages.py."""
 
+from configs.data_sections import Batch
 from configs.freezing_sections import Freezing
 from configs.model_sections import Model
 from configs.schema import Recipe
@@ -9,7 +10,7 @@ from launcher.messages import Line
 
 def recipe_lines(recipe: Recipe) -> list[Line]:
     """Say what a recipe asks for."""
-    batch, cluster = recipe.batch, recipe.cluster
+    cluster = recipe.cluster
     model = "/".join(recipe.model.path.split("/")[-2:])  # a hub id, or the end of a folder's path
     length = (
         f"{plural(recipe.max_steps, 'step')} at most"
@@ -22,7 +23,7 @@ def recipe_lines(recipe: Recipe) -> list[Line]:
             "training",
             (
                 length,
-                f"{plural(batch.lanes * batch.microbatch_size, 'row')} per step",
+                _rows_of_a_step(recipe.batch),
                 f"{recipe.optimizer.name}, lr {recipe.optimizer.learning_rate:.1e}",
                 f"ZeRO {recipe.zero.stage}, {recipe.precision}",
                 f"{cluster.shown_workers} worker{'s' if cluster.most_workers > 1 else ''}",
@@ -30,6 +31,13 @@ def recipe_lines(recipe: Recipe) -> list[Line]:
         ),
         *_own_code(recipe.model),
     ]
+
+
+def _rows_of_a_step(batch: Batch) -> str:
+    """Say how much one step sees, of all workers together."""
+    if batch.microbatch_tokens is not None:
+        return f"about {batch.lanes * batch.microbatch_tokens:,} tokens per step"
+    return f"{plural(batch.lanes * batch.microbatch_size, 'row')} per step"
 
 
 def _own_code(model: Model) -> list[Line]:

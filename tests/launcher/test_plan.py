@@ -37,6 +37,27 @@ def test_a_recipe_says_what_learns(freezing, words):
 
 
 @pytest.mark.parametrize(
+    ("batch", "words"),
+    [
+        ({"lanes": 4, "microbatch_size": 8}, "32 rows per step"),
+        ({"lanes": 1, "microbatch_size": 1}, "1 row per step"),
+        ({"lanes": 8, "microbatch_tokens": 1024}, "about 8,192 tokens per step"),
+    ],
+)
+def test_a_recipe_says_how_much_a_step_sees(batch, words):
+    recipe = recipe_from(
+        {
+            "name": "small",
+            "model": {"path": "org/model"},
+            "task": {"kind": "text_classification"},
+            "data": {"train": "a.csv"},
+            "batch": batch,
+        }
+    )
+    assert recipe_lines(recipe)[1].parts[1] == words
+
+
+@pytest.mark.parametrize(
     ("path", "revision", "where"),
     [
         ("org/model", "a" * 40, f"of org/model at {'a' * 40}"),
