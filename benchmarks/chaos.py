@@ -291,8 +291,11 @@ def main() -> None:
         wrong += [] if len(kills) == options.kills else [f"only {len(kills)} kills"]
     finally:
         stop_local_cluster(home)
-        shutil.rmtree(folder, ignore_errors=True)
     report(kills, wrong)
+    if wrong:
+        print(f"what the runs left lies in {folder}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
     sys.exit(bool(wrong))
 
 
