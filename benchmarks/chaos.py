@@ -88,12 +88,13 @@ class Scene:
         return str(json.loads((self.folder / "run.json").read_text())["state"])
 
     def processes(self) -> Iterator[tuple[psutil.Process, str]]:
-        """Yield the processes of the cluster with their command lines."""
+        """Yield the processes of the cluster, but no shell, with their command lines."""
         for pid in self.cluster.pids:
             with suppress(psutil.NoSuchProcess):
                 for child in psutil.Process(pid).children(recursive=True):
                     with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                        yield child, " ".join(child.cmdline())
+                        if child.name() != "sh":
+                            yield child, " ".join(child.cmdline())
 
 
 def find_victim(scene: Scene, victim: str, source: random.Random) -> psutil.Process | None:
@@ -148,13 +149,14 @@ def strike(scene: Scene, victim: str, source: random.Random) -> Kill | None:
     killed = time.time()
     last = scene.last_step()
     if victim in RESUMED:
-        wait_for("the end of the driver", lambda: not list(drivers(scene)))
+        wait_for("the end of the driver", lambda: find_victim(scene, "driver", source) is None)
         scene.thaw.resume(scene.folder.name)
     reached = wait_for_attempt(scene, last, victim)
     if victim == "raylet":
         scene.cluster = add_node(scene.cluster, scene.home)
     after = [step for step in scene.steps() if step["attempt"] > last["attempt"]]
     if not after:
+        print(f"nothing came of the end of the {victim}", file=sys.stderr, flush=True)
         return None
     repeated = reached + 1 - after[0]["step"]
     return Kill(victim, last["step"], after[0]["time"] - killed, repeated)
@@ -179,11 +181,6 @@ def is_saving(folder: Path) -> bool:
     """Say whether there is a commit without its manifest."""
     commits = (folder / "checkpoints").glob("step-*")
     return any(not (commit / "MANIFEST.json").exists() for commit in commits)
-
-
-def drivers(scene: Scene) -> Iterator[psutil.Process]:
-    """Yield the drivers that are alive."""
-    yield from (process for process, line in scene.processes() if "cluster.driver finetune" in line)
 
 
 def recipe_values(folder: Path, name: str, max_steps: int) -> dict[str, Any]:
