@@ -53,4 +53,4 @@ class Pauses:
         self._found_room = self._found_room + 1 if room > self._num_workers else 0
         if self._found_room < LOOKS:
             return None
-        return f"there is room for {room} workers, {self._num_workers} were at work"
+        return f"there is room for {room} workers instead of {self._num_workers}"

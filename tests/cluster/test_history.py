@@ -51,12 +51,12 @@ def test_steps_that_were_cut_from_the_records_are_counted_as_lost(tmp_path: Path
 
 
 def test_a_pause_and_a_stop_lose_nothing(tmp_path: Path) -> None:
-    pause = "attempt 1 paused after step 40: there is room for 4 workers, 2 were at work"
+    pause = "attempt 1 paused after step 40: there is room for 4 workers instead of 2"
     records = [
         begun(1),
         step(40),
         Note(time=START, level="info", text=pause),
-        begun(2, 40, "there is room for 4 workers, 2 were at work"),
+        begun(2, 40, "there is room for 4 workers instead of 2"),
         step(60, 2),
         ended("stopped", "stopped after step 60 of 120, committed", number=60),
     ]

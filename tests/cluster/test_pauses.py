@@ -82,7 +82,7 @@ def test_a_run_grows_with_the_cluster_and_leaves_a_node_in_time(
     assert ended.state == "stopped", ended.message
     attempts = [entry for entry in entries if isinstance(entry, Attempt)]
     assert [attempt.num_workers for attempt in attempts] == [2, 3, 2]
-    assert attempts[1].reason == "there is room for 3 workers, 2 were at work"
+    assert attempts[1].reason == "there is room for 3 workers instead of 2"
     assert attempts[2].reason == "127.0.0.4 will leave the cluster"
     # Each attempt goes on with the step after the last one of the attempt before: none is lost.
     steps = [entry.step for entry in entries if isinstance(entry, Step)]
