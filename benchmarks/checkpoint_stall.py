@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -89,11 +90,6 @@ def open_session(rank: int, case: Case, data_dir: str) -> "Session":
 
 def take_turns(session: "Session", case: Case) -> dict[str, list[float]]:
     """Commit in every way, turn by turn; gives the seconds. Collective: every rank calls this."""
-    from trainers.partitions import prime
-
-    def step() -> None:
-        prime(session.engine, session._feed_once)
-        session.advance(step=session.cursor.step + 1)
 
     def waited_for() -> None:
         session.commit()
@@ -104,16 +100,24 @@ def take_turns(session: "Session", case: Case) -> dict[str, list[float]]:
 
     times: dict[str, list[float]] = {name: [] for name in (*SIDES, "step", "step meanwhile")}
     for _ in range(case.runs + 1):
-        times["step"].append(timed(step))
+        times["step"].append(timed(partial(take_step, session)))
         times["waited for"].append(timed(waited_for))
-        step()
+        take_step(session)
         times["meanwhile"].append(timed(session.commit))
-        times["step meanwhile"].append(timed(step))
+        times["step meanwhile"].append(timed(partial(take_step, session)))
         session.commits.settle()
         times["deepspeed"].append(timed(deepspeed))
         if session.leads:
             shutil.rmtree(f"{case.folder}/deepspeed")
     return times
+
+
+def take_step(session: "Session") -> None:
+    """Take an optimizer step over one row of each lane. Collective: every rank calls this."""
+    from trainers.partitions import prime
+
+    prime(session.engine, session._feed_once)
+    session.advance(step=session.cursor.step + 1)
 
 
 def timed(action: Callable[[], None]) -> float:
