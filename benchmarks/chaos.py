@@ -25,6 +25,7 @@ import psutil
 from safetensors.torch import load_file
 
 from cluster.local import LocalCluster, add_node, start_local_cluster, stop_local_cluster
+from cluster.nodes import HEAD_HOST
 from launcher.client import Thaw
 from tests.tiny import make_csv, make_model_folder
 
@@ -33,6 +34,7 @@ RESUMED = ("driver", "supervisor")
 STEPS_PER_EPOCH = 100
 LIMIT_S = 240.0
 POLL_S = 0.005
+HEAD_WORD = f"--node_ip_address={HEAD_HOST} "
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,11 @@ class Scene:
         """Say how the run stands."""
         return str(json.loads((self.folder / "run.json").read_text())["state"])
 
+    def workers(self) -> list[dict[str, Any]]:
+        """Give what each worker of the newest attempt said of itself, by rank."""
+        logs = self.folder / "logs" / f"a{self.last_step()['attempt']:02d}"
+        return [json.loads(path.read_text()) for path in sorted(logs.glob("rank-*.json"))]
+
     def processes(self) -> Iterator[tuple[psutil.Process, str]]:
         """Yield the processes of the cluster, but no shell, with their command lines."""
         for pid in self.cluster.pids:
@@ -99,28 +106,19 @@ class Scene:
 
 def find_victim(scene: Scene, victim: str, source: random.Random) -> psutil.Process | None:
     """Find the process to kill; None where there is none at this moment."""
+    workers = scene.workers()
     if victim in ("worker", "save"):
-        attempt = scene.last_step()["attempt"]
-        found = sorted((scene.folder / "logs" / f"a{attempt:02d}").glob("rank-*.json"))
-        pids = [int(json.loads(path.read_text())["pid"]) for path in found]
         with suppress(psutil.NoSuchProcess, IndexError):
-            return psutil.Process(source.choice(pids))
+            return psutil.Process(source.choice(workers)["pid"])
         return None
-    if victim == "raylet":
-        nodes = [pid for pid in scene.cluster.pids[1:] if psutil.pid_exists(pid)]
-        raylets = [
-            child
-            for pid in nodes
-            for child in psutil.Process(pid).children(recursive=True)
-            if child.name() == "raylet"
-        ]
-        return source.choice(raylets) if raylets else None
-    word = {
-        "controller": "TrainController",
-        "driver": "cluster.driver finetune",
-        "supervisor": "JobSupervisor",
+    words = {
+        # Of nodes that carry a worker; the head's node carries the cluster, too.
+        "raylet": {f"--node_ip_address={each['host']} " for each in workers} - {HEAD_WORD},
+        "controller": {"TrainController"},
+        "driver": {"cluster.driver finetune"},
+        "supervisor": {"JobSupervisor"},
     }[victim]
-    named = [process for process, line in scene.processes() if word in line]
+    named = [each for each, line in scene.processes() if any(word in line for word in words)]
     return max(named, key=lambda process: process.create_time(), default=None)
 
 
@@ -217,10 +215,10 @@ def compare(disturbed: Scene, quiet: Scene) -> list[str]:
     wrong = [f"weights of {name} differ" for name in theirs if not ours[name].equal(theirs[name])]
     losses = [{s["step"]: s["loss"] for s in scene.steps()} for scene in (disturbed, quiet)]
     wrong += [f"loss of step {s} differs" for s in losses[1] if losses[0].get(s) != losses[1][s]]
+    keys = ("epoch", "rows", "id_sum", "ok")
     ledgers = [
-        {r["epoch"]: (r["rows"], r["id_sum"], r["ok"]) for r in scene.records if r["kind"] == kind}
+        {tuple(r[key] for key in keys) for r in scene.records if r["kind"] == "ledger"}
         for scene in (disturbed, quiet)
-        for kind in ("ledger",)
     ]
     return wrong if ledgers[0] == ledgers[1] else [*wrong, "the ledgers differ"]
 
