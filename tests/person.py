@@ -27,7 +27,7 @@ class Person:
         self.runs = folder / "runs"
 
     def recipe(self, name: str, **sections: Any) -> Path:
-        """Write a recipe of 160 steps, a commit every 20, the last block and the head learning."""
+        """Write a recipe of 120 steps, a commit every 20, the last block and the head learning."""
         recipe = tiny_recipe(
             self.folder,
             name=name,

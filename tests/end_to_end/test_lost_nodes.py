@@ -77,6 +77,6 @@ def test_a_run_goes_on_with_fewer_workers_and_grows_when_a_node_joins(
     assert second["resumed_from_step"] >= 40
     assert third["reason"] == "there is room for 2 workers instead of 1"
     ours, theirs = person.records(name, "step"), person.records(undisturbed, "step")
-    assert [each["step"] for each in ours] == [*range(1, 161)]
+    assert [each["step"] for each in ours] == [each["step"] for each in theirs]
     assert [each["loss"] for each in ours] == pytest.approx([r["loss"] for r in theirs], rel=1e-5)
     assert [r["ok"] for r in person.records(name, "ledger")] == [True] * 20

@@ -140,7 +140,8 @@ def test_samples_show_text_label_and_prediction() -> None:
 
 @pytest.mark.parametrize("kind", with_proofs("distilbert", "bert", "roberta", "modernbert", "gpt2"))
 def test_runs_agree_however_they_are_divided(tmp_path: Path, kind: str) -> None:
-    make_model_folder(tmp_path / "model", kind)
+    # Of weights as small as usual all rows look alike, and rounding decides how they are ranked.
+    make_model_folder(tmp_path / "model", kind, spread=0.3)
     recipe = tiny_recipe(tmp_path, epochs=1)
     proved = prove_task(
         recipe, pa.table({"text": ["the topic1a of", "", "to"]}), brief=kind != "bert"
