@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,9 +150,12 @@ def strike(scene: Scene, victim: str, source: random.Random) -> Kill | None:
     if victim in RESUMED:
         wait_for("the end of the driver", lambda: find_victim(scene, "driver", source) is None)
         scene.thaw.resume(scene.folder.name)
-    reached = wait_for_attempt(scene, last, victim)
-    if victim == "raylet":
-        scene.cluster = add_node(scene.cluster, scene.home)
+    with ThreadPoolExecutor(1) as threads:
+        # A node joins meanwhile, so that the run, once it goes on, is soon struck again.
+        join = add_node if victim == "raylet" else lambda cluster, _: cluster
+        joined = threads.submit(join, scene.cluster, scene.home)
+        reached = wait_for_attempt(scene, last, victim)
+        scene.cluster = joined.result()
     after = [step for step in scene.steps() if step["attempt"] > last["attempt"]]
     if not after:
         print(f"nothing came of the end of the {victim}", file=sys.stderr, flush=True)
@@ -268,8 +272,7 @@ def main() -> None:
     home = folder / "home"
     os.environ["THAW_HOME"] = str(home)
     make_model_folder(folder / "model", layers=2)
-    rows = STEPS_PER_EPOCH * 16
-    make_csv(folder / "train.csv", rows=rows)
+    make_csv(folder / "train.csv", rows=STEPS_PER_EPOCH * 16)
     make_csv(folder / "test.csv", rows=40, seed=1)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cluster is ended then too
     try:
@@ -278,8 +281,7 @@ def main() -> None:
         quiet, tormented = (
             Scene(cluster, home, thaw, folder / "runs" / name) for name in ("quiet", "tormented")
         )
-        # Thirteen steps of a kill's own, and some to end with.
-        max_steps = 40 + 30 * options.kills
+        max_steps = 200 + 50 * options.kills  # thirteen of a kill's own, and some that pass by
         run_to_its_end(quiet, recipe_values(folder, "quiet", max_steps))
         kills = torment(tormented, recipe_values(folder, "tormented", max_steps), options)
         wrong = compare(tormented, quiet)
