@@ -3,7 +3,19 @@
 import pytest
 
 from configs.load import recipe_from
+from launcher.messages import Line
 from launcher.plan import recipe_lines
+
+
+def lines_of(**sections: object) -> list[Line]:
+    """Give what is said of a recipe with these sections laid over the needed ones."""
+    needed = {
+        "name": "small",
+        "model": {"path": "org/model"},
+        "task": {"kind": "text_classification"},
+        "data": {"train": "a.csv"},
+    }
+    return recipe_lines(recipe_from(needed | sections))
 
 
 @pytest.mark.parametrize(
@@ -22,16 +34,7 @@ from launcher.plan import recipe_lines
     ],
 )
 def test_a_recipe_says_what_learns(freezing, words):
-    recipe = recipe_from(
-        {
-            "name": "small",
-            "model": {"path": "org/model"},
-            "task": {"kind": "text_classification"},
-            "data": {"train": "a.csv"},
-            "freezing": freezing,
-        }
-    )
-    first, second = recipe_lines(recipe)
+    first, second = lines_of(freezing=freezing)
     assert first.parts == ("small", "text_classification", "org/model", words)
     assert second.parts[:2] == ("3 epochs", "64 rows per step")
 
@@ -45,16 +48,7 @@ def test_a_recipe_says_what_learns(freezing, words):
     ],
 )
 def test_a_recipe_says_how_much_a_step_sees(batch, words):
-    recipe = recipe_from(
-        {
-            "name": "small",
-            "model": {"path": "org/model"},
-            "task": {"kind": "text_classification"},
-            "data": {"train": "a.csv"},
-            "batch": batch,
-        }
-    )
-    assert recipe_lines(recipe)[1].parts[1] == words
+    assert lines_of(batch=batch)[1].parts[1] == words
 
 
 @pytest.mark.parametrize(
@@ -65,14 +59,6 @@ def test_a_recipe_says_how_much_a_step_sees(batch, words):
     ],
 )
 def test_code_that_a_model_brings_is_said(path, revision, where):
-    recipe = recipe_from(
-        {
-            "name": "small",
-            "model": {"path": path, "revision": revision, "trust_remote_code": True},
-            "task": {"kind": "text_classification"},
-            "data": {"train": "train.csv"},
-        }
-    )
-    *_, line = recipe_lines(recipe)
+    *_, line = lines_of(model={"path": path, "revision": revision, "trust_remote_code": True})
     assert (line.label, line.tone) == ("code", "warning")
     assert line.parts == (f"Python code {where} will run on every worker",)
