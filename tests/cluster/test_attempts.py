@@ -1,31 +1,20 @@
 """A controller that dies; workers that die are in test_finetuning."""
 
 import threading
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import pytest
 
 from cluster import jobs
 from cluster.local import LocalCluster
 from configs.records import Attempt, Ended, Record, Step
+from tests.cluster.processes import find_controller
 from tests.recipes import tiny_recipe
 
 ROOT = Path(__file__).parent.parent.parent
 LIMIT_S = 240
 
 pytestmark = pytest.mark.slow
-
-
-def find_controller(cluster: LocalCluster) -> psutil.Process:
-    """Find the newest process of a Ray Train controller among those of the cluster."""
-    found = []
-    for child in (child for pid in cluster.pids for child in psutil.Process(pid).children(True)):
-        with suppress(psutil.NoSuchProcess):
-            if "TrainController" in " ".join(child.cmdline()):
-                found.append(child)
-    return max(found, key=lambda process: process.create_time())
 
 
 @pytest.mark.proof
