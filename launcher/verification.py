@@ -124,8 +124,11 @@ def _after_a_kill(many: Trial, killed: Trial) -> Finding:
     attempts = [record for record in killed.records if isinstance(record, Attempt)]
     if len(attempts) < 2:
         return Finding("a kill", "no worker died: too few steps, give more with --rows", False)
+    reason, step = attempts[1].reason, attempts[1].resumed_from_step
+    if step is None:
+        return Finding("a kill", f"{reason}, and no commit was there to go on from", False)
     same = killed.losses() == many.losses() and killed.metrics() == many.metrics()
-    went_on = f"{attempts[1].reason}, attempt 2 went on from step {attempts[1].resumed_from_step}"
+    went_on = f"{reason}, attempt 2 went on from step {step}"
     bits = "same bits in all losses and metrics" if same else "other losses than without it"
     return Finding("a kill", f"{went_on}: {bits}", same)
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
+from cluster import runs
 from tests.recipes import tiny_recipe
 
 THAW = [sys.executable, "-c", "from launcher.cli import main; main()"]
@@ -87,6 +88,12 @@ class Person:
     def steps(self, name: str) -> int:
         """Give the last step that a run has reported."""
         return max((record["step"] for record in self.records(name, "step")), default=0)
+
+    def committed(self, name: str) -> int:
+        """Give the step of a run's newest commit; steps go on while one is being written."""
+        if not (self.runs / name).exists():
+            return 0
+        return runs.newest_commit_step(str(self.runs), name) or 0
 
 
 def same_bits(ours: dict[str, Any], theirs: dict[str, Any]) -> bool:

@@ -39,7 +39,7 @@ def test_a_run_goes_on_when_its_head_node_is_lost(
     name = "moved"
     lost = start_local_cluster(1, CPUS, home=home)
     process = person.start("submit", person.recipe(name), home=home)
-    person.wait(process, lambda: person.steps(name) >= 45)
+    person.wait(process, lambda: person.committed(name) >= 40)
     cut_the_power(lost.pids)
     process.kill()
     process.communicate()
@@ -62,7 +62,7 @@ def test_a_run_goes_on_with_fewer_workers_and_grows_when_a_node_joins(
     # A worker takes a whole node, so that two of them are on two.
     asked = {"num_workers": (1, 2), "cpus_per_worker": CPUS}
     process = person.start("submit", person.recipe(name, cluster=asked), home=home)
-    person.wait(process, lambda: person.steps(name) >= 45)
+    person.wait(process, lambda: person.committed(name) >= 40)
     cut_the_power(cluster.pids[1:])
     person.wait(process, lambda: len(person.records(name, "attempt")) == 2)
     alone = psutil.Process(json.loads((logs / "rank-0.json").read_text())["pid"])

@@ -90,6 +90,7 @@ KILLED = trial(
     evaluation(1.0),
     ledger(),
 )
+BEGUN_ANEW = attempt(2).model_copy(update={"resumed_from_step": None})
 
 
 def test_digits() -> None:
@@ -119,6 +120,7 @@ def test_runs_that_agree() -> None:
     [
         (WHOLE, [trial("alone", 1, step(1, 0.5), step(2, 0.2501), ledger())], "machines"),
         (WHOLE, [trial("killed", 2, *WHOLE.records)], "a kill"),  # nobody died
+        (WHOLE, [trial("killed", 2, *WHOLE.records, BEGUN_ANEW)], "a kill"),
         (WHOLE, [trial("killed", 2, *KILLED.records[:-2], evaluation(1.1), ledger())], "a kill"),
         (WHOLE, [trial("killed", 2, *KILLED.records, step(2, 0.2500001, 2))], "a kill"),
         (trial("all", 2, *WHOLE.records, proof(unchanged=False)), [KILLED], "frozen"),
