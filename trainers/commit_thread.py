@@ -76,6 +76,7 @@ class CommitThread:
         """Size of the commit on all ranks, once it is sealed."""
         self._place, self._parts, self._terms = place, parts, terms
         self._started = time.monotonic()
+        self._ended: float | None = None
         self._over = Event()
         pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="commit")
         self._future: Future[None] = pool.submit(self._write)
@@ -84,6 +85,10 @@ class CommitThread:
     def is_over(self) -> bool:
         """Say whether this rank has done its part, or failed."""
         return self._future.done()
+
+    def ended(self) -> float:
+        """Return when it was over, by time.monotonic(); now while it goes on."""
+        return time.monotonic() if self._ended is None else self._ended
 
     def failure(self) -> BaseException | None:
         """Give what ended it before its end; None while it goes on."""
@@ -106,6 +111,12 @@ class CommitThread:
                     storage.delete(folder)
 
     def _write(self) -> None:
+        try:
+            self._write_parts()
+        finally:
+            self._ended = time.monotonic()
+
+    def _write_parts(self) -> None:
         for part in self._parts:
             self._persist(part, partial(self._write_share, part))
             if self._place.rank == 0:

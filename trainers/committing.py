@@ -86,16 +86,19 @@ class Commits:
             return
         if self._name is None:
             return
-        seconds = time.monotonic() - self._started
-        if not self._is_warned and (thread.trouble is not None or seconds > LATE_S):
+        is_over, seconds = thread.is_over(), thread.ended() - self._started
+        late = thread.trouble is not None or seconds > LATE_S
+        if late and not is_over and not self._is_warned:
             self._is_warned = True
             found = thread.trouble or f"it takes {seconds:.0f} s already"
             self._warn(
                 f"{self._name} is late: {found}. Training goes on; the commit is tried again for "
                 f"checkpoint.deadline_s ({self._asked.deadline_s:g} s)"
             )
-        if thread.is_over() and thread.failure() is None and not self._is_told:
+        if is_over and thread.failure() is None and not self._is_told:
             self._is_told = True
+            if thread.trouble is not None and not self._is_warned:
+                self._warn(f"{self._name} took another try: {thread.trouble}")
             if thread.freed:
                 self._warn(f"the disk was full: {', '.join(thread.freed)} made room")
             self._report(

@@ -103,8 +103,24 @@ def _be_late(rank: int, world_size: int, run_dir: str) -> list[Record]:
     return told
 
 
+def _be_noticed_late(rank: int, world_size: int, run_dir: str) -> tuple[list[Record], float]:
+    """Commit at once, but as if training had begun to wait 66 s ago and notices only now."""
+    told: list[Record] = []
+    commits = open_commits(run_dir, rank, told, deadline_s=LIMIT_S)
+    _begin(commits, rank, 1, torch.zeros(4))
+    thread = commits._thread
+    assert thread is not None
+    thread.wait(LIMIT_S)
+    took = thread.ended() - commits._started
+    commits.notice()
+    commits._started -= 66  # nothing is said of a commit that is there already
+    commits.notice()
+    commits.settle()
+    return told, took
+
+
 def _all(rank: int, world_size: int, folder: str) -> list[object]:
-    cases = (_go_on, _fail_on_one, _be_superseded, _be_late)
+    cases = (_go_on, _fail_on_one, _be_superseded, _be_late, _be_noticed_late)
     return [case(rank, world_size, f"{folder}/{case.__name__}") for case in cases]
 
 
@@ -114,6 +130,7 @@ def test_commits_of_two_ranks(tmp_path: Path) -> None:
     _one_that_fails_ends_all(by_rank)
     _an_older_claim_is_refused(by_rank)
     _what_is_late_is_said_once(by_rank)
+    _what_is_there_is_not_late(by_rank)
 
 
 def _training_goes_on(by_rank: list[list[dict[str, object]]], run_dir: str) -> None:
@@ -155,3 +172,10 @@ def _what_is_late_is_said_once(by_rank: list[list[list[Record]]]) -> None:
     assert f"{NAMES[0]} is late" in warning.text
     assert "Training goes on" in warning.text
     assert isinstance(committed, Committed)
+
+
+def _what_is_there_is_not_late(by_rank: list[list[tuple[list[Record], float]]]) -> None:
+    told, took = by_rank[0][4]
+    (committed,) = told
+    assert isinstance(committed, Committed)
+    assert committed.seconds == took
