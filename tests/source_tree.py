@@ -63,9 +63,14 @@ class Source:
 
 @cache
 def files() -> tuple[Path, ...]:
-    """Give every file of the repository, relative to the root; nothing that is built or cached."""
+    """Give every file of the repository, relative to the root; nothing that is built or cached.
+
+    In a linked worktree `.git` is a file.
+    """
     inside = (path for folder in FOLDERS for path in (ROOT / folder).rglob("*"))
-    candidates = [path for path in (*inside, *ROOT.iterdir()) if path.is_file()]
+    candidates = [
+        path for path in (*inside, *ROOT.iterdir()) if path.is_file() and path.name != ".git"
+    ]
     relative = (path.relative_to(ROOT) for path in candidates)
     return tuple(sorted(path for path in relative if "__pycache__" not in path.parts))
 
