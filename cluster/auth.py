@@ -5,11 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from configs.errors import ClusterError
+from trainers.private_folders import private_folder
 
 
 def thaw_home() -> Path:
     """Give the folder of this person's own state: $THAW_HOME, or ~/.thaw."""
     return Path(os.environ.get("THAW_HOME") or Path.home() / ".thaw").absolute()
+
+
+def own_folder(home: Path | None = None) -> Path:
+    """Make the folder of this person's own state where there is none, closed to others."""
+    home = home or thaw_home()
+    return home if home.is_dir() else private_folder(home)
 
 
 def resolve_address(option: str | None, recipe: str | None) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
-from cluster.auth import thaw_home, write_token
+from cluster.auth import own_folder, thaw_home, write_token
 from cluster.nodes import (
     EVERYWHERE,
     HEAD_HOST,
@@ -31,7 +31,7 @@ from cluster.nodes import (
     start_node,
 )
 from configs.errors import ClusterError, LockedError
-from trainers.storage import write_atomically
+from trainers.private_folders import write_private
 
 START_LIMIT_S = 90.0
 NODE_LOGS = "nodes"
@@ -74,10 +74,9 @@ def start_local_cluster(
     if read_local_cluster(home) is not None:
         raise LockedError("A local cluster runs already. End it with `thaw cluster down`")
     stop_local_cluster(home)
-    home.mkdir(parents=True, exist_ok=True)
+    own_folder(home)
     gcs, dashboard, client, *ports = free_ports(3 + len(NODE_PORTS) * num_nodes)
     ground = Ground(
-        # Ray puts unix sockets below this folder, and their paths may have 107 characters.
         temp_dir=Path(tempfile.mkdtemp(prefix="thaw-", dir="/tmp")),
         log_dir=home / NODE_LOGS,
         token_path=write_token(home / "cluster_token", secrets.token_hex(32)),
@@ -88,7 +87,7 @@ def start_local_cluster(
         cpus_per_node=cpus_per_node or max(1, (os.cpu_count() or 1) // num_nodes),
     )
     cluster = _start_nodes(ground, num_nodes, ports)
-    write_atomically(str(home / "cluster.json"), cluster.model_dump_json(indent=1).encode())
+    write_private(home / "cluster.json", cluster.model_dump_json(indent=1).encode())
     return cluster
 
 
@@ -132,7 +131,7 @@ def add_node(cluster: LocalCluster, home: Path | None = None) -> LocalCluster:
         raise
     changes = {"processes": (*cluster.processes, process), "num_nodes": index + 1}
     larger = cluster.model_copy(update=changes)
-    write_atomically(str(home / "cluster.json"), larger.model_dump_json(indent=1).encode())
+    write_private(home / "cluster.json", larger.model_dump_json(indent=1).encode())
     return larger
 
 
@@ -223,7 +222,7 @@ def _wait_until(
 
 def _has_sockets(ground: Ground, num_nodes: int) -> bool:
     """Say whether so many nodes have made their sockets, which a node does last."""
-    folder = ground.temp_dir / "session_latest" / "sockets"
+    folder = ground.ray_dir / "session_latest" / "sockets"
     return len([*folder.glob("raylet*")]) >= num_nodes
 
 

@@ -16,6 +16,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 from configs.errors import ClusterError
+from trainers.private_folders import private_folder
 
 HOST = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"
@@ -86,6 +87,7 @@ class Ground:
     """What all nodes of one cluster share."""
 
     temp_dir: Path
+    """A folder of mode 0700: Ray opens its own, and all below it, to everybody (ray 2.60)."""
     log_dir: Path
     """What `ray start` said about the nodes of the newest cluster; it outlives the cluster."""
     token_path: Path
@@ -94,6 +96,11 @@ class Ground:
     client_port: int
     cpus_per_node: int
     dashboard_host: str = HOST
+
+    @property
+    def ray_dir(self) -> Path:
+        """Folder of Ray's session; unix sockets lie below it, whose paths have 107 characters."""
+        return self.temp_dir / "r"
 
 
 def node_log(ground: Ground, index: int) -> Path:
@@ -106,12 +113,12 @@ def start_node(ground: Ground, index: int, ports: Sequence[int]) -> NodeProcess:
     options = _head_options(ground) if index == 0 else _member_options(ground)
     options += ["--block", "--num-cpus", str(ground.cpus_per_node)]
     options += ["--node-ip-address", NODE_HOST.format(2 + index)]
-    options += ["--temp-dir", str(ground.temp_dir), "--include-log-monitor", "false"]
+    options += ["--temp-dir", str(ground.ray_dir), "--include-log-monitor", "false"]
     options += ["--object-store-memory", str(OBJECT_STORE_BYTES)]
     options += ["--min-worker-port", "0", "--max-worker-port", "0"]
     for name, port in zip(NODE_PORTS, ports, strict=True):
         options += [name, str(port)]
-    ground.log_dir.mkdir(parents=True, exist_ok=True)
+    private_folder(ground.log_dir)
     with node_log(ground, index).open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "ray.scripts.scripts", "start", *options],

@@ -270,7 +270,7 @@ def _rank_log(logs: str, rank: int) -> Iterator[None]:
 def _redirect(path: Path) -> Callable[[], None]:
     """Point file descriptors 1 and 2 at a file; gives the function that points them back."""
     kept = (os.dup(1), os.dup(2))
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)

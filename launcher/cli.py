@@ -133,9 +133,7 @@ def _say(message: str, debug: bool) -> None:
 
 def _note_traceback() -> Path:
     """Keep the traceback of an unexpected error where it can be looked up."""
-    from cluster.auth import thaw_home
+    from cluster.auth import own_folder
+    from trainers.private_folders import write_private
 
-    path = thaw_home() / "last_error.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(traceback.format_exc())
-    return path
+    return write_private(own_folder() / "last_error.txt", traceback.format_exc().encode())

@@ -1,10 +1,10 @@
 """Say what is damaged in a commit, by the sizes and hashes of its manifest."""
 
-import tempfile
 from pathlib import Path
 
 from configs.errors import CheckpointError, NotFoundError, StorageError
 from trainers import storage
+from trainers.data.shard_cache import node_folder
 from trainers.manifest import Manifest, SavedFile, folder_of, read_manifest
 
 
@@ -66,7 +66,7 @@ def local_copy(run_dir: str, name: str, saved: SavedFile) -> Path:
         if not storage.exists(address):
             raise NotFoundError(f"{address} does not exist")
         return local
-    cache = Path(tempfile.gettempdir()) / "thaw-checkpoints" / storage.bytes_hash(address.encode())
+    cache = node_folder() / "checkpoints" / storage.bytes_hash(address.encode())
     path = cache / saved.hash
     if not path.exists():
         storage.download(address, path)

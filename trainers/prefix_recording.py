@@ -13,11 +13,13 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from configs.errors import StorageError
 from trainers.agreement import all_agree, reduced
 from trainers.data.batches import Collate
 from trainers.data.lane_rows import lane_rows
 from trainers.data.recordings import Shape, Sizes, Writer, chunks, is_whole, lane_file
 from trainers.data.store import Split
+from trainers.private_folders import is_private, private_folder
 from trainers.strategy.prefix import Capture
 
 Rows = tuple[int, int]
@@ -53,11 +55,12 @@ class Recorder:
         for lane in lanes:
             rows = lane_rows(split.info.rows, num_lanes, lane)
             path = lane_file(folder, name, rows)
-            if not all_agree(is_whole(path)):
+            if not all_agree(is_private(folder.parent) and is_whole(path)):
                 missing += 1
                 try:
+                    private_folder(folder.parent)
                     writer = Writer(path, self._shape)
-                except OSError as error:
+                except (OSError, StorageError) as error:
                     self.problem, writer = str(error), None
                 # The longest lane is one row longer than the shortest.
                 self._record_lane(split, rows, -(-split.info.rows // num_lanes), writer)

@@ -165,7 +165,7 @@ def append(address: str, data: bytes) -> None:
         return
     with _told(address, "appended to"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
             before_it = os.fstat(descriptor).st_size
             rest = memoryview(data)

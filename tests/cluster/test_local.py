@@ -1,12 +1,15 @@
 """The cluster on this machine: what it leaves open and what it leaves behind."""
 
+import os
 import stat
+import tempfile
 from pathlib import Path
 
 import psutil
 import pytest
 import requests
 
+from cluster.auth import write_token
 from cluster.local import (
     LocalCluster,
     _reached_at,
@@ -15,7 +18,9 @@ from cluster.local import (
     start_local_cluster,
     stop_local_cluster,
 )
+from cluster.located import Located, remember_run
 from configs.errors import ClusterError, LockedError
+from tests.other_person import all_below, what_others_can_do
 
 
 @pytest.mark.slow
@@ -37,6 +42,34 @@ def test_cluster_that_listens_everywhere_is_met_at_the_loopback() -> None:
         "127.0.0.1",
         "10.1.2.3",
     ]
+
+
+@pytest.mark.slow
+def test_other_people_of_the_machine_get_nothing_of_it(two_nodes: LocalCluster) -> None:
+    folder = Path(two_nodes.temp_dir)
+    # Ray opens its own folder to everybody; the one above keeps them out.
+    assert stat.S_IMODE((folder / "r").stat().st_mode) == 0o777
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    found = all_below(folder)
+    assert {"sockets", "logs", "runtime_resources"} <= {path.name for path in found}
+    assert what_others_can_do(found) == []
+
+
+def test_state_of_a_person_is_closed_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as parent:
+        Path(parent).chmod(0o755)
+        home = Path(parent, "home")
+        monkeypatch.setenv("THAW_HOME", str(home))
+        before = os.umask(0)
+        try:
+            remember_run("one", Located(storage="/s", address="http://h:1", job_id="one.01"))
+            write_token(home / "cluster_token", "a-token")
+            with pytest.raises(ClusterError):
+                start_local_cluster(1, -1)
+        finally:
+            os.umask(before)
+        assert (home / "nodes" / "node-0.log").is_file() and (home / "runs" / "one.json").is_file()
+        assert what_others_can_do(all_below(home)) == []
 
 
 @pytest.mark.slow

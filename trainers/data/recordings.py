@@ -62,7 +62,7 @@ class Shape:
 
 
 def recordings_folder() -> Path:
-    """Give the folder in which the processes of one person keep recordings on a node."""
+    """Return the folder for the recordings of one person on a node; who writes makes it."""
     folder = node_folder()
     return folder.with_name(f"{folder.name}-recordings")
 

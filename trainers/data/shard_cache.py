@@ -9,14 +9,19 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from trainers.private_folders import private_folder
+
 DEFAULT_BYTES = 50 * 2**30
 
 Fetch = Callable[[str, Path], None]
 
 
 def node_folder() -> Path:
-    """Give the folder that the processes of one person share on a node."""
-    return Path(tempfile.gettempdir(), f"thaw-{os.getuid()}")
+    """Return the folder that the processes of one person share on a node, closed to others.
+
+    Raises StorageError where another person made it first.
+    """
+    return private_folder(Path(tempfile.gettempdir(), f"thaw-{os.getuid()}"))
 
 
 def touch(path: Path) -> None:

@@ -87,7 +87,7 @@ def _lock(path: Path) -> int:
         # Who had the lock and made nothing takes its empty folder away, at any moment in here.
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:
             continue
         except FileExistsError:
