@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from configs.errors import ClusterError
-from trainers.private_folders import private_folder
+from trainers.private_folders import private_folder, write_private
 
 
 def thaw_home() -> Path:
@@ -17,6 +17,11 @@ def own_folder(home: Path | None = None) -> Path:
     """Make the folder of this person's own state where there is none, closed to others."""
     home = home or thaw_home()
     return home if home.is_dir() else private_folder(home)
+
+
+def write_own(name: str, data: bytes) -> Path:
+    """Write a file into the folder of this person's own state, for nobody else to read."""
+    return write_private(own_folder() / name, data)
 
 
 def resolve_address(option: str | None, recipe: str | None) -> str:

@@ -1,10 +1,10 @@
-"""Look at what a recipe needs before it is submitted: its files, its name, its cluster."""
+"""Look at what a recipe needs before it is submitted: its files, its name; its cluster if asked."""
 
 import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configs.errors import ClusterError, DataError
+from configs.errors import DataError
 from configs.source_sections import source_entries
 from launcher.amounts import plural, size
 from launcher.messages import Line
@@ -15,19 +15,24 @@ if TYPE_CHECKING:
 
 
 def check_recipe(client: "Thaw", recipe: "Recipe") -> list[Line]:
-    """Say what is there and what is missing; raises DataError, LockedError or ClusterError.
+    """Say what is there and what is missing; raises DataError or LockedError.
 
-    No cluster at all is a warning: a recipe may be written before there is one.
+    No cluster is called: a recipe may name one that its reader does not know.
     """
-    from cluster.preflight import check_fits, num_placeable
-
     lines = [files_line(recipe), *code_lines(recipe)]
     client.refuse_taken_name(recipe)
     lines.append(Line("storage", (f"{recipe.storage}/{recipe.name}", "the name is free")))
-    try:
-        address = client.where.address_of(recipe)
-    except ClusterError as error:
-        return [*lines, Line("cluster", (str(error),), "warning")]
+    return lines
+
+
+def check_cluster(client: "Thaw", recipe: "Recipe") -> Line:
+    """Say what the cluster of a recipe can carry; raises ClusterError where it cannot, or is none.
+
+    Asks the cluster over the network, with the token if there is one.
+    """
+    from cluster.preflight import check_fits, num_placeable
+
+    address = client.where.address_of(recipe)
     nodes = client.backend.inventory.list_nodes_at(address)
     check_fits(recipe.cluster, nodes)
     jobs = client.backend.jobs.list_jobs(address)
@@ -39,7 +44,7 @@ def check_recipe(client: "Thaw", recipe: "Recipe") -> list[Line]:
         f"{plural(workers, 'worker')} can be placed",
         f"{plural(running, 'job')} on it now",
     )
-    return [*lines, Line("cluster", (address, *facts))]
+    return Line("cluster", (address, *facts))
 
 
 def code_lines(recipe: "Recipe") -> list[Line]:

@@ -133,7 +133,6 @@ def _say(message: str, debug: bool) -> None:
 
 def _note_traceback() -> Path:
     """Keep the traceback of an unexpected error where it can be looked up."""
-    from cluster.auth import own_folder
-    from trainers.private_folders import write_private
+    from cluster.auth import write_own
 
-    return write_private(own_folder() / "last_error.txt", traceback.format_exc().encode())
+    return write_own("last_error.txt", traceback.format_exc().encode())

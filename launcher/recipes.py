@@ -14,6 +14,7 @@ from launcher.options import ADDRESS, JSON, OVERRIDES, RECIPE, STORAGE, open_cli
 @STORAGE
 @JSON
 @click.option("--resolved", is_flag=True, help="Print the whole recipe with every default.")
+@click.option("--cluster", "ask_cluster", is_flag=True, help="Ask its cluster what fits on it.")
 @click.pass_context
 def check(
     ctx: click.Context,
@@ -23,13 +24,14 @@ def check(
     storage: str | None,
     output: str,
     resolved: bool,
+    ask_cluster: bool,
 ) -> None:
-    """Check a recipe, its files, its name and its cluster.
+    """Check a recipe, its files and its name.
 
-    Nothing is started.
+    Nothing is started and no cluster is called, unless --cluster asks it what fits on it.
     """
     from configs.load import recipe_to_yaml
-    from launcher.checks import check_recipe
+    from launcher.checks import check_cluster, check_recipe
     from launcher.plan import recipe_lines
     from launcher.terminal import Terminal
 
@@ -40,6 +42,8 @@ def check(
         terminal.text(recipe_to_yaml(loaded).rstrip())
         return
     findings = check_recipe(client, loaded)
+    if ask_cluster:
+        findings = [*findings, check_cluster(client, loaded)]
     if terminal.as_json:
         found = {line.label: list(line.parts) for line in findings}
         terminal.json({"recipe": loaded.model_dump(mode="json"), "findings": found})

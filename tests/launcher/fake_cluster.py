@@ -52,6 +52,7 @@ class FakeCluster:
         self.local: LocalCluster | None = None
         self.interrupts = False
         self.deaths: list[NodeEvent] = []
+        self.asked: list[str] = []
 
     def client(self, address: str | None = ADDRESS, storage: str | None = None) -> Thaw:
         return Thaw(
@@ -96,6 +97,7 @@ class FakeCluster:
         return run
 
     def _check(self, address: str) -> None:
+        self.asked.append(address)
         if address != ADDRESS:
             raise ClusterError(f"No Ray dashboard answers at {address}")
 

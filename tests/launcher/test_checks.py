@@ -4,7 +4,7 @@ import pytest
 
 from configs.errors import ClusterError, DataError, LockedError, RecipeError
 from configs.load import load_recipe
-from launcher.checks import check_recipe, code_lines, files_line
+from launcher.checks import check_cluster, check_recipe, code_lines, files_line
 from tests.launcher.fake_cluster import write_recipe
 
 
@@ -27,12 +27,12 @@ def test_globs_are_counted_and_remote_addresses_left_alone(tmp_path):
     )
 
 
-def test_a_taken_name_and_a_silent_cluster_are_errors_no_cluster_is_a_warning(cluster, tmp_path):
+def test_a_taken_name_a_silent_cluster_and_none_are_errors(cluster, tmp_path):
     recipe = load_recipe(write_recipe(tmp_path))
-    warning = check_recipe(cluster.client(address=None), recipe)[-1]
-    assert (warning.label, warning.tone) == ("cluster", "warning")
+    with pytest.raises(ClusterError, match="No cluster is named"):
+        check_cluster(cluster.client(address=None), recipe)
     with pytest.raises(ClusterError, match="No Ray dashboard answers"):
-        check_recipe(cluster.client(address="http://nowhere:1"), recipe)
+        check_cluster(cluster.client(address="http://nowhere:1"), recipe)
     cluster.add_run(recipe.storage)
     with pytest.raises(LockedError, match="taken"):
         check_recipe(cluster.client(), recipe)
@@ -41,7 +41,14 @@ def test_a_taken_name_and_a_silent_cluster_are_errors_no_cluster_is_a_warning(cl
 def test_workers_that_can_never_be_placed_are_refused(cluster, tmp_path):
     recipe = load_recipe(write_recipe(tmp_path), ["cluster.num_workers=4"])
     with pytest.raises(ClusterError, match=r"cluster.num_workers \(4\).* be placed"):
-        check_recipe(cluster.client(), recipe)
+        check_cluster(cluster.client(), recipe)
+
+
+def test_no_cluster_is_called_unless_asked(cluster, tmp_path):
+    recipe = load_recipe(write_recipe(tmp_path), ["cluster.address=http://somebody:8265"])
+    found = check_recipe(cluster.client(address=None), recipe)
+    assert [line.label for line in found] == ["files", "storage"]
+    assert cluster.asked == []
 
 
 def test_own_code_is_looked_for_in_its_folder(tmp_path):

@@ -13,12 +13,19 @@ def test_check_shows_recipe_files_name_and_cluster(cluster, tmp_path, capsys):
     assert "train: 1 file" in rows["files"]
     assert "validation: 10 % of the training rows" in rows["files"]
     assert "the name is free" in rows["storage"]
+    assert "cluster" not in rows and cluster.asked == [] and cluster.submitted == []
+
+
+def test_check_asks_the_cluster_when_told_to(cluster, tmp_path, capsys):
+    assert run(["check", str(write_recipe(tmp_path)), "--cluster"], cluster.client()) == 0
+    rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert "2 nodes, 2 CPUs \u00b7 1 worker can be placed \u00b7 1 job on it now" in rows["cluster"]
     assert cluster.submitted == []
 
 
 def test_check_as_json(cluster, tmp_path, capsys):
-    assert run(["check", str(write_recipe(tmp_path)), "-o", "json"], cluster.client()) == 0
+    path = str(write_recipe(tmp_path))
+    assert run(["check", path, "--cluster", "-o", "json"], cluster.client()) == 0
     value = json.loads(capsys.readouterr().out)
     assert (value["v"], value["recipe"]["name"]) == (1, "small")
     assert "cluster" in value["findings"]
