@@ -27,6 +27,7 @@ from safetensors.torch import load_file
 
 from cluster.local import LocalCluster, add_node, start_local_cluster, stop_local_cluster
 from cluster.nodes import HEAD_HOST
+from configs.records import split_lines
 from launcher.client import Thaw
 from tests.tiny import make_csv, make_model_folder
 
@@ -78,7 +79,7 @@ class Scene:
                 new = stream.read()
             whole = new[: new.rfind(b"\n") + 1]
             self.read += len(whole)
-            self.records += [json.loads(line) for line in whole.splitlines()]
+            self.records += [json.loads(line) for line in split_lines(whole)]
         return [record for record in self.records if record["kind"] == "step"]
 
     def last_step(self) -> dict[str, Any]:

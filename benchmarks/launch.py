@@ -55,7 +55,7 @@ def run_thaw(job: Job, turn: int, environment: dict[str, str], *, fresh_data: bo
     start = time.time()
     run_command(["thaw", "submit", str(recipe)], environment)
     returned = time.time() - start
-    lines = (storage / f"launch-{turn}" / "metrics.jsonl").read_text().splitlines()
+    lines = (storage / f"launch-{turn}" / "metrics.jsonl").read_text().split("\n")[:-1]
     first = next(record for record in map(json.loads, lines) if record["kind"] == "step")
     assert first["step"] == 1
     return Times(first["time"] - start, returned)

@@ -139,7 +139,7 @@ def main() -> None:
         return
     results = []
     if arguments.results.exists():
-        lines = arguments.results.read_text().splitlines()
+        lines = arguments.results.read_text().split("\n")[:-1]
         results = [r for r in map(json.loads, lines) if r["epochs"] == EPOCHS[r["rows"]]]
     done = {(r["rows"], r["strategy"], r["seed"]) for r in results}
     for rows in arguments.rows:

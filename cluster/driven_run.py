@@ -72,6 +72,7 @@ class Run:
                 f"Somebody else took {self.folder} over while this driver slept. Leave it to them"
             )
 
-    def note(self, text: str, level: str = "info") -> None:
-        """Tell a person one sentence."""
-        self.book.write(Note.model_validate({"time": time.time(), "level": level, "text": text}))
+    def note(self, text: str, level: str = "info", **about: object) -> None:
+        """Tell a person one sentence, and programs what it is `about`: fields of Note."""
+        said = {"time": time.time(), "level": level, "text": text, **about}
+        self.book.write(Note.model_validate(said))

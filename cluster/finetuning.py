@@ -95,8 +95,7 @@ def _drive(run: Run) -> Ended:
         if isinstance(result, Ended):
             if not _goes_on(run, result, pauses):
                 return result
-            reason = f"{pauses.reason}"
-            run.note(f"attempt {number} paused after step {result.step}: {reason}")
+            reason = _say_pause(run, number, result, pauses)
             run.fit.wait()
             attempts.free_room()
             continue
@@ -105,9 +104,23 @@ def _drive(run: Run) -> Ended:
             return _failed(run, result, failures)
         failures += 1
         reason = result.message
-        run.note(f"attempt {number} ended: {reason}. Trying again from the last commit", "warning")
+        _say_retry(run, number, reason)
         time.sleep(RETRY_AFTER_S)
         attempts.free_room()
+
+
+def _say_pause(run: Run, number: int, result: Ended, pauses: "Pauses") -> str:
+    """Tell that an attempt paused; return why."""
+    paused = f"paused after step {result.step}: {pauses.reason}"
+    run.note(f"attempt {number} {paused}", event="paused", attempt=number, reason=paused)
+    return f"{pauses.reason}"
+
+
+def _say_retry(run: Run, number: int, reason: str) -> None:
+    step = _committed_step(run)
+    start = "the start: there is no commit yet" if step is None else f"step {step:,}"
+    text = f"attempt {number} ended: {reason}. Trying again from {start}"
+    run.note(text, "warning", event="retried", attempt=number, reason=reason)
 
 
 def _judged(run: Run, failure: "Failure") -> "Failure":

@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cluster.aftermath import Aftermath, read_aftermath
 from cluster.logs import read_end
 from configs.errors import NotFoundError, StorageError
-from configs.records import Attempt, Ended, Note, Record, Step, read_record
+from configs.records import Attempt, Committed, Ended, Evaluated, Note, Record, Step, read_record
 from trainers import storage as files
 
 TAIL_BYTES = 256 * 1024
-RETRIED = re.compile(r"attempt (\d+) ended: (.*)\. Trying again from the last commit", re.DOTALL)
+RETRIED = re.compile(r"attempt (\d+) ended: (.*)\. Trying again from .*", re.DOTALL)
 PAUSED = re.compile(r"attempt (\d+) (paused after step \d+: .*)", re.DOTALL)
 GAVE_UP = re.compile(
     r"^Gave up after \d+ attempts, cluster\.max_failures is \d+: (.*)\. `thaw resume \S+` goes on "
@@ -25,6 +25,8 @@ GAVE_UP = re.compile(
 )
 STEP_LINE = re.compile(r"\{\"v\":1,\"kind\":\"step\".*\}$", re.MULTILINE)
 BEGINNINGS = ("submitted", "resumed")
+OUTCOMES = {"retried": "failed", "paused": "paused"}
+"""Event of a driver's note to how the attempt ended."""
 
 
 class Try(BaseModel):
@@ -61,9 +63,15 @@ class _Draft:
 
     record: Attempt | None = None
     last_step: int | None = None
+    fell_back: int | None = None
     ended: str = ""
     outcome: str = ""
     aftermath: Aftermath | None = field(default=None)
+
+    def reach(self, step: int) -> None:
+        """Note that so many steps were done, whether or not they were logged one by one."""
+        if step:
+            self.last_step = max(step, self.last_step or 0)
 
 
 def attempt_logs(folder: str, attempt: int) -> str:
@@ -87,7 +95,7 @@ def read_history(folder: str | None, records: Iterable[Record], committed: int |
         _read_logs(folder, drafts)
     numbers = sorted(drafts)
     starts = [_start(drafts[number]) for number in numbers[1:]]
-    kept = [*starts, committed if committed is not None else 0]
+    kept = [*starts, committed or 0] if numbers else []
     return [_try(n, drafts[n], k) for n, k in zip(numbers, kept, strict=True)]
 
 
@@ -115,16 +123,26 @@ def _drafts(records: Iterable[Record]) -> dict[int, _Draft]:
         elif isinstance(record, Step):
             drafts.setdefault(record.attempt, _Draft()).last_step = record.step
         elif isinstance(record, Note):
-            _take_note(drafts, record.text)
+            _take_note(drafts, record)
+        elif isinstance(record, Committed | Evaluated) and current in drafts:
+            drafts[current].reach(record.step)
         elif isinstance(record, Ended) and current in drafts:
             drafts[current].ended = without_retries(record.message)
             drafts[current].outcome = record.state
+            drafts[current].reach(record.step)
     return drafts
 
 
-def _take_note(drafts: dict[int, _Draft], text: str) -> None:
+def _take_note(drafts: dict[int, _Draft], note: Note) -> None:
+    """Learn from a driver's note how an attempt ended; notes of old runs tell it in words alone."""
+    if note.event == "fell_back" and drafts:
+        drafts[max(drafts)].fell_back = note.step
+    if note.attempt is not None and note.event in OUTCOMES:
+        draft = drafts.setdefault(note.attempt, _Draft())
+        draft.ended, draft.outcome = note.reason, OUTCOMES[note.event]
+        return
     for pattern, outcome in ((RETRIED, "failed"), (PAUSED, "paused")):
-        if found := pattern.fullmatch(text):
+        if found := pattern.fullmatch(note.text):
             draft = drafts.setdefault(int(found[1]), _Draft())
             draft.ended, draft.outcome = found[2], outcome
 
@@ -151,6 +169,8 @@ def _try(number: int, draft: _Draft, kept: int) -> Try:
 
 
 def _start(draft: _Draft) -> int:
+    if draft.fell_back is not None:
+        return draft.fell_back
     return (draft.record.resumed_from_step or 0) if draft.record else 0
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
-from configs.records import Note, Record, read_record
+from configs.records import Note, Record, read_record, split_lines
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -81,7 +81,7 @@ class _Reader:
             end = len(text) if ended else text.rfind("\n") + 1
             new = text[self._read : end]
             self._read = max(self._read, end)
-            yield from new.splitlines()
+            yield from split_lines(new)
             if ended:
                 return
             if len(text) > WHOLE_LOG_CHARACTERS:

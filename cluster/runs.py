@@ -19,7 +19,7 @@ from cluster.places import is_linked, refuse_links, run_folder
 from cluster.recipe_file import read_recipe, write_recipe
 from configs.errors import LockedError, NotFoundError, StorageError
 from configs.names import JobId, RunName, is_run_name
-from configs.records import Record, read_record
+from configs.records import Note, Record, read_lines, split_lines
 from configs.schema import Recipe
 from trainers import storage as files
 from trainers.fence import newest_claim
@@ -193,13 +193,21 @@ def list_runs(storage: str) -> list[RunState]:
 
 
 def read_records(storage: str, name: str) -> Iterator[Record]:
-    """Yield the records that are there; a last line that is being written is left out."""
+    """Yield the records that are there; a last line that is being written is left out.
+
+    Damaged lines are passed over; a note that comes before all others tells how many.
+    """
     address = files.join(run_directory(storage, name), "metrics.jsonl")
     if not files.exists(address):
         return
     text = files.read_bytes(address).decode(errors="replace")
-    for line in text[: text.rfind("\n") + 1].splitlines():
-        yield read_record(line)
+    records, damaged = read_lines(split_lines(text[: text.rfind("\n") + 1]))
+    if damaged:
+        lines = "1 line is" if damaged == 1 else f"{damaged:,} lines are"
+        said = f"{address}: {lines} damaged and passed over. What they said is lost"
+        since = records[0].time if records else time.time()
+        yield Note(time=since, level="warning", text=said, event="damaged_lines")
+    yield from records
 
 
 def request_stop(storage: str, name: str) -> None:
@@ -219,9 +227,16 @@ def clear_stop_request(storage: str, name: str) -> None:
 
 
 def newest_commit_step(storage: str, name: str) -> int | None:
-    """Give the step of the newest commit, by its name; None when there is none."""
-    names = list_commits(run_directory(storage, name))
-    return step_of(names[-1]) if names else None
+    """Return the step of the newest commit that has all its files; None when there is none.
+
+    Where none has, that of the newest: who loads it says what is wrong.
+    """
+    from trainers.damage import looks_whole
+
+    folder = run_directory(storage, name)
+    names = list_commits(folder)
+    whole = (each for each in reversed(names) if looks_whole(folder, each))
+    return step_of(next(whole, names[-1])) if names else None
 
 
 def log_files(storage: str, name: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Read new lines of a file of records, each once; what they say is the reader's."""
 
 from configs.errors import StorageError
+from configs.records import split_lines
 from trainers import storage as files
 
 
@@ -22,7 +23,8 @@ class RecordTail:
         data = self._added()
         end = data.rfind(b"\n") + 1
         self._offset += end
-        lines = [line for line in data[:end].decode().splitlines() if hash(line) not in self._read]
+        text = data[:end].decode(errors="replace")
+        lines = [line for line in split_lines(text) if hash(line) not in self._read]
         self._read.update(map(hash, lines))
         return lines
 

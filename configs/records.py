@@ -4,9 +4,10 @@ Trainers and cluster write these lines into metrics.jsonl and the job log; the l
 and tests read them back. `v` is the version of the format.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 RECORD = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
 
@@ -237,6 +238,14 @@ class Note(BaseModel):
     time: float
     level: Literal["info", "warning"]
     text: str
+    event: Literal["", "damaged_lines", "retried", "paused", "fell_back"] = ""
+    """What it is about, for programs; empty where only people care."""
+    attempt: int | None = None
+    """The attempt that it is about."""
+    reason: str = ""
+    """Why that attempt ended or paused."""
+    step: int | None = None
+    """Optimizer steps done where training goes on, when it fell back to an older commit."""
 
 
 class Exported(BaseModel):
@@ -298,3 +307,23 @@ RECORDS: TypeAdapter[Record] = TypeAdapter(Record)
 def read_record(line: str | bytes) -> Record:
     """Read one JSON line; raises pydantic.ValidationError for anything else."""
     return RECORDS.validate_json(line)
+
+
+def split_lines(text: str) -> list[str]:
+    """Split text at line feeds alone, without an empty piece at its end.
+
+    A record holds U+2028, U+0085 and their like as they are, at which str.splitlines splits.
+    """
+    lines = text.split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
+def read_lines(lines: Iterable[str | bytes]) -> tuple[list[Record], int]:
+    """Read lines of records; return those that can be read, and how many are damaged."""
+    records, damaged = [], 0
+    for line in filter(bool, (line.strip() for line in lines)):
+        try:
+            records.append(read_record(line))
+        except ValidationError:
+            damaged += 1
+    return records, damaged

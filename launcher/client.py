@@ -16,7 +16,7 @@ from cluster.auth import checked_address
 from configs.errors import ClusterError, LockedError, NotFoundError, RecipeError
 from configs.load import change_recipe, load_recipe, recipe_difference, recipe_from
 from configs.names import is_run_name
-from configs.records import Ended, Record, Step
+from configs.records import Ended, Record, Step, split_lines
 from configs.schema import Recipe
 from launcher.backend import Backend, real_backend
 from launcher.tail import tail_lines
@@ -215,7 +215,7 @@ class Thaw:
             yield from self.backend.jobs.follow(located.address, located.job_id)
         else:
             log = self.backend.jobs.job_log(located.address, located.job_id)
-            yield from map(as_record, log.splitlines())
+            yield from map(as_record, split_lines(log))
 
     def worker_log(
         self, run: str, rank: int, attempt: int | None = None, *, follow: bool = False

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Iterator
 
+from configs.records import split_lines
+
 POLL_S = 0.3
 
 
@@ -21,7 +23,7 @@ def tail_lines(
         growing = grows()
         data = read(start)
         end = data.rfind(b"\n") + 1 if growing else len(data)
-        yield from data[:end].decode(errors="replace").splitlines()
+        yield from split_lines(data[:end].decode(errors="replace"))
         start += end
         if not growing:
             return

@@ -39,6 +39,14 @@ def find_damage(run_dir: str, name: str, share: int = 0, num_shares: int = 1) ->
     return problems
 
 
+def looks_whole(run_dir: str, name: str) -> bool:
+    """Say whether a commit has a manifest and all files that it names, without reading those."""
+    try:
+        return has_all_files(run_dir, read_manifest(run_dir, name), name)
+    except CheckpointError:
+        return False
+
+
 def has_all_files(run_dir: str, manifest: Manifest, name: str) -> bool:
     """Say whether all files of a commit are there with their sizes; reads no bytes of them."""
     try:

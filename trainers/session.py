@@ -4,7 +4,7 @@ The loop that moves it forward stands in finetune.py.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Literal
@@ -73,8 +73,8 @@ class Session:
         self._processor: Any = None
         self._outside = report
         self._open_files(newest, training=training)
-        for problem in problems:
-            self.note(f"{problem}. The commit before it is used", level="warning")
+        if problems:
+            self._tell_damage(problems)
         self._open(saved, training=training)
 
     @property
@@ -102,6 +102,12 @@ class Session:
     def note(self, text: str, level: Literal["info", "warning"] = "info") -> None:
         """Report one sentence for a person."""
         self.report(Note(time=time.time(), level=level, text=text))
+
+    def _tell_damage(self, problems: Sequence[str]) -> None:
+        step = self.cursor.step
+        text = f"{'. '.join(problems)}. The commit before it is used: step {step:,}"
+        note = {"time": time.time(), "level": "warning", "text": text}
+        self.report(Note.model_validate({**note, "event": "fell_back", "step": step}))
 
     def processor(self) -> Any:
         """Load what turned cells into numbers at first use; training itself needs none."""

@@ -153,22 +153,27 @@ def create_exclusively(address: str, data: bytes) -> bool:
 
 def append_lines(address: str, lines: Sequence[str]) -> None:
     """Append whole lines without secrets, all of them or none; one writer at a time."""
-    append(address, masked("".join(f"{line}\n" for line in lines)).encode())
+    append(address, masked("".join(f"{line}\n" for line in lines)).encode(), lines=True)
 
 
-def append(address: str, data: bytes) -> None:
-    """Append bytes to a file, all of them or none; one writer at a time."""
+def append(address: str, data: bytes, *, lines: bool = False) -> None:
+    """Append bytes to a file, all of them or none; one writer at a time.
+
+    With `lines` a last line without an end, whose writer died, is ended first.
+    """
     path = local_path(address)
     if path is None:
         before = read_bytes(address) if exists(address) else b""
-        write_atomically(address, before + data)
+        end = b"\n" if lines and before and not before.endswith(b"\n") else b""
+        write_atomically(address, before + end + data)
         return
     with _told(address, "appended to"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
             before_it = os.fstat(descriptor).st_size
-            rest = memoryview(data)
+            is_cut = lines and before_it and os.pread(descriptor, 1, before_it - 1) != b"\n"
+            rest = memoryview(b"\n" + data if is_cut else data)
             try:
                 while rest:
                     rest = rest[os.write(descriptor, rest) :]

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from configs.errors import StorageError
-from configs.records import Committed, Evaluated, Mishap, Record, Step
+from configs.records import Committed, Evaluated, Mishap, Record, Step, read_record
 from configs.schema import Recipe
 from trainers import storage
 from trainers.delivery import Delivery
@@ -200,19 +201,19 @@ class Tracker:
 def forget_later_steps(address: str, step: int) -> None:
     """Drop from a file of records what was said about steps after the given one.
 
-    Those steps are taken again. A line that was cut off is dropped too.
+    Those steps are taken again. A line that cannot be read is kept as it is: nobody knows what it
+    was about. A last line that was cut off goes.
     """
     if not storage.exists(address):
         return
-    lines = storage.read_bytes(address).decode(errors="replace").splitlines()
-    records = [_parsed(line) for line in lines]
-    kept = [
-        line
-        for line, record in zip(lines, records, strict=True)
-        if record is not None and _step_of(record) <= step
-    ]
-    if len(kept) < len(lines):
-        storage.write_atomically(address, "".join(f"{line}\n" for line in kept).encode())
+    before = storage.read_bytes(address)
+    *lines, cut_off = before.split(b"\n")
+    if _step_of(cut_off) is not None:
+        lines.append(cut_off)
+    kept = [line for line in lines if (_step_of(line) or 0) <= step]
+    after = b"".join(line + b"\n" for line in kept)
+    if after != before:
+        storage.write_atomically(address, after)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:
@@ -230,17 +231,13 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str | int 
     return flat
 
 
-def _parsed(line: str) -> dict[str, Any] | None:
+def _step_of(line: bytes) -> int | None:
+    """Return the step a record is about, 0 for none; None for a line that is no record."""
     try:
-        record = json.loads(line)
-    except ValueError:
+        record = read_record(line)
+    except ValidationError:
         return None
-    return record if isinstance(record, dict) else None
-
-
-def _step_of(record: dict[str, Any]) -> int:
-    """Give the step a record is about; 0 for one that is about none."""
-    return int(record["step"]) if record.get("kind") in OF_A_STEP else 0
+    return int(vars(record)["step"]) if record.kind in OF_A_STEP else 0
 
 
 def _add_figures(writer: "SummaryWriter", prefix: str, scored: "Scored", step: int) -> None:

@@ -83,3 +83,29 @@ def test_records_alone_tell_what_they_have() -> None:
 def test_what_ended_the_last_attempt_is_taken_from_giving_up() -> None:
     assert without_retries(GAVE_UP) == "worker 1 on 10.0.0.5 died"
     assert without_retries("row 3 has no label") == "row 3 has no label"
+
+
+def test_a_run_that_ended_before_its_first_attempt_has_no_history(tmp_path: Path) -> None:
+    records = [ended("failed", "4 workers cannot be placed", "ClusterError")]
+    assert read_history(str(write_run(tmp_path, records)), records, committed=None) == []
+
+
+def test_steps_are_those_that_were_done_not_those_that_were_logged() -> None:
+    records = [begun(1), step(80), ended("stopped", "stopped after step 90 of 120", number=90)]
+    (only,) = read_history(None, records, committed=90)
+    assert (only.last_step, only.lost_steps) == (90, 0)
+
+
+def test_an_attempt_begins_at_the_commit_that_it_fell_back_to() -> None:
+    text = "step-00000040.a01/rank-00000.safetensors has 3 bytes, 9 were written"
+    back = Note(time=0, level="warning", text=text, event="fell_back", step=20)
+    records = [begun(1), step(45), begun(2, 40, reason="resumed"), back, step(41, 2)]
+    first, second = read_history(None, records, committed=20)
+    assert (first.lost_steps, second.first_step) == (None, 20)
+
+
+def test_how_an_attempt_ended_is_read_from_fields() -> None:
+    said = {"event": "retried", "attempt": 1, "reason": "worker 1 died"}
+    note = Note.model_validate({"time": 0, "level": "warning", "text": "so it is", **said})
+    first, _ = read_history(None, [begun(1), step(9), note, begun(2, 5)], committed=5)
+    assert (first.outcome, first.ended, first.lost_steps) == ("failed", "worker 1 died", 4)

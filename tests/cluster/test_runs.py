@@ -196,3 +196,19 @@ def test_log_files_have_short_names(storage: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     assert [*runs.log_files(storage, "one")] == ["a01/rank-1", "a02/rank-0"]
+
+
+def test_damaged_records_are_passed_over_and_told_in_one_note(storage: str) -> None:
+    runs.create_run(storage, recipe(), "one.01")
+    path = Path(storage, "one", "metrics.jsonl")
+    odd = note("a label with \u2028, \u2029 and \x85 in it")
+    lines = [note("first").model_dump_json(), '{"garbage', odd.model_dump_json(), "\0" * 9]
+    path.write_bytes("".join(f"{line}\n" for line in lines).encode() + b"half a li")
+    told, *others = runs.read_records(storage, "one")
+    assert others == [note("first"), odd]
+    assert isinstance(told, Note)
+    assert (told.level, told.event) == ("warning", "damaged_lines")
+    assert told.text == f"{path}: 2 lines are damaged and passed over. What they said is lost"
+    path.write_bytes(b"\xff" * 100 + b"\n")
+    (told,) = runs.read_records(storage, "one")
+    assert "1 line is damaged" in told.text

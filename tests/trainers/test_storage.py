@@ -77,3 +77,11 @@ def test_files_are_told_from_folders(tmp_path: Path) -> None:
     storage.write_atomically(str(tmp_path / "c"), b"")
     assert storage.list_names(str(tmp_path)) == ["a", "c"]
     assert storage.list_names(str(tmp_path), files_only=True) == ["c"]
+
+
+def test_lines_do_not_run_into_one_that_was_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("whole\nhal")
+    storage.append_lines(str(path), ["next"])
+    storage.append_lines(str(path), ["last"])
+    assert path.read_text() == "whole\nhal\nnext\nlast\n"

@@ -182,6 +182,19 @@ def test_records_of_later_steps_are_forgotten(tmp_path: Path) -> None:
     assert not (tmp_path / "absent.jsonl").exists()
 
 
+def test_going_on_keeps_what_cannot_be_read_and_signs_that_look_like_lines(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    odd = Note(time=1.0, level="info", text="a\u2028b\x85c").model_dump_json().encode()
+    early, late = (made_step(n).model_dump_json().encode() for n in (4, 8))
+    damaged = late[:40] + b"\xff\xfe" + late[42:]
+    path.write_bytes(b"\n".join([odd, early, damaged, late, late[:30]]))
+    forget_later_steps(str(path), 4)
+    assert path.read_bytes() == b"\n".join([odd, early, damaged, b""])
+    path.write_bytes(early + b"\n" + odd)  # whole but for its end
+    forget_later_steps(str(path), 4)
+    assert path.read_bytes() == b"\n".join([early, odd, b""])
+
+
 def test_without_tensorboard_only_records_are_written(tmp_path: Path) -> None:
     recipe = RECIPE.model_copy(
         update={"tracking": RECIPE.tracking.model_copy(update={"tensorboard": False})}
