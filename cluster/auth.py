@@ -1,11 +1,20 @@
 """Find the cluster's address and its token; talking to it is the business of jobs.py."""
 
 import os
+import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from configs.errors import ClusterError
+from configs.errors import ClusterError, RecipeError
 from trainers.private_folders import private_folder, write_private
+
+ADDRESS = re.compile(r"https?://[^\s@?#\\\x00-\x20]+", re.IGNORECASE)
+
+
+class PlainTokenWarning(UserWarning):
+    """A token is sent to another machine without encryption."""
 
 
 def thaw_home() -> Path:
@@ -27,15 +36,9 @@ def write_own(name: str, data: bytes) -> Path:
 def resolve_address(option: str | None, recipe: str | None) -> str:
     """Choose the dashboard address: the option, the recipe, the environment, the local cluster.
 
-    Raises ClusterError when none of them names one.
+    Raises ClusterError when none of them names one, RecipeError for what is no address.
     """
-    for value in (
-        option,
-        recipe,
-        os.environ.get("THAW_ADDRESS"),
-        os.environ.get("RAY_API_SERVER_ADDRESS"),
-        _http_only(os.environ.get("RAY_ADDRESS")),
-    ):
+    for value in (option, recipe, *_environment_addresses()):
         if value:
             return checked_address(value)
     from cluster.local import read_local_cluster
@@ -49,16 +52,52 @@ def resolve_address(option: str | None, recipe: str | None) -> str:
     )
 
 
+def named_by_owner(address: str) -> bool:
+    """Whether this person's environment names an address, or it is the cluster they started."""
+    from cluster.local import read_local_cluster
+
+    local = read_local_cluster(thaw_home())
+    named = [checked_address(value) for value in _environment_addresses() if value]
+    return address in named or (local is not None and local.address == address)
+
+
+def _environment_addresses() -> tuple[str | None, ...]:
+    return (
+        os.environ.get("THAW_ADDRESS"),
+        os.environ.get("RAY_API_SERVER_ADDRESS"),
+        _http_only(os.environ.get("RAY_ADDRESS")),
+    )
+
+
 def checked_address(value: str) -> str:
-    """Complete `host:port` to a URL; raises ClusterError for what is no dashboard address."""
-    address = value.strip().rstrip("/")
+    """Complete `host:port` to a URL; raises RecipeError for what is no dashboard address."""
+    address = value.strip()
     if "://" not in address and ":" in address:
         address = f"http://{address}"
-    if not address.startswith(("http://", "https://")):
-        raise ClusterError(
-            f"{value!r} is not the address of a Ray dashboard. Give http://host:8265"
+    address = address.rstrip("/")
+    try:
+        parts = urlsplit(address)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_one = False
+    # What stands before an @ is a password, or a host that is not the one which is called.
+    if not is_one or not ADDRESS.fullmatch(address):
+        raise RecipeError(
+            f"{value[:80]!r} is not the address of a Ray dashboard. Give http://host:8265"
         )
-    return address
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path}"
+
+
+def goes_in_the_clear(address: str) -> bool:
+    """Whether what is sent to an address leaves this machine without encryption."""
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    if parts.scheme == "https" or host == "localhost":
+        return False
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return True
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
-from cluster.auth import find_token
+from cluster.auth import PlainTokenWarning, find_token, goes_in_the_clear
 from configs.errors import ClusterError, NotFoundError, RecipeError
 from configs.names import checked_job_id
 from trainers.imports import uncollected
@@ -29,6 +30,13 @@ def connect(address: str) -> "JobSubmissionClient":
     refuse_old(version("ray"), "This machine")
     token = find_token(address)
     headers = {"Authorization": f"Bearer {token.value}"} if token else None
+    if token is not None and goes_in_the_clear(address):
+        warnings.warn(
+            f"the token of {token.origin} goes to {address} without encryption: whoever is on the "
+            "way can run code as you. Use https, or a tunnel to the loopback",
+            PlainTokenWarning,
+            stacklevel=2,
+        )
     with uncollected():
         from ray.job_submission import JobSubmissionClient
 

@@ -16,6 +16,8 @@ class Located(BaseModel):
     storage: str
     address: str
     job_id: str
+    confirmed: bool = True
+    """Whether the person named the cluster themselves, or confirmed it: it may have their token."""
 
 
 def remember_run(name: str, located: Located) -> None:

@@ -7,9 +7,11 @@ import importlib
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -98,7 +100,8 @@ def run(arguments: Sequence[str], client: "Thaw | None" = None) -> int:
     debug = "--debug" in arguments or bool(os.environ.get("THAW_DEBUG"))
     words = [word for word in arguments if word != "--debug"]
     try:
-        result = cli.main(words, prog_name="thaw", standalone_mode=False, obj=client)
+        with _token_warnings():
+            result = cli.main(words, prog_name="thaw", standalone_mode=False, obj=client)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except click.ClickException as error:
@@ -122,13 +125,39 @@ def run(arguments: Sequence[str], client: "Thaw | None" = None) -> int:
         return 1
 
 
+@contextmanager
+def _token_warnings() -> Iterator[None]:
+    """Show a warning about a token in the clear as a line of ours, once a command."""
+    from cluster.auth import PlainTokenWarning
+
+    said: set[str] = set()
+    others = warnings.showwarning
+
+    def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+        if not issubclass(category, PlainTokenWarning):
+            others(message, category, *where, **more)
+        elif str(message) not in said:
+            said.add(str(message))
+            _label("warning   ", "yellow")
+            click.echo(str(message), err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", PlainTokenWarning)
+        warnings.showwarning = show
+        yield
+
+
 def _say(message: str, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    color = False if os.environ.get("NO_COLOR") else None  # None asks the terminal
     for sentence in message.splitlines():
-        click.secho("error     ", nl=False, err=True, color=color, fg="red", bold=True)
+        _label("error     ", "red")
         click.echo(sentence, err=True)
+
+
+def _label(word: str, shade: str) -> None:
+    color = False if os.environ.get("NO_COLOR") else None  # None asks the terminal
+    click.secho(word, nl=False, err=True, color=color, fg=shade, bold=True)
 
 
 def _note_traceback() -> Path:

@@ -7,7 +7,7 @@ for record in thaw.follow(submitted.run):
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,11 +61,13 @@ class Thaw:
         storage: str | None = None,
         *,
         backend: Backend | None = None,
+        confirm: Callable[[str], bool] = lambda question: False,
     ) -> None:
+        """Look at the world from here; `confirm` asks the person whether a token may go out."""
         self.backend = backend or real_backend()
         folder = absolute(storage) if storage is not None else None
         chosen = checked_address(address) if address is not None else None
-        self.where = Whereabouts(self.backend, chosen, folder)
+        self.where = Whereabouts(self.backend, chosen, folder, confirm)
 
     def load(
         self, recipe: Recipe | Mapping[str, Any] | str | Path, overrides: Sequence[str] = ()
@@ -285,11 +287,16 @@ class Thaw:
         from cluster.runs import Located
 
         known = self.backend.runs.locate_run(recipe.name)
-        address = self.where.address or (known.address if arguments and known else "")
-        address = address or self.where.address_of(recipe)
+        if arguments and known:
+            address = self.where.address_of_located(known)
+        else:
+            address = self.where.address_of(recipe)
         job_id = self.backend.jobs.submit(address, verb, recipe, arguments)
         if verb == "finetune":
-            located = Located(storage=recipe.storage, address=address, job_id=job_id)
+            confirmed = self.where.is_confirmed(address)
+            located = Located(
+                storage=recipe.storage, address=address, job_id=job_id, confirmed=confirmed
+            )
             self.backend.runs.remember_run(recipe.name, located)
         return Submitted(recipe.name, job_id, address, recipe.storage)
 

@@ -1,5 +1,6 @@
 """Options and arguments that several commands share; what they do stands with the commands."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -69,7 +70,17 @@ def open_client(
 
     given = ctx.find_root().obj
     if not isinstance(given, Thaw):
-        return Thaw(address, storage)
+        return Thaw(address, storage, confirm=ask)
     return Thaw(
-        address or given.where.address, storage or given.where.storage, backend=given.backend
+        address or given.where.address,
+        storage or given.where.storage,
+        backend=given.backend,
+        confirm=given.where.confirm,
     )
+
+
+def ask(question: str) -> bool:
+    """Ask a person who sits at a terminal; no is the default, and what others are taken to say."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    return click.confirm(question, default=False, err=True)

@@ -1,7 +1,8 @@
 """Find the cluster and the storage of a run: as told, as remembered, or as the default says."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from configs.errors import ClusterError, NotFoundError
@@ -21,18 +22,55 @@ class Whereabouts:
     backend: Backend
     address: str | None
     storage: str | None
+    confirm: Callable[[str], bool] = lambda question: False
+    """Ask the person something; who cannot be asked says no."""
+    allowed: set[str] = field(default_factory=set)
+    """Addresses to which the person let their token go when asked."""
 
     def address_of(self, recipe: Recipe) -> str:
-        """Find the cluster for a recipe; raises ClusterError when none is named."""
+        """Find the cluster for a recipe.
+
+        Raises ClusterError when none is named, and where a recipe alone, which may be somebody
+        else's, names the place to which this person's token would go.
+        """
         from cluster.auth import resolve_address
 
-        return resolve_address(self.address, recipe.cluster.address)
+        return self._admitted(resolve_address(self.address, recipe.cluster.address))
+
+    def is_confirmed(self, address: str) -> bool:
+        """Whether the person named an address, or used it before; it may have their token."""
+        from cluster.auth import named_by_owner
+
+        known = self.backend.runs.located_runs().values()
+        used = any(one.confirmed and one.address == address for one in known)
+        told = address == self.address or address in self.allowed
+        return told or used or named_by_owner(address)
+
+    def address_of_located(self, located: "Located") -> str:
+        """Return the address of the cluster that carries a run which was submitted from here."""
+        return self.address or self._admitted(located.address)
+
+    def _admitted(self, address: str) -> str:
+        from cluster.auth import find_token
+
+        if self.is_confirmed(address) or (token := find_token(address)) is None:
+            return address
+        asked = f"Nobody but the recipe names the cluster {address}. Send it {token.origin}?"
+        if self.confirm(asked):
+            self.allowed.add(address)
+            return address
+        raise ClusterError(
+            f"Nobody but the recipe names the cluster {address}, and it would get the token of "
+            f"{token.origin}. If that is meant, say so once with --address {address}"
+        )
 
     def address_of_run(self, run: str) -> str:
         """Find the cluster that carries a run."""
         located = self.backend.runs.locate_run(run)
-        if self.address or located:
-            return self.address or (located.address if located else "")
+        if located is not None:
+            return self.address_of_located(located)
+        if self.address:
+            return self.address
         return self.address_of(self.backend.runs.read_run_recipe(self.storage_of(run), run))
 
     def storage_of(self, run: str) -> str:
@@ -48,7 +86,7 @@ class Whereabouts:
 
         known = self.backend.runs.locate_run(run)
         if known is not None:
-            return known.model_copy(update={"address": self.address or known.address})
+            return known.model_copy(update={"address": self.address_of_located(known)})
         state = self.backend.runs.read_run(self.storage_of(run), run)
         if not state.job_ids:
             raise NotFoundError(f"Run {run} has no job yet. See `thaw status {run}`.")
@@ -63,7 +101,7 @@ class Whereabouts:
         if known is None or known.job_id in state.job_ids:
             return False
         try:
-            job = self.backend.jobs.job_status(self.address or known.address, known.job_id)
+            job = self.backend.jobs.job_status(self.address_of_located(known), known.job_id)
         except (ClusterError, NotFoundError):
             return False
         return job.state in ("pending", "running")

@@ -35,6 +35,7 @@ BASES = {
     "BaseModel": "pydantic's way to make a section or a record",
     "DataParallelTrainer": "Ray Train's trainer; which helpers it starts is not a parameter",
     "Exception": "what can be raised",
+    "UserWarning": "what can be warned of",
     "Protocol": "an interface",
     "NamedTuple": "a record without checks",
     "TypedDict": "the shape of a dict that a library hands over",

@@ -9,11 +9,13 @@ from cluster.auth import (
     Token,
     checked_address,
     find_token,
+    goes_in_the_clear,
+    named_by_owner,
     resolve_address,
     thaw_home,
     write_token,
 )
-from configs.errors import ClusterError
+from configs.errors import ClusterError, RecipeError
 
 VARIABLES = (
     "THAW_ADDRESS",
@@ -55,7 +57,7 @@ def test_host_and_port_are_completed() -> None:
 
 @pytest.mark.parametrize("value", ["ray://head:10001", "auto", "head"])
 def test_what_is_no_dashboard_is_refused(value: str) -> None:
-    with pytest.raises(ClusterError, match="not the address of a Ray dashboard"):
+    with pytest.raises(RecipeError, match="not the address of a Ray dashboard"):
         checked_address(value)
 
 
@@ -115,3 +117,49 @@ def test_home_is_the_variable_or_in_the_home_folder(
     assert thaw_home() == tmp_path / "home"
     monkeypatch.delenv("THAW_HOME")
     assert thaw_home() == tmp_path / ".thaw"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["not a url", "", "head", "ftp://head:1", "http://", "http://:8265", "http://head:99999",
+     "http://h ead:1", "http://head:1@evil:2", "https://user:word@head", "http://head:1?x=y",
+     "http://head:1#x", "auto", "http://head\x00:1", "javascript:alert(1)"],
+)  # fmt: skip
+def test_what_is_no_address_is_refused_as_a_mistake_of_the_person(value: str) -> None:
+    with pytest.raises(RecipeError, match="is not the address of a Ray dashboard"):
+        checked_address(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [
+        (" head:8265/ ", "http://head:8265"),
+        ("HTTPS://Head.Example/ray/", "https://head.example/ray"),
+        ("http://[::1]:8265", "http://[::1]:8265"),
+    ],
+)
+def test_one_cluster_has_one_spelling(value: str, address: str) -> None:
+    assert checked_address(value) == address
+
+
+def test_environment_names_what_is_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not named_by_owner("http://head:8265")
+    monkeypatch.setenv("THAW_ADDRESS", "HEAD:8265")
+    assert named_by_owner("http://head:8265") and not named_by_owner("http://other:8265")
+
+
+@pytest.mark.parametrize(
+    ("address", "clear"),
+    [
+        ("http://head:8265", True),
+        ("http://10.0.0.1:8265", True),
+        ("https://head:8265", False),
+        ("http://127.0.0.1:8265", False),
+        ("http://127.0.0.9", False),
+        ("http://[::1]:1", False),
+        ("http://localhost:1", False),
+        ("http://localhost.evil.example:1", True),
+    ],
+)
+def test_http_beyond_this_machine_is_in_the_clear(address: str, clear: bool) -> None:
+    assert goes_in_the_clear(address) is clear

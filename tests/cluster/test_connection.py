@@ -4,7 +4,8 @@ import pytest
 import requests
 from ray.exceptions import AuthenticationError
 
-from cluster.connection import refuse_old, sentences, submit_with_patience
+from cluster.auth import PlainTokenWarning
+from cluster.connection import connect, refuse_old, sentences, submit_with_patience
 from configs.errors import ClusterError, NotFoundError
 
 HTTP = "Request failed with status code {}: {}."
@@ -80,3 +81,15 @@ def test_agent_that_is_not_ready_is_waited_for() -> None:
 def test_other_refusals_are_not_repeated() -> None:
     with pytest.raises(RuntimeError, match="bad runtime_env"):
         submit_with_patience(FakeClient("bad runtime_env", "again"), "run", entrypoint="true")
+
+
+def test_token_that_leaves_this_machine_in_the_clear_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "some token")
+    address = "http://head.invalid:8265"
+    told = f"the token of RAY_AUTH_TOKEN goes to {address} without encryption"
+    with pytest.warns(PlainTokenWarning, match=told), pytest.raises(ClusterError):
+        connect(address)
+    with pytest.raises(ClusterError):
+        connect("http://127.0.0.1:9")  # where a warning would be an error

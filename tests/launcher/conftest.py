@@ -9,6 +9,8 @@ from tests.launcher.fake_cluster import FakeCluster
 def own_places(tmp_path, monkeypatch):
     for name in ("THAW_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_ADDRESS", "THAW_DEBUG"):
         monkeypatch.delenv(name, raising=False)
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("THAW_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
 

@@ -4,12 +4,14 @@ import os
 import pty
 import subprocess
 import sys
+import warnings
 
 import pytest
 
+from cluster.auth import PlainTokenWarning
 from configs import errors
 from launcher.cli import COMMANDS, cli, run
-from tests.launcher.fake_cluster import FakeCluster
+from tests.launcher.fake_cluster import RECIPE, FakeCluster, write_recipe
 
 ISSUE = [
     "check",
@@ -171,3 +173,36 @@ def test_no_color_is_honoured_on_a_terminal(no_color, coloured, tmp_path):
     assert done.returncode == 8
     assert b"There is no run absent" in said
     assert (b"\x1b[" in said) is coloured
+
+
+class Sending(FakeCluster):
+    """Warns as the real thing does where a token leaves this machine in the clear."""
+
+    def read_run(self, storage, name):
+        for _ in range(2):
+            warnings.warn("the token of X goes out", PlainTokenWarning, stacklevel=1)
+        return super().read_run(storage, name)
+
+
+def test_token_in_the_clear_is_said_once_a_command(capsys):
+    for _ in range(2):
+        assert run(["status", "small"], Sending().client()) == 8
+        first, *others = capsys.readouterr().err.splitlines()
+        assert first == "warning   the token of X goes out" and len(others) == 1
+
+
+def test_recipe_of_somebody_else_gets_no_token(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "a-token-of-mine")
+    path = str(write_recipe(tmp_path, f"{RECIPE}cluster: {{address: http://somebody:8265}}\n"))
+    fake = FakeCluster()
+    for words in ("submit", "prepare", "check --cluster", "verify"):
+        assert run([*words.split(), path], fake.client(address=None)) == 4
+        assert "Nobody but the recipe names the cluster" in capsys.readouterr().err
+    assert run(["check", path], fake.client(address=None)) == 0
+    assert fake.asked == [] and fake.submitted == []
+
+
+@pytest.mark.parametrize("words", ["check r.yaml --cluster", "check r.yaml", "doctor"])
+def test_address_that_is_none_is_a_mistake_of_the_person(words, capsys):
+    assert run([*words.split(), "--address", "not a url"]) == 2
+    assert "is not the address of a Ray dashboard" in capsys.readouterr().err

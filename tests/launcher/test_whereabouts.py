@@ -2,9 +2,10 @@
 
 import pytest
 
-from configs.errors import NotFoundError
+from configs.errors import ClusterError, NotFoundError
+from configs.load import load_recipe
 from launcher.whereabouts import Whereabouts, absolute
-from tests.launcher.fake_cluster import ADDRESS
+from tests.launcher.fake_cluster import ADDRESS, write_recipe
 
 
 def where(cluster, address=None, storage=None):
@@ -48,3 +49,61 @@ def test_an_ended_run_with_a_newer_job_is_live(cluster, tmp_path):
 def test_absolute_leaves_remote_addresses_alone(tmp_path):
     assert absolute("a/../b") == str(tmp_path / "b")
     assert absolute("s3://bucket/../x") == "s3://bucket/../x"
+
+
+THEIRS = "http://somebody:8265"
+
+
+@pytest.fixture
+def theirs(tmp_path, monkeypatch):
+    """Give a recipe that names a cluster, where this person has a token for another."""
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "a-token-of-mine")
+    return load_recipe(write_recipe(tmp_path), [f"cluster.address={THEIRS}"])
+
+
+def test_address_of_a_recipe_alone_gets_no_token(cluster, theirs):
+    with pytest.raises(ClusterError) as told:
+        where(cluster).address_of(theirs)
+    assert str(told.value) == (
+        f"Nobody but the recipe names the cluster {THEIRS}, and it would get the token of "
+        f"RAY_AUTH_TOKEN. If that is meant, say so once with --address {THEIRS}"
+    )
+
+
+def test_address_that_is_told_used_or_in_the_environment_is_admitted(cluster, theirs, monkeypatch):
+    assert where(cluster, THEIRS).address_of(theirs) == THEIRS
+    monkeypatch.setenv("THAW_ADDRESS", f"{THEIRS}/")
+    assert where(cluster).address_of(theirs) == THEIRS
+    monkeypatch.delenv("THAW_ADDRESS")
+    cluster.add_run("runs", "other")
+    used = cluster.located["other"].model_copy(update={"address": THEIRS})
+    cluster.located["other"] = used.model_copy(update={"confirmed": False})
+    with pytest.raises(ClusterError, match="Nobody but the recipe"):
+        where(cluster).address_of(theirs)
+    with pytest.raises(ClusterError, match="Nobody but the recipe"):
+        where(cluster).located("other")
+    cluster.located["other"] = used
+    assert where(cluster).address_of(theirs) == THEIRS
+
+
+def test_person_at_a_terminal_is_asked_once(cluster, theirs):
+    asked = []
+    answers = iter([False, True])
+
+    def confirm(question):
+        asked.append(question)
+        return next(answers)
+
+    place = Whereabouts(cluster.client().backend, None, None, confirm)
+    with pytest.raises(ClusterError):
+        place.address_of(theirs)
+    assert [place.address_of(theirs) for _ in range(2)] == [THEIRS, THEIRS]
+    question = f"Nobody but the recipe names the cluster {THEIRS}. Send it RAY_AUTH_TOKEN?"
+    assert asked == [question, question]
+
+
+def test_without_a_token_there_is_nothing_to_ask(cluster, theirs, monkeypatch):
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    monkeypatch.setenv("HOME", str(theirs.storage))  # where no .ray/auth_token is
+    assert where(cluster).address_of(theirs) == THEIRS
+    assert not where(cluster).is_confirmed(THEIRS)
