@@ -19,6 +19,11 @@ OUT_OF_MEMORY = re.compile(
     r"|std::bad_alloc",
     re.IGNORECASE,
 )
+# gloo told the other hosts an address that each of them has itself, or has no such interface.
+LOOPBACK_TOLD = re.compile(r"remote=\[(127\.|::1\])")
+NO_INTERFACE = re.compile(
+    r"Unable to find (address|interface) for: ?(?P<gloo>\S*)|(?P<nccl>no socket interface found)"
+)
 NODE_SHORT = "was ended because its node ran out of memory"
 
 
@@ -70,10 +75,36 @@ def _classify_workers(error: WorkerGroupError, hosts: Sequence[str]) -> Failure:
     if deaths:
         return _lost(" and ".join(_who_died(rank, deaths[rank], hosts) for rank in sorted(deaths)))
     errors = [causes[-1] for causes in failures.values()]
+    unreachable = _unreachable(errors, hosts)
+    if unreachable is not None:
+        return unreachable
     own_faults = [fault for fault in errors if not is_peer_loss(fault)]
     if own_faults:
         return _final(own_faults[0])
     return _lost(f"workers lost the connection to each other: {_first_line(errors[0])}")
+
+
+def _unreachable(errors: Sequence[BaseException], hosts: Sequence[str]) -> Failure | None:
+    """Judge errors of ranks that will never meet, whoever tries again."""
+    texts = [str(error) for error in errors]
+    for text in texts:
+        if (found := NO_INTERFACE.search(text)) is not None:
+            name = found["gloo"] or "NCCL_SOCKET_IFNAME"
+            return _no_way(f"no network interface for {name} is on one of {', '.join(hosts)}")
+    elsewhere = any(not host.startswith("127.") and host != "::1" for host in hosts)
+    if elsewhere and any(LOOPBACK_TOLD.search(text) for text in texts):
+        return _no_way(f"one of {', '.join(hosts)} told the others a loopback address")
+    return None
+
+
+def _no_way(what: str) -> Failure:
+    return Failure(
+        True,
+        4,
+        "ClusterError",
+        f"The workers cannot reach each other: {what}. Name an interface that every node has with "
+        "cluster.env: {GLOO_SOCKET_IFNAME: ..., NCCL_SOCKET_IFNAME: ...}; `ip -br addr` lists them",
+    )
 
 
 def _classify_controller(error: BaseException) -> Failure:

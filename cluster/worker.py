@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster import meeting
+from cluster.network import local_interfaces, name_interface
 from cluster.orders import Orders, load_function, read_data
 from cluster.peer_loss import is_peer_loss
 from cluster.secrets import masked_output, refuse_missing, take_secrets
@@ -131,6 +132,7 @@ def _in_group(orders: Orders, place: Place) -> Ended:
     """Call the function in a process group of all ranks."""
     from trainers.group import join_group, leave_group
 
+    name_interface(_host(), local_interfaces(), os.environ)
     with watched(orders.logs, place, orders.recipe.faults.watchdog_s):
         join_group(place, os.environ[meeting.ADDRESS], int(os.environ[meeting.PORT]))
         ended = _call(orders, place)
@@ -189,14 +191,20 @@ def _set_environment(context: Any) -> None:
 def _announce(logs: str, rank: int) -> None:
     import ray
 
-    host = ray.util.get_node_ip_address()
     content = {
-        "host": host,
+        "host": _host(),
         "machine": socket.gethostname(),
         "node": ray.get_runtime_context().get_node_id(),
         "pid": os.getpid(),
     }
     files.write_atomically(files.join(logs, f"rank-{rank}.json"), json.dumps(content).encode())
+
+
+def _host() -> str:
+    """Return the address under which the other nodes know this one."""
+    import ray
+
+    return str(ray.util.get_node_ip_address())
 
 
 def _wait_for_all(logs: str, world_size: int) -> tuple[str, ...]:

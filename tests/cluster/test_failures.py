@@ -52,6 +52,36 @@ def test_closed_connection_alone_is_retried() -> None:
     assert "lost the connection" in failure.message
 
 
+TOLD_LOOPBACK = RuntimeError(
+    "Gloo connectFullMesh failed with [gloo/transport/tcp/pair.cc:155] connect [127.0.0.1]:5217: "
+    "Connection refused, remote=[127.0.0.1]:5217"
+)
+
+
+def test_hosts_that_tell_a_loopback_address_are_not_tried_again() -> None:
+    failure = classify(workers(r0=raised(TOLD_LOOPBACK)), ["10.88.0.2", "10.88.0.3"])
+    assert (failure.final, failure.exit_code) == (True, 4)
+    assert "one of 10.88.0.2, 10.88.0.3 told the others a loopback address" in failure.message
+    assert "GLOO_SOCKET_IFNAME" in failure.message
+
+
+def test_a_loopback_address_between_nodes_of_one_machine_is_tried_again() -> None:
+    assert not classify(workers(r0=raised(TOLD_LOOPBACK)), ["127.0.0.2", "127.0.0.3"]).final
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[gloo/transport/tcp/device.cc:83] Unable to find address for: eth9", "eth9"),
+        ("NCCL error: Bootstrap : no socket interface found", "NCCL_SOCKET_IFNAME"),
+    ],
+)
+def test_an_interface_that_is_not_there_is_not_tried_again(text: str, named: str) -> None:
+    failure = classify(workers(r0=raised(CLOSED), r1=raised(RuntimeError(text))), ["10.0.0.4"])
+    assert (failure.final, failure.exit_code) == (True, 4)
+    assert f"no network interface for {named} is on one of 10.0.0.4" in failure.message
+
+
 def test_fault_of_one_rank_counts_more_than_what_the_others_saw_of_it() -> None:
     failure = classify(workers(r0=raised(CLOSED), r1=raised(ValueError("no such label"))))
     assert failure == Failure(True, 1, "TrainingError", "ValueError: no such label")
