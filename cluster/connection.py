@@ -6,6 +6,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,16 @@ def connect(address: str) -> "JobSubmissionClient":
     with sentences(address), _own_address():
         client = JobSubmissionClient(address, headers=headers)
     refuse_old(str(client._server_ray_version), f"The cluster at {address}")
+    return client
+
+
+def limited(client: "JobSubmissionClient", seconds: float) -> "JobSubmissionClient":
+    """Let each request of a client that only asks end after that many seconds without an answer.
+
+    Ray's client waits without end (ray 2.60), so a cut line looks like a quiet job. Not for what
+    changes something: it may have been done though no answer came.
+    """
+    vars(client)["_do_request"] = partial(client._do_request, timeout=seconds)
     return client
 
 

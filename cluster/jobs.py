@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from cluster.connection import connect, sentences, submit_with_patience
+from cluster.connection import connect, limited, sentences, submit_with_patience
 from cluster.joblog import read_job_log
 from cluster.working_dir import check_working_dir
 from configs.errors import NotFoundError
@@ -25,6 +25,7 @@ JobState = Literal["pending", "running", "succeeded", "failed", "stopped"]
 
 PACKAGES = ("configs", "cluster", "trainers")
 STOP_LIMIT_S = 20
+ANSWER_LIMIT_S = 10.0
 JOB_ENVIRONMENT = {
     "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_LIMIT_S),
     # Ray Train looks every 2 s whether the workers have ended.
@@ -93,7 +94,7 @@ def follow(address: str, job_id: str) -> Iterator[Record | str]:
     Returns as soon as the job said that it ended, without waiting for its processes. Raises
     NotFoundError for an unknown job, ClusterError when the cluster cannot be reached any more.
     """
-    client = connect(address)
+    client = limited(connect(address), ANSWER_LIMIT_S)
     with sentences(address, job_id):
         for entry in read_job_log(client, job_id):
             yield entry

@@ -1,11 +1,14 @@
 """What the Jobs API answers, as sentences; a real one is asked in test_jobs."""
 
+import socket
+
 import pytest
 import requests
 from ray.exceptions import AuthenticationError
+from ray.job_submission import JobSubmissionClient
 
 from cluster.auth import PlainTokenWarning
-from cluster.connection import connect, refuse_old, sentences, submit_with_patience
+from cluster.connection import connect, limited, refuse_old, sentences, submit_with_patience
 from configs.errors import ClusterError, NotFoundError
 
 HTTP = "Request failed with status code {}: {}."
@@ -93,3 +96,12 @@ def test_token_that_leaves_this_machine_in_the_clear_is_told(
         connect(address)
     with pytest.raises(ClusterError):
         connect("http://127.0.0.1:9")  # where a warning would be an error
+
+
+def test_a_client_that_only_asks_gives_up_on_a_server_that_says_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = JobSubmissionClient.__new__(JobSubmissionClient)
+        client._address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        client._cookies, client._headers, client._verify = None, None, True
+        with pytest.raises(requests.exceptions.ReadTimeout):
+            limited(client, 0.2).get_job_logs("one.01")

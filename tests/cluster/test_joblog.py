@@ -111,12 +111,57 @@ def test_reading_goes_on_when_the_cluster_answers_again(monkeypatch: pytest.Monk
     monkeypatch.setattr(joblog, "RECONNECT_S", 0.01)
     parts = [f"line {number}\n" for number in range(6)]
     client: Any = Unreachable(*parts, silent=range(3, 6))
-    first, *rest = (entry for entry in read_job_log(client, "one.01") if isinstance(entry, Note))
-    assert "does not answer (Network is unreachable)" in first.text
-    assert rest == []  # said once
+    notes = [entry.text for entry in read_job_log(client, "one.01") if isinstance(entry, Note)]
+    lost, back = notes  # three looks without an answer are said once
+    assert lost.startswith("no answer from the cluster; it is asked again for 300 s more")
+    assert back == "the cluster answers again, after 0 s"
     client = Unreachable(*parts, silent=range(3, 6))
     lines = [entry for entry in read_job_log(client, "one.01") if isinstance(entry, str)]
     assert lines == [part.strip() for part in parts]
+
+
+def test_a_long_silence_is_told_again_each_time_after_twice_as_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(joblog, "RECONNECT_S", 0.05)
+    monkeypatch.setattr(joblog, "TOLD_AFTER_S", 0.2)
+    client: Any = Unreachable("line\n", "more\n", silent=range(2, 25))
+    notes = [entry.text for entry in read_job_log(client, "one.01") if isinstance(entry, Note)]
+    # 23 looks, 0.05 s and more apart: at once, from 0.2 s, from 0.4 s, from 0.8 s on.
+    assert 3 <= len(notes) - 1 <= 5
+    assert notes[-1].startswith("the cluster answers again, after ")
+
+
+class Quiet(FakeJobs):
+    """A job with a long log whose stream brings nothing for a while, as over a cut line."""
+
+    asked = 0
+
+    def get_job_status(self, job_id: str) -> Status:
+        self.asked += 1
+        if self.looks and 3 <= self.asked < 6:
+            raise ConnectionError("Read timed out")
+        return super().get_job_status(job_id)
+
+    async def tail_job_logs(self, job_id: str) -> AsyncIterator[str]:
+        while self.asked < 8:
+            await asyncio.sleep(0.01)
+        async for chunk in super().tail_job_logs(job_id):
+            yield chunk
+
+
+def test_a_stream_that_brings_nothing_is_told_from_a_cut_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(joblog, "RECONNECT_S", 0.01)
+    monkeypatch.setattr(joblog, "ALIVE_EVERY_S", 0.05)
+    first = "".join(f"line {n}\n" for n in range(WHOLE_LOG_CHARACTERS // 8))
+    client: Any = Quiet(first, "end\n", "", "", "", "", "", "", "", "")
+    entries = [*read_job_log(client, "one.01")]
+    assert [entry for entry in entries if isinstance(entry, str)] == [*first.splitlines(), "end"]
+    notes = [entry.text for entry in entries if isinstance(entry, Note)]
+    assert notes[0].startswith("no answer from the cluster")
+    assert notes[-1].startswith("the cluster answers again")
 
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
