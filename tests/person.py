@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,15 @@ LIMIT_S = 240
 
 
 class Person:
-    """Types commands in one folder, against one cluster."""
+    """Types commands in one folder, against one cluster, on one host."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, host: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
+        self.host = host
+        """Words before each command, which carry it to another host."""
+        self.environment = environment or {}
         self.runs = folder / "runs"
 
     def recipe(self, name: str, **sections: Any) -> Path:
@@ -44,9 +49,9 @@ class Person:
     def start(self, *words: object, home: Path | None = None) -> subprocess.Popen[str]:
         """Type a command and go on; with another THAW_HOME it is another person's."""
         return subprocess.Popen(
-            [*THAW, *map(str, words)],
+            [*self.host, *THAW, *map(str, words)],
             cwd=self.folder,
-            env=os.environ | ({"THAW_HOME": str(home)} if home else {}),
+            env={**os.environ, **self.environment, **({"THAW_HOME": str(home)} if home else {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
