@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import NotFoundError, RecipeError
-from configs.problems import describe_problems, place_of
+from configs.problems import describe_problems, limited, place_of
 from configs.schema import Recipe
 from configs.secret_words import find_plain_secrets, without_secrets
 from configs.source_sections import SourceEntry
@@ -16,6 +16,8 @@ FILES_OF_DATABASES = ("sqlite:///", "duckdb:///")
 """Connection URLs that go on with a path, which is relative unless it begins with a slash."""
 
 MAX_SHOWN = 200
+MAX_KEYS = 1_000
+"""Keys of a recipe or of one of its sections; a deeper mapping may name many classes."""
 
 Origins = dict[tuple[str | int, ...], str]
 
@@ -29,10 +31,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     text = _read_text(path)
     try:
-        value, lines = read_yaml(text)
+        value, lines = read_yaml(text, max_keys=MAX_KEYS)
     except YamlError as error:
         raise RecipeError(
-            "\n".join(_shown(f"{path.name}, {problem}.") for problem in error.problems)
+            "\n".join(limited([_shown(f"{path.name}, {problem}.") for problem in error.problems]))
         ) from error
     if not isinstance(value, dict):
         kinds = {"NoneType": "nothing", "list": "a list", "str": "text"}
@@ -60,7 +62,8 @@ def recipe_from(value: Mapping[str, Any]) -> Recipe:
 
 def _checked(value: dict[str, Any], origins: Origins, problems: list[str], folder: Path) -> Recipe:
     """Check plain values and resolve their paths; raise one RecipeError about all problems."""
-    problems = problems + describe_problems(value, origins) + _plain_secrets(value, origins)
+    secrets = limited(_plain_secrets(value, origins))
+    problems = [*limited(problems), *describe_problems(value, origins), *secrets]
     if problems:
         raise RecipeError("\n".join(_shown(problem) for problem in problems))
     return _with_paths(Recipe.model_validate(value), origins, folder)
@@ -85,11 +88,13 @@ def _plain_secrets(value: dict[str, Any], origins: Origins) -> list[str]:
 
 def _read_text(path: Path) -> str:
     try:
-        if path.stat().st_size > MAX_BYTES:
+        with path.open("rb") as stream:  # a device or a pipe has no size
+            data = stream.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
             raise RecipeError(
                 f"{path} is larger than {MAX_BYTES:,} bytes. Give the YAML file of a recipe."
             )
-        return path.read_text(encoding="utf-8")
+        return data.decode().replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError as error:
         raise NotFoundError(f"There is no recipe {path}. Give the path of a YAML file.") from error
     except UnicodeDecodeError as error:

@@ -1,6 +1,7 @@
 """Say what is wrong with a recipe, all at once, one sentence each; YAML is read elsewhere."""
 
 import difflib
+import functools
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,6 +12,11 @@ from pydantic_core import ErrorDetails
 
 from configs.schema import Recipe
 from configs.training_arguments import TRAINING_ARGUMENTS
+
+MAX_TOLD = 20
+"""Problems that a person is told of at once; the others are counted."""
+MAX_NAME = 60
+"""Characters of an unknown key by which the nearest known one is looked for."""
 
 Path = tuple[str | int, ...]
 
@@ -50,16 +56,19 @@ EXPECTED = {
 }
 
 ABSENT = ("missing", "union_tag_not_found")
+SECTION_TYPES = ("model_type", "model_attributes_type", "dict_type")
 
 
 def describe_problems(value: dict[str, Any], origins: Mapping[Path, str]) -> list[str]:
     """Check plain values as a recipe; give one sentence per problem, none when all is well.
 
     What is wrong is set aside and the rest checked again, so that a wrong type does not hide
-    sections that disagree. `origins` names the place where a path was given.
+    sections that disagree. `origins` names the place where a path was given. Of very many problems
+    the last sentence gives the number.
     """
     remaining = _copied(value)
     problems: dict[str, None] = {}
+    untold = 0
     doubtful: set[str] = set()  # dotted keys that were set aside; what depends on them is unknown
     for _ in range(5):
         try:
@@ -68,13 +77,23 @@ def describe_problems(value: dict[str, Any], origins: Mapping[Path, str]) -> lis
             found = list(_grouped(error.errors(include_url=False), remaining))
             before = frozenset(doubtful)
             for path, detail, is_union in found:
-                for sentence in _sentences(path, detail, is_union):
+                is_told = len(problems) < MAX_TOLD
+                untold += not is_told
+                for sentence in _sentences(path, detail, is_union) if is_told else ():
                     if not _depends(path, sentence, before):
                         problems[place_of(path, origins) + sentence] = None
                 doubtful |= _set_aside(remaining, path, detail)
         else:
             break
-    return [*problems, *_booleans(value, origins)]
+    return limited([*problems, *_booleans(value, origins)], untold)
+
+
+def limited(problems: list[str], untold: int = 0) -> list[str]:
+    """Give the first sentences, and one that counts the others; `untold` have none yet."""
+    untold += max(0, len(problems) - MAX_TOLD)
+    more = "is 1 more problem" if untold == 1 else f"are {untold:,} more problems"
+    rest = f"There {more}. Correct these first."
+    return [*problems[:MAX_TOLD], rest] if untold else problems
 
 
 def _copied(value: Any) -> Any:
@@ -128,7 +147,7 @@ def _sentences(path: Path, detail: ErrorDetails, is_union: bool) -> list[str]:
         text = str(detail["ctx"]["error"])
         return [_sentence(part if not path else f"{dotted}: {part}") for part in text.split("; ")]
     if kind == "extra_forbidden":
-        return [_unknown(path, dotted)]
+        return [_unknown(path, dotted, detail["input"])]
     field = _field(path)
     about = (field.description or "").split("; None")[0].rstrip(".") if field else ""
     choices = _choices(path)
@@ -146,21 +165,61 @@ def _sentences(path: Path, detail: ErrorDetails, is_union: bool) -> list[str]:
     expected = EXPECTED.get(kind.removesuffix("_size"), "").format(**detail.get("ctx", {}))
     if not expected:
         return [_sentence(f"{dotted}: found {found}. {detail['msg']}")]
-    quotes = isinstance(detail["input"], int | float) and expected == "text"
-    return [f"{dotted}: found {found}, must be {expected}.{' Put quotes around it.' * quotes}"]
+    hint = _short_form(path, detail["input"]) if kind in SECTION_TYPES else ""
+    if isinstance(detail["input"], int | float) and expected == "text":
+        hint = " Put quotes around it."
+    return [f"{dotted}: found {found}, must be {expected}.{hint}"]
+
+
+def _short_form(path: Path, given: Any) -> str:
+    """Say how a single value is written as the section that it was meant for."""
+    if not isinstance(given, str | int | float):
+        return ""
+    for section in _sections_at(path):
+        fields = section.model_fields
+        needed = [name for name, field in fields.items() if field.is_required()]
+        for name in needed[:1] or list(fields)[:1]:
+            try:
+                section.model_validate({name: given})
+            except ValidationError:
+                continue
+            return f" Write it as {{{name}: {_shown(given).strip(chr(39))}}}."
+    return ""
+
+
+def _has_keys(path: Path, given: Mapping[str, Any]) -> bool:
+    """Whether some key of a mapping is one of the section at a path."""
+    return any(key in section.model_fields for section in _sections_at(path) for key in given)
+
+
+def _home(name: str) -> str | None:
+    """Give the dotted key that a person means who knows its last name."""
+    if name in Recipe.model_fields:
+        return name
+    return TRAINING_ARGUMENTS.get(name) or every_key().get(name)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _sentence(text: str) -> str:
     return text if text.endswith((".", "?")) else f"{text}."
 
 
-def _unknown(path: Path, dotted: str) -> str:
+def _unknown(path: Path, dotted: str, given: Any) -> str:
     """Say that a key does not exist, with the nearest one that does."""
     sections = list(_sections_at(path[:-1]))
     keys = [key for section in sections for key in section.model_fields]
-    name = str(path[-1])
-    everywhere = dict(_all_keys(Recipe))
+    name = str(path[-1])[:MAX_NAME]
+    everywhere = every_key()
     near = difflib.get_close_matches(name, keys, n=1)
+    if isinstance(given, Mapping) and not (near and _has_keys((*path[:-1], near[0]), given)):
+        homes = {home: None for key in list(given)[:MAX_TOLD] if (home := _home(str(key)))}
+        if homes:
+            return (
+                f"{dotted} is not a key of a recipe. Write what is in it as {_listed(list(homes))}."
+            )
     nearest = None
     if near and (near[0].startswith(name) or name not in TRAINING_ARGUMENTS):
         nearest = ".".join(map(str, (*path[:-1], near[0])))
@@ -227,7 +286,13 @@ def _booleans(value: Any, origins: Mapping[Path, str]) -> Iterator[str]:
             waiting += [((*path, index), inner) for index, inner in enumerate(given)]
         elif isinstance(given, bool) and (field := _field(path)) is not None:
             types = set(_types(field.annotation))
-            if types & {int, float} and not types & {bool, Any, str}:
+            numbers = {int, float} & types or {
+                type(choice)
+                for one in types
+                if typing.get_origin(one) is typing.Literal
+                for choice in typing.get_args(one)
+            } == {int}
+            if numbers and not types & {bool, Any, str}:
                 dotted = ".".join(map(str, path))
                 yield f"{place_of(path, origins)}{dotted}: found {_shown(given)}, must be a number."
 
@@ -290,6 +355,12 @@ def _choices(path: Path) -> list[str]:
     types = [one for field in fields if field is not None for one in _types(field.annotation)]
     literals = [one for one in types if typing.get_origin(one) is typing.Literal]
     return [str(choice) for one in literals for choice in typing.get_args(one)]
+
+
+@functools.cache
+def every_key() -> dict[str, str]:
+    """Give every key of a recipe by its last name, with its dotted path."""
+    return dict(_all_keys(Recipe))
 
 
 def _all_keys(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:

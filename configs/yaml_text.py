@@ -13,6 +13,9 @@ MAX_BYTES = 2**20
 MAX_DEPTH = 32
 MAX_ALIASES = 100
 MAX_NODES = 100_000
+FEWER_KEYS = "Give the YAML file of a recipe, which has fewer"
+MAX_DIGITS = 300
+"""Digits of a number: more than any float has before its point."""
 
 Path = tuple[str | int, ...]
 
@@ -22,6 +25,7 @@ ADVICE = (
     ("undefined alias", "Put quotes around text that begins with *"),
     ("duplicate anchor", "Give each anchor its own name"),
     ("quoted scalar", "Close the quotes"),
+    ("digits", f"Write a number of at most {MAX_DIGITS} digits"),
     ("unhashable key", "Write keys as plain text"),
     ("single document", "Leave one document in it, before the second ---"),
     ("flow", "Close the brackets"),
@@ -66,6 +70,9 @@ for _name, _pattern, _first in RESOLVERS:
 def _int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
     text = str(loader.construct_scalar(node))
     digits = text.lstrip("+-")
+    if len(digits) > MAX_DIGITS:
+        problem = f"a number of {len(digits):,} digits"
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
     number = int(digits, 0) if digits[:2] in ("0x", "0o") else int(digits)
     return -number if text.startswith("-") else number
 
@@ -81,17 +88,18 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _int)
 _Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(str(node.value)))
 
 
-def read_yaml(text: str) -> tuple[Any, dict[Path, int]]:
+def read_yaml(text: str, *, max_keys: int | None = None) -> tuple[Any, dict[Path, int]]:
     """Read one document; give its value and the line (from 1) where each path begins.
 
-    Raises YamlError with one sentence per reason: syntax, duplicate keys, size, aliases.
+    Raises YamlError with one sentence per reason: syntax, duplicate keys, size, aliases, more than
+    `max_keys` in the outermost mapping or in one right inside of it.
     """
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
         said = f"the text has {size:,} bytes, at most {MAX_BYTES:,} are read"
         raise YamlError([f"{said}. Shorten it"])
     try:
-        _check_shape(text)
+        _check_shape(text, max_keys)
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
@@ -123,12 +131,20 @@ def _advice(said: str) -> str:
     return next((advice for words, advice in ADVICE if words in said), "Correct the YAML there")
 
 
-def _check_shape(text: str) -> None:
-    """Bound depth and aliases from the events, before the recursive composer sees the text."""
+def _check_shape(text: str, max_keys: int | None) -> None:
+    """Bound depth, aliases and keys from the events, before the slow composer sees the text."""
     depth = aliases = 0
+    begun = [0, 0, 0]  # keys and values of the document, the outermost mapping, the one inside it
     for event in yaml.parse(text, Loader=_Loader):
+        if max_keys is not None and isinstance(event, yaml.NodeEvent) and 0 < depth < len(begun):
+            begun[depth] += 1
+            if begun[depth] > 2 * max_keys:
+                line = event.start_mark.line + 1
+                raise YamlError([f"line {line}: more than {max_keys:,} keys. {FEWER_KEYS}"])
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
+            if depth < len(begun):
+                begun[depth] = 0
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         elif isinstance(event, yaml.AliasEvent):

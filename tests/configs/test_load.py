@@ -1,5 +1,6 @@
 """Recipes from YAML and `--set`: precedence, paths, every problem at once."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,23 @@ def test_shipped_recipes_load_and_begin_with_their_command(path):
     assert recipe.name == path.stem
     # As a job and a run directory hold it.
     assert recipe_from(recipe.model_dump(mode="json")) == recipe
+
+
+def test_a_recipe_without_end_is_read_up_to_the_limit(tmp_path):
+    assert problems(Path("/dev/zero")) == [
+        "/dev/zero is larger than 1,048,576 bytes. Give the YAML file of a recipe."
+    ]
+
+
+def test_a_recipe_may_come_through_a_pipe(tmp_path):
+    receiver, sender = os.pipe()
+    os.write(sender, SMALL.encode())
+    os.close(sender)
+    assert load_recipe(Path(f"/dev/fd/{receiver}")).name == "small"
+    os.close(receiver)
+
+
+def test_thousands_of_unknown_keys_are_one_sentence(tmp_path):
+    text = SMALL + "".join(f"k{number}: 1\n" for number in range(10_000))
+    (found,) = problems(written(tmp_path, text))
+    assert "more than 1,000 keys" in found

@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs.problems import describe_problems
+from configs.problems import MAX_TOLD, describe_problems, limited
 
 GOOD = {
     "name": "x",
@@ -114,3 +114,38 @@ def test_the_kinds_of_task_are_all_named_and_the_nearest_too():
     assert found.endswith("Did you mean text_regression?")
     (absent,) = describe_problems(values | {"task": {}}, {})
     assert absent.startswith("task.kind is missing. Give it (text_classification or")
+
+
+def test_very_many_problems_are_counted_not_told() -> None:
+    found = describe_problems(GOOD | {f"key{number}": number for number in range(10_000)}, {})
+    assert len(found) == MAX_TOLD + 1
+    assert found[0].startswith("key0 is not a key of a recipe.")
+    assert found[-1] == "There are 9,980 more problems. Correct these first."
+    one_more = [f"{number}." for number in range(MAX_TOLD + 1)]
+    assert limited(one_more)[-1] == "There is 1 more problem. Correct these first."
+    assert limited(one_more[1:]) == one_more[1:]
+
+
+@pytest.mark.parametrize(
+    ("extra", "sentence"),
+    [
+        ({"model": "minilm"}, "Write it as {path: minilm}."),
+        ({"task": "text_classification"}, "Write it as {kind: text_classification}."),
+        ({"data": "rows.csv"}, "Write it as {train: rows.csv}."),
+        ({"zero": 2}, "Write it as {stage: 2}."),
+        ({"cluster": 4}, "must be a mapping of keys to values."),
+        (
+            {"training": {"epochs": 3, "lr": 1}},
+            "Write what is in it as epochs and optimizer.learning_rate.",
+        ),
+        ({"modle": {"path": "x"}}, "Did you mean model?"),
+        ({"training": {"zzz": 3}}, "Did you mean tracking?"),
+    ],
+)
+def test_a_section_that_is_none_is_told_how_to_be_one(extra, sentence) -> None:
+    assert describe_problems(GOOD | extra, {})[0].endswith(sentence)
+
+
+def test_true_is_no_choice_of_numbers() -> None:
+    found = describe_problems(GOOD | {"zero": {"stage": True}}, {})
+    assert found == ["zero.stage: found true, must be a number."]

@@ -89,3 +89,21 @@ def test_hostile_text_is_refused(text, sentence):
 def test_aliases_and_merge_keys_work():
     value, _ = read_yaml("base: &base {x: 1, y: 2}\nother: {<<: *base, y: 3}\n")
     assert value["other"] == {"x": 1, "y": 3}
+
+
+def test_many_keys_are_refused_before_the_document_is_built() -> None:
+    text = "".join(f"k{number}: 1\n" for number in range(11))
+    assert len(read_yaml(text, max_keys=11)[0]) == 11
+    with pytest.raises(YamlError, match=r"line 11: more than 10 keys"):
+        read_yaml(text, max_keys=10)
+    inner = "a:\n" + "".join(f"  {line}\n" for line in text.splitlines())
+    with pytest.raises(YamlError, match=r"line 12: more than 10 keys"):
+        read_yaml(inner, max_keys=10)
+    deeper = "a:\n" + "".join(f"  {line}\n" for line in inner.splitlines())
+    assert len(read_yaml(deeper, max_keys=10)[0]["a"]["a"]) == 11
+
+
+@pytest.mark.parametrize("number", ["9" * 301, "-" + "9" * 5000, "0x" + "f" * 5000])
+def test_a_number_of_very_many_digits_is_refused(number: str) -> None:
+    with pytest.raises(YamlError, match=r"line 1, column 4: a number of .* Write a number"):
+        read_yaml(f"a: {number}")
