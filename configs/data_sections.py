@@ -2,11 +2,19 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 from configs.cleaning_sections import Cleaning, SplitRule
 from configs.model_sections import SECTION
-from configs.source_sections import Format, SourceEntry, source_entries
+from configs.source_sections import Format, SourceEntry, file_problem, source_entries
 
 
 def _share(value: Any) -> Any:
@@ -28,7 +36,13 @@ def _form(value: Any) -> str:
     return "share" if isinstance(value, float) else "path"
 
 
-Path = Annotated[str, Field(min_length=1), Tag("path")]
+def _file(address: str) -> str:
+    if problem := file_problem(address):
+        raise ValueError(problem)
+    return address
+
+
+Path = Annotated[str, Field(min_length=1), AfterValidator(_file), Tag("path")]
 Section = Annotated[SourceEntry, Tag("section")]
 Entry = Annotated[Path | Section, Discriminator(_form)]
 Entries = Annotated[tuple[Entry, ...], Field(min_length=1), Tag("list")]

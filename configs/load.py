@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from configs.addresses import check_address, expanded
 from configs.errors import NotFoundError, RecipeError
 from configs.problems import describe_problems, limited, place_of
 from configs.schema import Recipe
@@ -165,7 +166,7 @@ def _with_paths(recipe: Recipe, origins: Origins, folder: Path) -> Recipe:
             "cluster": recipe.cluster.model_copy(update={"working_dir": shipped}),
             "data": recipe.data.model_copy(update=splits),
             "model": recipe.model.model_copy(update={"path": model}),
-            "storage": _absolute(recipe.storage, Path.cwd()),
+            "storage": check_address(_absolute(recipe.storage, Path.cwd())),
         }
     )
 
@@ -177,7 +178,7 @@ def _absolute(address: str, start: Path) -> str:
             return scheme + _absolute(address.removeprefix(scheme), start)
     if "://" in address:
         return address
-    return os.path.normpath(start / Path(address).expanduser())
+    return os.path.normpath(start / expanded(address))
 
 
 def recipe_to_yaml(recipe: Recipe) -> str:

@@ -4,6 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from configs.addresses import FolderToWrite
 from configs.augmentation_sections import Augmentation
 from configs.balance_sections import Balance, Loss
 from configs.data_sections import Batch, Data
@@ -29,7 +30,7 @@ class Recipe(BaseModel):
 
     name: str
     """Name of the run: lower case letters, digits and . _ - between them, at most 63."""
-    storage: str = "runs"
+    storage: FolderToWrite = "runs"
     """Folder, s3:// or gs:// address that every node sees; the run lives in <storage>/<name>."""
     model: Model
     """The pre-trained model."""

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
+from configs.addresses import address_problem
 from configs.model_sections import SECTION
 
 Format = Literal[
@@ -62,10 +63,13 @@ class SourceEntry(BaseModel):
 
     @model_validator(mode="after")
     def _keys_go_together(self) -> Self:
-        problems = []
+        problems: list[str] = []
         is_sql = self.format == "sql" or any(map(is_database, self.paths))
         if is_sql and (self.query is None or not SELECT.match(self.query)):
             problems.append("a database needs query. Give a SELECT")
+        if not is_sql:
+            addresses = filter(None, (*self.paths, self.pair))
+            problems += [told for each in addresses if (told := file_problem(each))]
         if self.query is not None and not is_sql:
             problems.append(
                 "query is for databases. Give their URL as path, such as sqlite:///rows.db"
@@ -89,6 +93,11 @@ class SourceEntry(BaseModel):
 def is_database(address: str) -> bool:
     """Say whether an address is a connection URL, such as postgresql://host/name."""
     return SQL_ADDRESS.match(address) is not None
+
+
+def file_problem(address: str) -> str | None:
+    """Say what keeps an address from being one of labelled rows; None when nothing does."""
+    return None if is_database(address) else address_problem(address, to_write=False)
 
 
 def source_entries(given: Any) -> tuple[SourceEntry, ...]:

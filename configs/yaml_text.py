@@ -139,7 +139,8 @@ def _check_shape(text: str, max_keys: int | None) -> None:
         if max_keys is not None and isinstance(event, yaml.NodeEvent) and 0 < depth < len(begun):
             begun[depth] += 1
             if begun[depth] > 2 * max_keys:
-                line = event.start_mark.line + 1
+                mark = event.start_mark
+                line = mark.line + 1 if mark is not None else 0
                 raise YamlError([f"line {line}: more than {max_keys:,} keys. {FEWER_KEYS}"])
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1

@@ -20,7 +20,7 @@ from configs.records import Ended, Record, Step, split_lines
 from configs.schema import Recipe
 from launcher.backend import Backend, real_backend
 from launcher.tail import tail_lines
-from launcher.whereabouts import LIVE, Whereabouts, absolute
+from launcher.whereabouts import LIVE, Whereabouts, absolute, absolute_storage, refuse_no_folder
 
 if TYPE_CHECKING:
     from cluster.diagnosis import Diagnosis
@@ -65,7 +65,7 @@ class Thaw:
     ) -> None:
         """Look at the world from here; `confirm` asks the person whether a token may go out."""
         self.backend = backend or real_backend()
-        folder = absolute(storage) if storage is not None else None
+        folder = absolute_storage(storage) if storage is not None else None
         chosen = checked_address(address) if address is not None else None
         self.where = Whereabouts(self.backend, chosen, folder, confirm)
 
@@ -83,7 +83,9 @@ class Thaw:
 
     def prepare(self, recipe: Recipe | Mapping[str, Any] | str | Path) -> Submitted:
         """Prepare the data of a recipe on the cluster."""
-        return self._submit("prepare", self.load(recipe), {})
+        loaded = self.load(recipe)
+        refuse_no_folder(loaded.storage)
+        return self._submit("prepare", loaded, {})
 
     def submit(self, recipe: Recipe | Mapping[str, Any] | str | Path) -> Submitted:
         """Start a run on the cluster; raises LockedError when its name is seen to be taken."""
@@ -267,6 +269,7 @@ class Thaw:
 
     def refuse_taken_name(self, recipe: Recipe) -> None:
         """Refuse a name at once where the storage can be seen; the driver looks again."""
+        refuse_no_folder(recipe.storage)
         try:
             state = self.backend.runs.read_run(recipe.storage, recipe.name)
         except NotFoundError:

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configs.errors import ClusterError, NotFoundError
+from configs.addresses import check_address, expanded, is_of_the_system
+from configs.errors import ClusterError, NotFoundError, RecipeError
 from configs.schema import Recipe
 from launcher.backend import Backend
 
@@ -108,5 +110,35 @@ class Whereabouts:
 
 
 def absolute(address: str) -> str:
-    """Make a local path absolute; the cluster has another current folder."""
-    return address if "://" in address else os.path.abspath(os.path.expanduser(address))
+    """Make a local path absolute; the cluster has another current folder.
+
+    Raises RecipeError for what is no address of a file or folder.
+    """
+    check_address(address)
+    return address if "://" in address else check_address(os.path.abspath(expanded(address)))
+
+
+def absolute_storage(address: str) -> str:
+    """Make the address of a storage absolute; raises RecipeError for what can hold no runs."""
+    whole = absolute(address)
+    refuse_no_folder(whole)
+    return whole
+
+
+def refuse_no_folder(address: str) -> None:
+    """Raise RecipeError where this machine sees something else in the place of a storage.
+
+    A folder that is not there yet is made by the run.
+    """
+    if "://" in address and not address.startswith("file:///"):
+        return
+    path = Path(address.removeprefix("file://"))
+    there = next((each for each in (path, *path.parents) if os.path.lexists(each)), path)
+    if os.path.lexists(there) and not there.is_dir():
+        what = "a link that leads nowhere" if there.is_symlink() else "no folder"
+        raise RecipeError(f"storage ({address}): {there} is {what}. Name a folder for runs.")
+    if is_of_the_system(os.path.realpath(there)):
+        raise RecipeError(
+            f"storage ({address}) leads to {os.path.realpath(there)}, a place of the system that "
+            "holds no files. Name another folder."
+        )

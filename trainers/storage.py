@@ -5,6 +5,7 @@ half a file; object stores do that by themselves. Who tries again stands in pers
 """
 
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
+from configs.addresses import WITH_BUCKET
 from configs.errors import NotFoundError, StorageError
 from trainers.heartbeat import beat
 from trainers.masking import masked
@@ -23,17 +25,37 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 CHUNK_BYTES = 8 * 2**20
+BROKEN = re.compile(r"(s3|gs|gcs|abfss?|hdfs|hf|file):")
+"""What a remote address begins with; without two slashes behind it, it is none."""
 
 
 def local_path(address: str) -> Path | None:
-    """Give the path of a local address, None for a remote one."""
+    """Give the path of a local address, None for a remote one.
+
+    Raises StorageError for what is neither: `s3:/x` and `file://x` would be folders here.
+    """
     if address.startswith("file://"):
-        return Path(address.removeprefix("file://"))
-    return None if "://" in address else Path(address)
+        path = address.removeprefix("file://")
+        if not path.startswith("/"):
+            raise StorageError(f"{address} names no whole path. Write file:///folder")
+        return Path(path)
+    if "://" in address:
+        return None
+    if BROKEN.match(address):
+        raise StorageError(f"{address} is neither a path nor an address. Write s3://bucket/folder")
+    return Path(address)
 
 
 def join(address: str, *parts: str) -> str:
-    """Give the address of something inside a folder."""
+    """Give the address of something inside a folder.
+
+    Raises StorageError for a remote address without a bucket, which has no inside.
+    """
+    scheme, mark, path = address.partition("://")
+    if scheme in WITH_BUCKET and (not path or path.startswith("/")):
+        raise StorageError(f"{address} names no bucket. Write {scheme}://bucket/folder")
+    if mark:
+        return "/".join([f"{scheme}://{path.rstrip('/')}", *parts])
     return "/".join([address.rstrip("/"), *parts])
 
 

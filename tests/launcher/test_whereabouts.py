@@ -2,9 +2,9 @@
 
 import pytest
 
-from configs.errors import ClusterError, NotFoundError
+from configs.errors import ClusterError, NotFoundError, RecipeError
 from configs.load import load_recipe
-from launcher.whereabouts import Whereabouts, absolute
+from launcher.whereabouts import Whereabouts, absolute, absolute_storage
 from tests.launcher.fake_cluster import ADDRESS, write_recipe
 
 
@@ -107,3 +107,33 @@ def test_without_a_token_there_is_nothing_to_ask(cluster, theirs, monkeypatch):
     monkeypatch.setenv("HOME", str(theirs.storage))  # where no .ray/auth_token is
     assert where(cluster).address_of(theirs) == THEIRS
     assert not where(cluster).is_confirmed(THEIRS)
+
+
+def test_a_storage_that_is_no_folder_here_is_refused(cluster, tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "system").symlink_to("/proc")
+    for name, said in (
+        ("file", "is no folder"),
+        ("file/runs", "is no folder"),
+        ("link", "leads nowhere"),
+        ("system", "place of the system"),
+    ):
+        with pytest.raises(RecipeError, match=said):
+            absolute_storage(str(tmp_path / name))
+        with pytest.raises(RecipeError, match=said):
+            cluster.client(storage=str(tmp_path / name))
+        recipe = load_recipe(write_recipe(tmp_path), [f"storage={tmp_path / name}"])
+        for verb in (cluster.client().submit, cluster.client().prepare):
+            with pytest.raises(RecipeError, match=said):
+                verb(recipe)
+    assert absolute_storage(str(tmp_path / "new" / "runs")) == str(tmp_path / "new" / "runs")
+    assert cluster.submitted == []
+
+
+@pytest.mark.parametrize("address", ["s3://", "", "/", "$RUNS", "s3:/x", "a\0b"])
+def test_a_storage_that_is_no_address_is_refused(address, cluster):
+    with pytest.raises(RecipeError):
+        cluster.client(storage=address)
+    with pytest.raises(RecipeError):
+        absolute(address)

@@ -85,3 +85,20 @@ def test_lines_do_not_run_into_one_that_was_cut_off(tmp_path: Path) -> None:
     storage.append_lines(str(path), ["next"])
     storage.append_lines(str(path), ["last"])
     assert path.read_text() == "whole\nhal\nnext\nlast\n"
+
+
+@pytest.mark.parametrize("address", ["s3://", "s3:///x", "gs://", "s3:/x", "file://x", "s3:"])
+def test_a_remote_address_never_turns_into_a_local_folder(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorageError, match="Write "):
+        storage.write_atomically(storage.join(address, "run", "file"), b"x")
+    assert not any(tmp_path.iterdir())
+
+
+def test_what_is_inside_of_a_folder_is_joined_to_it() -> None:
+    assert storage.join("s3://bucket/", "a", "b") == "s3://bucket/a/b"
+    assert storage.join("/", "a") == "/a"
+    assert storage.join("file:///x/", "a") == "file:///x/a"
+    assert storage.join("hdfs:///", "a") == "hdfs:///a"
