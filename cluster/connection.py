@@ -42,7 +42,7 @@ def connect(address: str) -> "JobSubmissionClient":
         from ray.job_submission import JobSubmissionClient
 
     for name in CHATTERERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.ERROR)
     with sentences(address), _own_address():
         client = JobSubmissionClient(address, headers=headers)
     refuse_old(str(client._server_ray_version), f"The cluster at {address}")

@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cluster.connection import connect, limited, sentences, submit_with_patience
 from cluster.joblog import read_job_log
+from cluster.shipping import staged
 from cluster.working_dir import check_working_dir
 from configs.errors import NotFoundError
 from configs.records import Ended, Record
@@ -72,13 +74,15 @@ def submit(address: str, verb: Verb, recipe: Recipe, arguments: dict[str, str]) 
         # Ray puts the machine's values in the place of $NAME and ${NAME}, secrets too (ray 2.60).
         "env_vars": environment | {"THAW_JOB": json.dumps(spec).replace("$", r"\u0024")},
     }
-    if verb != "stop":  # which must go through whatever has become of the folder
-        check_working_dir(recipe)
-        if recipe.cluster.working_dir is not None:
-            runtime_env["working_dir"] = recipe.cluster.working_dir
     metadata = {"run": recipe.name, "verb": verb, "storage": recipe.storage}
     client = connect(address)
-    with sentences(address):
+    with ExitStack() as stack:
+        if verb != "stop":  # which must go through whatever has become of the folder
+            check_working_dir(recipe)
+            if recipe.cluster.working_dir is not None:
+                copy = stack.enter_context(staged(Path(recipe.cluster.working_dir)))
+                runtime_env["working_dir"] = str(copy)
+        stack.enter_context(sentences(address))
         return submit_with_patience(
             client,
             job_prefix(recipe.name, verb),

@@ -7,6 +7,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from cluster.shipping import OWN_LIST, Shipment, survey
 from configs.errors import RecipeError
 from configs.import_paths import split_import_path
 from configs.schema import Recipe
@@ -17,12 +18,14 @@ OURS = ("configs", "launcher", "cluster", "trainers")
 def check_working_dir(recipe: Recipe) -> tuple[str, ...]:
     """Look for all code that the recipe names; gives the modules that are not in the folder.
 
-    Those must be installed on every node. Raises RecipeError for a folder that is not there or
-    hides a package of Thaw, and for a module in it without the name.
+    Those must be installed on every node. Raises RecipeError for a folder that is not there, hides
+    a package of Thaw or cannot be shipped, and for a module without the name or left out.
     """
     folder = recipe.cluster.working_dir
+    shipment = None
     if folder is not None:
         _check_folder(Path(folder))
+        shipment = survey(Path(folder))
     elsewhere: dict[str, None] = {}
     for key, paths in recipe.own_code.items():
         for path in paths:
@@ -35,6 +38,8 @@ def check_working_dir(recipe: Recipe) -> tuple[str, ...]:
                     f"{key} ({path}): {file} has no {name}; it has {', '.join(defined) or 'none'}. "
                     "Name one of them"
                 )
+            elif shipment is not None:
+                _refuse_left_out(f"{key} ({path})", shipment, file)
     return tuple(elsewhere)
 
 
@@ -50,6 +55,43 @@ def _check_folder(folder: Path) -> None:
             f"cluster.working_dir ({folder}) holds {', '.join(hiding)}, which would hide a package "
             "of Thaw. Put your code into a folder of its own"
         )
+
+
+def _refuse_left_out(asked: str, shipment: Shipment, file: Path) -> None:
+    """Raise RecipeError where a module, or one of the folder that it imports, stays here."""
+    seen, waiting = set(), [file]
+    while waiting:
+        needed = waiting.pop()
+        name = needed.relative_to(shipment.folder).as_posix()
+        if (reason := shipment.why_left_out(name)) is not None:
+            raise RecipeError(
+                f"{asked} needs {name}, which is left out of what is shipped ({reason}). Write "
+                f"!{name} into {shipment.folder / OWN_LIST}, or call it something else"
+            )
+        for module in _imported(needed, needed.parent.relative_to(shipment.folder).parts):
+            found = _file_of(shipment.folder, module)
+            if found is not None and found not in seen:
+                seen.add(found)
+                waiting.append(found)
+
+
+def _imported(file: Path, package: tuple[str, ...]) -> Iterator[str]:
+    """Yield the modules that a file may import, those in a `try` left aside: it can do without."""
+    try:
+        waiting: list[ast.AST] = [ast.parse(file.read_bytes())]
+    except (SyntaxError, ValueError):
+        return  # it is said where it is imported
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            base = ".".join((*above, *([node.module] if node.module else [])))
+            yield from ([base] if base else [])
+            yield from (".".join(filter(None, (base, alias.name))) for alias in node.names)
+        elif not isinstance(node, ast.Try):
+            waiting += ast.iter_child_nodes(node)
 
 
 def _file_of(folder: Path, module: str) -> Path | None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from configs.schema import Recipe
     from launcher.client import Thaw
 
+SHOWN_LEFT_OUT = 4
+
 
 def check_recipe(client: "Thaw", recipe: "Recipe") -> list[Line]:
     """Say what is there and what is missing; raises DataError or LockedError.
@@ -58,10 +60,27 @@ def code_lines(recipe: "Recipe") -> list[Line]:
     lines = []
     if found:
         lines.append(Line("code", (", ".join(found), f"from {recipe.cluster.working_dir}")))
+    lines += shipped_lines(recipe)
     if elsewhere:
         ways = "is not in cluster.working_dir and must be installed on every node"
         lines.append(Line("code", (f"{', '.join(elsewhere)} {ways}",), "warning"))
     return lines
+
+
+def shipped_lines(recipe: "Recipe") -> list[Line]:
+    """Say what of cluster.working_dir goes to the cluster; raises RecipeError as the submission."""
+    from cluster.shipping import survey
+
+    if recipe.cluster.working_dir is None:
+        return []
+    shipment = survey(Path(recipe.cluster.working_dir))
+    facts = [f"{plural(len(shipment.files), 'file')} of {shipment.folder}"]
+    facts += [size(shipment.num_bytes)]
+    if left := shipment.left_out:
+        first = ", ".join(f"{name} ({why})" for name, why in [*left.items()][:SHOWN_LEFT_OUT])
+        more = f" and {len(left) - SHOWN_LEFT_OUT} more" if len(left) > SHOWN_LEFT_OUT else ""
+        facts.append(f"{len(left)} left out: {first}{more}")
+    return [Line("shipped", tuple(facts))]
 
 
 def files_line(recipe: "Recipe") -> Line:

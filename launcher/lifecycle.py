@@ -52,15 +52,17 @@ def start(
     detach: bool = False,
 ) -> int:
     """Submit a recipe, say so, and follow the run unless asked not to."""
+    from launcher.checks import shipped_lines
     from launcher.messages import Line
     from launcher.plan import recipe_lines
 
     recipe = client.load(path, overrides)
+    shipped = shipped_lines(recipe)
     submitted = client.submit(recipe)
     run = submitted.run
     watch_it = (run, f"watch it: thaw watch {run}", f"thaw tensorboard {run}")
     if not terminal.as_json:
-        terminal.lines([*recipe_lines(recipe), Line("run", watch_it)])
+        terminal.lines([*recipe_lines(recipe), *shipped, Line("run", watch_it)])
     return show_job(client, terminal, submitted, detach=detach)
 
 

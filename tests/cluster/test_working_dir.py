@@ -60,3 +60,27 @@ def test_a_folder_that_is_none_or_hides_ours_is_refused(tmp_path: Path) -> None:
     (tmp_path / "configs.py").touch()
     with pytest.raises(RecipeError, match="holds configs, trainers, which would hide"):
         check_working_dir(recipe(tmp_path))
+
+
+def test_code_that_is_left_out_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def f(a, b): ...\n")
+    (tmp_path / ".gitignore").write_text("own.py\n")
+    with pytest.raises(RecipeError, match=r"metric \(own:f\) needs own\.py, .*\(\.gitignore\)"):
+        check_working_dir(with_metric(tmp_path, "own:f"))
+    (tmp_path / ".thawignore").write_text("!own.py\n")
+    assert check_working_dir(with_metric(tmp_path, "own:f")) == ()
+
+
+def test_module_that_shipped_code_imports_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "__init__.py").touch()
+    (tmp_path / "pack" / "own.py").write_text("from .more import g\ndef f(a, b): ...\n")
+    (tmp_path / "pack" / "more.py").write_text(
+        "try:\n    import credentials\nexcept ImportError: ...\ndef g():\n    import id_map\n"
+    )
+    (tmp_path / "credentials.py").touch()
+    (tmp_path / "id_map.py").touch()
+    with pytest.raises(RecipeError, match=r"needs id_map\.py, .*\(its name\)\. Write !id_map\.py"):
+        check_working_dir(with_metric(tmp_path, "pack.own:f"))
+    (tmp_path / "id_map.py").unlink()
+    assert check_working_dir(with_metric(tmp_path, "pack.own:f")) == ()

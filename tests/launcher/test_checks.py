@@ -59,11 +59,29 @@ def test_own_code_is_looked_for_in_its_folder(tmp_path):
     assert line.tone == "warning" and line.parts[0].startswith("kinds, elsewhere is not in")
     asked.append(f"cluster.working_dir={tmp_path}/code")
     recipe = load_recipe(write_recipe(tmp_path), asked)
-    found, warning = code_lines(recipe)
+    found, shipped, warning = code_lines(recipe)
     assert found.parts == ("kinds:cost", f"from {tmp_path}/code")
+    assert shipped.parts == (
+        f"1 file of {tmp_path}/code",
+        "45 B",
+    )  # 25 of the first line, 20 of the second
     assert warning.parts == (
         "elsewhere is not in cluster.working_dir and must be installed on every node",
     )
     (tmp_path / "code" / "kinds.py").write_text("")
     with pytest.raises(RecipeError, match=r"task\.metric \(kinds:cost\): .* has no cost"):
         code_lines(recipe)
+
+
+def test_what_is_left_out_of_the_code_is_counted_and_named(tmp_path):
+    code = tmp_path / "code"
+    code.mkdir()
+    for name in ("own.py", ".env", "a.pem", "b.pem", "c.pem", "d.pem"):
+        (code / name).write_text("x" * 100)
+    (line,) = code_lines(load_recipe(write_recipe(tmp_path), [f"cluster.working_dir={code}"]))
+    assert line.parts == (
+        f"1 file of {code}",
+        "100 B",
+        "5 left out: .env (its name), a.pem (its name), b.pem (its name), c.pem (its name)"
+        " and 1 more",
+    )
