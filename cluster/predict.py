@@ -33,11 +33,14 @@ def check_output(output: str) -> None:
         raise RecipeError(f"{output} names no format. Let it end in {' or '.join(OUTPUTS)}")
 
 
-def predict_file(recipe: Recipe, export: str, source: str, output: str) -> int:
+def predict_file(
+    recipe: Recipe, export: str, source: str, output: str, *, overwrite: bool = False
+) -> int:
     """Predict all rows of a file, a glob or a folder in any format of data; gives their number.
 
     The output has the input's columns and rows, with those that the task's predictions have.
-    Raises DataError for input that cannot be read.
+    Raises DataError for input that cannot be read, LockedError for an output that is there already
+    unless `overwrite`.
     """
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     context = ray.data.DataContext.get_current()
@@ -52,7 +55,8 @@ def predict_file(recipe: Recipe, export: str, source: str, output: str) -> int:
         fn_constructor_args=(export, recipe.batch.eval_microbatch_size, recipe.cluster.secrets),
         **_pool(recipe.cluster),
     )
-    return _write(predicted.iter_batches(batch_size=None, batch_format="pyarrow"), output)
+    blocks = predicted.iter_batches(batch_size=None, batch_format="pyarrow")
+    return _write(blocks, output, overwrite=overwrite)
 
 
 class PredictBatch:
@@ -103,13 +107,13 @@ def _read(source: str, inputs: Sequence[Column], added: Sequence[str]) -> "ray.d
     return ray.data.from_arrow_refs(held)
 
 
-def _write(blocks: Iterable[pa.Table], output: str) -> int:
+def _write(blocks: Iterable[pa.Table], output: str, *, overwrite: bool = False) -> int:
     """Write blocks as one file, there entirely or not at all; gives the number of rows."""
     with tempfile.TemporaryDirectory(prefix="thaw-predict-") as folder:
         path = Path(folder) / "output"
         write = _write_parquet if output.endswith(".parquet") else _write_lines
         rows = write(blocks, path)
-        files.upload(path, output)
+        files.upload(path, output, replace=overwrite)
     return rows
 
 

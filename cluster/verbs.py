@@ -16,6 +16,7 @@ from configs.errors import NotFoundError
 from configs.records import DataReady, Ended, Preparing
 from configs.schema import Recipe
 from trainers import storage as files
+from trainers.export_folder import refuse_place
 from trainers.imports import uncollected
 
 if TYPE_CHECKING:
@@ -48,12 +49,16 @@ def evaluate(order: "JobOrder", log: TextIO) -> Ended:
 def export(order: "JobOrder", log: TextIO) -> Ended:
     """Write a run's best weights as a Hugging Face folder."""
     function = order.arguments.get("function", "trainers.committed:export")
-    return _on_workers(order, log, function, {"folder": order.arguments["folder"]})
+    folder, overwrite = order.arguments["folder"], order.arguments.get("overwrite", "")
+    run_dir = runs.run_directory(order.recipe.storage, order.recipe.name)
+    refuse_place(folder, run_dir, overwrite=bool(overwrite))
+    return _on_workers(order, log, function, {"folder": folder, "overwrite": overwrite})
 
 
 def predict(order: "JobOrder", log: TextIO) -> Ended:
     """Predict every row of a file with a run's exported model."""
     from cluster import machines
+    from cluster.outputs import refuse_output
     from cluster.predict import check_output, predict_file
 
     recipe, state = _read_run(order)
@@ -64,8 +69,10 @@ def predict(order: "JobOrder", log: TextIO) -> Ended:
         )
     source, output = order.arguments["input"], order.arguments["output"]
     check_output(output)
+    overwrite = "overwrite" in order.arguments
+    refuse_output(output, source, overwrite=overwrite)
     machines.join_cluster(recipe.cluster.secrets)
-    rows = predict_file(recipe, folder, source, output)
+    rows = predict_file(recipe, folder, source, output, overwrite=overwrite)
     return _say(log, _done(f"{rows} rows predicted into {output}", rows))
 
 

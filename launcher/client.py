@@ -117,14 +117,37 @@ class Thaw:
         """Evaluate a run's best weights on its test split, or on other files."""
         return self._on_run("evaluate", run, {"data": absolute(data)} if data else {})
 
-    def predict(self, run: str, source: str, output: str) -> Submitted:
-        """Predict every row of a file with a run's exported model."""
-        arguments = {"input": absolute(source), "output": absolute(output)}
-        return self._on_run("predict", run, arguments)
+    def predict(self, run: str, source: str, output: str, *, overwrite: bool = False) -> Submitted:
+        """Predict every row of a file with a run's exported model.
 
-    def export(self, run: str, folder: str) -> Submitted:
-        """Write a run's best weights as a Hugging Face folder."""
-        return self._on_run("export", run, {"folder": absolute(folder)})
+        Raises LockedError for an output that is there already, unless `overwrite`.
+        """
+        from cluster.outputs import refuse_output
+
+        arguments = {"input": absolute(source), "output": absolute(output)}
+        if "://" not in arguments["output"]:  # the job looks at what only the cluster may see
+            refuse_output(arguments["output"], arguments["input"], overwrite=overwrite)
+        allowed = {"overwrite": "yes"} if overwrite else {}
+        return self._on_run("predict", run, arguments | allowed)
+
+    def export(self, run: str, folder: str, *, overwrite: bool = False) -> "Submitted | int":
+        """Write a run's best weights as a Hugging Face folder.
+
+        The export of a run that succeeded is copied at once where both places are seen from here;
+        then its step is returned, else the job. Raises LockedError for a folder that is not empty;
+        with `overwrite` an older export may be in it, whose files go and no others.
+        """
+        from cluster.outputs import export_here, refuse_export
+
+        state, place = self.status(run), absolute(folder)
+        if "://" not in place:  # the job looks at what only the cluster may see
+            refuse_export(state.storage, run, place, overwrite=overwrite)
+        if state.state == "succeeded":
+            step = export_here(state.storage, run, place, overwrite=overwrite)
+            if step is not None:
+                return step
+        allowed = {"overwrite": "yes"} if overwrite else {}
+        return self._on_run("export", run, {"folder": place} | allowed)
 
     def stop(self, run: str, *, now: bool = False) -> "RunState":
         """Ask a run to save, commit and stop; with `now` end its job within 20 s, saved or not."""

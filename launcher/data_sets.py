@@ -49,16 +49,23 @@ def inspect(ctx: click.Context, place: str, rows: int, storage: str | None, outp
 @data.command()
 @PLACE
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Else ./.")
+@click.option("--overwrite", is_flag=True, help="Replace FILE where it is there.")
 @click.option("--open", "opened", is_flag=True, help="Show it in the browser.")
 @STORAGE
 @click.pass_context
 def report(
-    ctx: click.Context, place: str, output: Path | None, opened: bool, storage: str | None
+    ctx: click.Context,
+    place: str,
+    output: Path | None,
+    overwrite: bool,
+    opened: bool,
+    storage: str | None,
 ) -> None:
     """Write the report of a prepared set as one HTML page.
 
     Without -o it is called report-<fingerprint>.html and lies in this folder.
     """
+    from cluster.outputs import write_file
     from launcher.messages import Line
     from launcher.terminal import Terminal
 
@@ -66,7 +73,7 @@ def report(
     found = client.find_set(place)
     page = client.backend.data_sets.report_page(found)
     path = output or Path(f"report-{found.rstrip('/').rpartition('/')[2][:8]}.html")
-    path.write_text(page, encoding="utf-8")
+    write_file(path, page, overwrite=overwrite)
     Terminal().lines([Line("report", (str(path),))])
     if opened:
         click.launch(str(path))

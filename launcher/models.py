@@ -35,6 +35,7 @@ def evaluate(
 @RUN
 @click.argument("source", metavar="INPUT")
 @click.option("-o", "--output", required=True, metavar="OUTPUT", help="File to write.")
+@click.option("--overwrite", is_flag=True, help="Replace OUTPUT where it is there.")
 @DETACH
 @ADDRESS
 @STORAGE
@@ -44,6 +45,7 @@ def predict(
     run: str,
     source: str,
     output: str,
+    overwrite: bool,
     detach: bool,
     address: str | None,
     storage: str | None,
@@ -56,12 +58,14 @@ def predict(
     from launcher.terminal import Terminal
 
     client = open_client(ctx, address, storage)
-    return show_job(client, Terminal(), client.predict(run, source, output), detach=detach)
+    submitted = client.predict(run, source, output, overwrite=overwrite)
+    return show_job(client, Terminal(), submitted, detach=detach)
 
 
 @click.command()
 @RUN
 @click.argument("folder", metavar="DIR")
+@click.option("--overwrite", is_flag=True, help="Replace the files of an export that is there.")
 @DETACH
 @ADDRESS
 @STORAGE
@@ -71,6 +75,7 @@ def export(
     ctx: click.Context,
     run: str,
     folder: str,
+    overwrite: bool,
     detach: bool,
     address: str | None,
     storage: str | None,
@@ -78,14 +83,26 @@ def export(
 ) -> int:
     """Write a run's best weights as a Hugging Face folder.
 
-    The folder is loaded again and must give the same outputs.
+    The folder is loaded again and must give the same outputs; the export that a run has already is
+    copied. DIR is new or empty, or with --overwrite holds an export: a person's files stay.
     """
     from launcher.lifecycle import show_job
+    from launcher.messages import Line
     from launcher.terminal import Terminal
+    from launcher.whereabouts import absolute
 
     client = open_client(ctx, address, storage)
-    submitted = client.export(run, folder)
-    return show_job(client, Terminal(as_json=output == "json"), submitted, detach=detach)
+    terminal = Terminal(as_json=output == "json")
+    done = client.export(run, folder, overwrite=overwrite)
+    if not isinstance(done, int):
+        return show_job(client, terminal, done, detach=detach)
+    place = absolute(folder)
+    if terminal.as_json:
+        terminal.json({"run": run, "path": place, "step": done, "copied": True})
+    else:
+        said = (f"copied to {place}", f"step {done:,}", "every file as the run wrote it")
+        terminal.lines([Line("export", said, "good")])
+    return 0
 
 
 COMMANDS = {"evaluate": evaluate, "predict": predict, "export": export}

@@ -8,7 +8,8 @@ from configs.records import Ended, Record
 from configs.schema import Recipe
 from trainers.data.store import SplitName
 from trainers.evaluation import evaluate_and_report
-from trainers.finish import export_model
+from trainers.export_folder import How
+from trainers.finish import Target, export_model
 from trainers.place import Place
 from trainers.session import Session
 
@@ -29,13 +30,21 @@ def evaluate(
     return _ended(session, f"{split} evaluated", evaluation.metrics, evaluation.rows)
 
 
-def export(recipe: Recipe, place: Place, report: Callable[[Record], None], folder: str) -> Ended:
+def export(
+    recipe: Recipe,
+    place: Place,
+    report: Callable[[Record], None],
+    folder: str,
+    overwrite: str = "",
+) -> Ended:
     """Export the best committed weights to a folder and prove it.
 
-    Collective: every rank calls this.
+    Collective: every rank calls this. Raises LockedError where the folder holds what is not ours;
+    `overwrite` lets an older export go.
     """
     session = Session(recipe, place, report, training=False)
-    export_model(session, folder, session.cursor.step, metrics={})
+    how: How = "overwrite" if overwrite else "new"
+    export_model(session, Target(folder, session.cursor.step, how), metrics={})
     return _ended(session, f"exported to {folder}", {}, 0)
 
 

@@ -19,6 +19,7 @@ from configs.task_sections import (
 )
 from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER, build_empty, build_merged, save_adapter
+from trainers.export_folder import EXPORT_FILE, Mark
 from trainers.model_card import Origin, render_model_card
 from trainers.sentence_files import save_sentence_files
 from trainers.tasks import functions_of
@@ -28,8 +29,6 @@ from trainers.tasks.model_class import model_class
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
-
-EXPORT_FILE = "thaw.json"
 
 
 class Export(BaseModel):
@@ -45,6 +44,8 @@ class Export(BaseModel):
     """What batches must know besides the rows."""
     implementation: str | None = None
     """Import path of the class that loads the folder; None for the task's class of transformers."""
+    mark: Mark | None = None
+    """Which run made it, and which files are its own; None in exports of old."""
 
 
 def save_export(
@@ -112,9 +113,14 @@ def read_export(address: str) -> Export:
     if not storage.exists(file):
         raise NotFoundError(f"{address} holds no exported model. Export the run first")
     try:
-        return Export.model_validate_json(storage.read_bytes(file))
+        export = Export.model_validate_json(storage.read_bytes(file))
     except ValidationError as error:
         raise CheckpointError(f"{file} is damaged. Export the run again") from error
+    if export.mark is not None and not export.mark.whole:
+        raise CheckpointError(
+            f"{address} is half of one export and half of another. Export again with --overwrite"
+        )
+    return export
 
 
 def load_exported(folder: Path) -> "PreTrainedModel":

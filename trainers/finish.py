@@ -1,8 +1,7 @@
 """End a run: evaluate with the best weights, export them, prove the exported folder."""
 
-import shutil
-import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 import torch.distributed as dist
 from deepspeed.utils import safe_get_full_fp32_param
 
-from configs.errors import TrainingError
+from configs.errors import THAW_ERRORS, TrainingError
 from configs.records import Ended, Exported
 from configs.shown_metrics import first_metrics
 from trainers import storage
@@ -19,12 +18,12 @@ from trainers.adapter_export import ADAPTER_FOLDER, adapter_difference, merge_ro
 from trainers.engine import gathered, placed
 from trainers.evaluation import evaluate_and_report, evaluate_split
 from trainers.export import check_export, save_export
+from trainers.export_folder import FOLDER, How, put, workshop, write_mark
 from trainers.heartbeat import beat, unhurried
 from trainers.model_card import Origin
 from trainers.quantization import whole_weight
 from trainers.session import Session
 
-FOLDER = "export"
 CHECKED_ROWS = 4
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -44,7 +43,7 @@ def finish(session: Session) -> Ended:
     elif "validation" in splits:
         evaluation = evaluate_split(session, "validation")
     metrics = evaluation.metrics if evaluation is not None else {}
-    export_model(session, storage.join(session.place.run_dir, FOLDER), step, metrics)
+    export_model(session, Target(storage.join(session.place.run_dir, FOLDER), step), metrics)
     if session.tracker is not None:
         session.tracker.hparams(metrics)
     split = "test" if "test" in splits else "validation"
@@ -63,35 +62,48 @@ def finish(session: Session) -> Ended:
     )
 
 
-def export_model(session: Session, address: str, step: int, metrics: dict[str, float]) -> Exported:
+@dataclass(frozen=True)
+class Target:
+    """Where an export goes."""
+
+    address: str
+    step: int
+    """Optimizer steps behind its weights."""
+    how: How = "own"
+    """What may be there already."""
+
+
+def export_model(session: Session, target: Target, metrics: dict[str, float]) -> Exported:
     """Write the live weights as a Hugging Face folder and prove it.
 
-    Collective: every rank calls this. The folder appears at `address` only after it has been loaded
-    again and given the same logits; an older one there is replaced.
+    Collective: every rank calls this. The folder appears in its place only after it has been loaded
+    again and given the same logits. Raises LockedError where something of somebody else is there.
     """
     state = gather_weights(session)
-    inputs, logits = _live_logits(session)
+    fed = _live_logits(session)
     # Every rank hashes, before rank 0 goes off alone.
     unchanged = session.live.frozen_unchanged()
     problem: list[Exception | None] = [None]
-    difference = [0.0]
+    done: list[tuple[float, tuple[str, ...]]] = [(0.0, ())]
     if session.leads:
         try:
             origin = Origin(session.recipe, session.manifest, metrics)
             with unhurried():
-                fed = (inputs, logits)
-                difference = [_write_and_check(session, address, state, fed, origin)]
-        except TrainingError as error:
+                done = [_write_and_check(session, target, state, fed, origin)]
+        except THAW_ERRORS as error:
             problem = [error]
     dist.broadcast_object_list(problem, src=0)
-    dist.broadcast_object_list(difference, src=0)
+    dist.broadcast_object_list(done, src=0)
     if problem[0] is not None:
         raise problem[0]
+    difference, kept = done[0]
+    for name in kept:
+        session.note(f"what stood in the way of the export is kept as {target.address}/{name}")
     record = Exported(
         time=time.time(),
-        path=address,
-        step=step,
-        max_difference=difference[0],
+        path=target.address,
+        step=target.step,
+        max_difference=difference,
         frozen_unchanged=unchanged,
     )
     session.report(record)
@@ -150,40 +162,43 @@ def _live_logits(session: Session) -> tuple[dict[str, torch.Tensor], torch.Tenso
 
 def _write_and_check(
     session: Session,
-    address: str,
+    target: Target,
+    state: dict[str, torch.Tensor],
+    fed: tuple[dict[str, torch.Tensor], torch.Tensor],
+    origin: Origin,
+) -> tuple[float, tuple[str, ...]]:
+    """Write the folder, compare it, put it in its place; gives the difference and what is kept."""
+    with workshop(target.address) as temporary:
+        folder = temporary / FOLDER
+        difference = _write_and_compare(session, folder, state, fed, origin)
+        write_mark(folder, session.recipe.name, target.step)
+        kept = put(folder, target.address, session.place.run_dir, target.how)
+    return difference, kept
+
+
+def _write_and_compare(
+    session: Session,
+    folder: Path,
     state: dict[str, torch.Tensor],
     fed: tuple[dict[str, torch.Tensor], torch.Tensor],
     origin: Origin,
 ) -> float:
-    """Write the folder, compare it with what the live model gave, move it into its place."""
+    """Write a local folder and compare it with what the live model gave."""
     inputs, logits = fed
-    local = storage.local_path(address)
-    parent = local.parent if local is not None else None
-    if parent is not None:
-        parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=".export-") as temporary:
-        folder = Path(temporary) / FOLDER
-        save_export(folder, state, session.model, session.processor(), origin)
-        differences = [check_export(folder, inputs, logits)]
-        if session.recipe.freezing.lora is not None:
-            saved = folder / ADAPTER_FOLDER
-            differences += [
-                adapter_difference(saved, state, session.model, fed, session.task.output_of)
-            ]
-        difference = float(np.max(differences))  # NaN where one is NaN
-        allowed = _tolerance(session) * max(1.0, logits.abs().max().item())
-        if not difference <= allowed:
-            raise TrainingError(
-                f"the exported model's logits differ from the live model's by {difference:.2g}. "
-                "The commits of the run are whole: report this as a defect"
-            )
-        if local is not None:
-            storage.delete(address)
-            shutil.move(folder, local)
-        else:
-            for path in sorted(folder.rglob("*")):
-                if path.is_file():
-                    storage.upload(path, storage.join(address, str(path.relative_to(folder))))
+    save_export(folder, state, session.model, session.processor(), origin)
+    differences = [check_export(folder, inputs, logits)]
+    if session.recipe.freezing.lora is not None:
+        saved = folder / ADAPTER_FOLDER
+        differences += [
+            adapter_difference(saved, state, session.model, fed, session.task.output_of)
+        ]
+    difference = float(np.max(differences))  # NaN where one is NaN
+    allowed = _tolerance(session) * max(1.0, logits.abs().max().item())
+    if not difference <= allowed:
+        raise TrainingError(
+            f"the exported model's logits differ from the live model's by {difference:.2g}. "
+            "The commits of the run are whole: report this as a defect"
+        )
     return difference
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from configs.addresses import WITH_BUCKET
-from configs.errors import NotFoundError, StorageError
+from configs.errors import LockedError, NotFoundError, StorageError
 from trainers.heartbeat import beat
 from trainers.masking import masked
 
@@ -69,6 +69,24 @@ def exists(address: str) -> bool:
 
         filesystem, inner = open_remote(address)
         return bool(filesystem.get_file_info(inner).type != FileType.NotFound)
+
+
+def lexists(address: str) -> bool:
+    """Return whether anything has this name, a link that leads nowhere too."""
+    path = local_path(address)
+    return os.path.lexists(path) if path is not None else exists(address)
+
+
+def is_file(address: str) -> bool:
+    """Return whether a file is there, not a folder."""
+    path = local_path(address)
+    with _told(address, "looked up"):
+        if path is not None:
+            return path.is_file()
+        from pyarrow.fs import FileType
+
+        filesystem, inner = open_remote(address)
+        return bool(filesystem.get_file_info(inner).type == FileType.File)
 
 
 def list_names(address: str, *, files_only: bool = False) -> list[str]:
@@ -131,9 +149,17 @@ def write_atomically(address: str, data: bytes) -> None:
     write_chunks(address, [data])
 
 
-def write_chunks(address: str, chunks: Iterable[bytes | memoryview]) -> None:
-    """Write a file from its parts; it is there entirely or not at all, also after a power cut."""
+def write_chunks(
+    address: str, chunks: Iterable[bytes | memoryview], *, replace: bool = True
+) -> None:
+    """Write a file from its parts; it is there entirely or not at all, also after a power cut.
+
+    Without `replace` it raises LockedError where there is something already; in an object store
+    the look and the write are two steps.
+    """
     path = local_path(address)
+    if not replace and lexists(address):
+        raise LockedError(f"{address} is there already. Name another file, or give --overwrite")
     with _told(address, "written"):
         if path is None:
             _write_remote(address, chunks)
@@ -142,7 +168,12 @@ def write_chunks(address: str, chunks: Iterable[bytes | memoryview]) -> None:
         temporary = _temporary_name(path)
         try:
             _write_synced(temporary, chunks)
-            os.replace(temporary, path)
+            if replace:
+                os.replace(temporary, path)
+            else:
+                os.link(temporary, path)
+        except FileExistsError as error:
+            raise LockedError(f"{address} was written by somebody else just now") from error
         finally:
             temporary.unlink(missing_ok=True)
         sync(path.parent)
@@ -237,10 +268,25 @@ def delete(address: str) -> None:
             path.unlink(missing_ok=True)
 
 
-def upload(local: Path, address: str) -> None:
-    """Copy one local file to an address, there entirely or not at all."""
+def rename(address: str, new: str) -> None:
+    """Give a file or a folder another name on the same storage, which nobody may have."""
+    path, target = local_path(address), local_path(new)
+    with _told(address, "renamed"):
+        if path is not None and target is not None:
+            os.rename(path, target)
+        else:
+            filesystem, inner = open_remote(address)
+            filesystem.move(inner, open_remote(new)[1])
+
+
+def upload(local: Path, address: str, *, replace: bool = True) -> None:
+    """Copy one local file to an address, there entirely or not at all.
+
+    Without `replace` it raises LockedError where there is something already.
+    """
     with _told(str(local), "read"), local.open("rb") as source:
-        write_chunks(address, iter(lambda: source.read(CHUNK_BYTES), b""))
+        chunks = iter(lambda: source.read(CHUNK_BYTES), b"")
+        write_chunks(address, chunks, replace=replace)
 
 
 def download(address: str, local: Path) -> None:

@@ -38,6 +38,20 @@ def test_report_writes_one_page(cluster, prepared, capsys):
     assert Path(f"report-{prepared.manifest.fingerprint[:8]}.html").exists()
 
 
+def test_report_replaces_no_file_unless_told_to(cluster, prepared, capsys):
+    Path("notes.txt").write_text("theirs")
+    assert run(["data", "report", "small", "-o", "notes.txt"], cluster.client()) == 9
+    assert "notes.txt is there already" in capsys.readouterr().err
+    assert Path("notes.txt").read_text() == "theirs"
+    words = ["data", "report", "small", "--overwrite", "-o"]
+    assert run([*words, "."], cluster.client()) == 9
+    Path("link").symlink_to("notes.txt")
+    assert run([*words, "link"], cluster.client()) == 9
+    assert Path("notes.txt").read_text() == "theirs"
+    assert run([*words, "notes.txt"], cluster.client()) == 0
+    assert Path("notes.txt").read_text().startswith("<!doctype html>")
+
+
 def test_validate_says_what_is_wrong_and_exits_with_the_code_of_data(cluster, prepared, capsys):
     for words in (["data", "validate", "small"], ["data", "validate", "small", "--deep"]):
         assert run(words, cluster.client()) == 0

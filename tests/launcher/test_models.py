@@ -1,9 +1,12 @@
 """evaluate, predict, export."""
 
+from pathlib import Path
+
 import pytest
 
 from launcher.cli import run
 from tests.launcher.made_up_run import EVALUATED, EXPORTED, ended
+from tests.trainers.test_export_folder import NEW, content, make, write
 
 
 @pytest.mark.parametrize(
@@ -37,3 +40,69 @@ def test_a_failed_job_gives_its_exit_code(cluster, tmp_path, capsys):
 def test_predict_needs_an_output(capsys):
     assert run(["predict", "small", "in.csv"]) == 2
     assert "Missing option '-o'" in capsys.readouterr().err
+
+
+REFUSED = {
+    "file": "is no folder",
+    "theirs": "is not empty: it holds notes",
+    "link": "is a link",
+    ".": "is not empty",
+    "runs/small/export": "lies in the folder of the run",
+    "runs/small/new": "lies in the folder of the run",
+}
+
+
+@pytest.mark.parametrize("words", [[], ["--overwrite"], ["--detach"]])
+@pytest.mark.parametrize("place", REFUSED)
+def test_export_refuses_at_once_what_is_not_ours(cluster, tmp_path, capsys, place, words):
+    cluster.add_run(str(tmp_path / "runs"))
+    make(tmp_path / "runs" / "small" / "export", NEW)
+    write(tmp_path, {"file": "theirs", "theirs/notes": "theirs"})
+    (tmp_path / "link").symlink_to(tmp_path / "theirs")
+    before = content(tmp_path)
+    code = run(["export", "small", place, *words], cluster.client())
+    said = capsys.readouterr().err
+    assert code == (2 if "lies in" in REFUSED[place] else 9)
+    assert REFUSED[place] in said or "holds no thaw.json" in said
+    assert content(tmp_path) == before
+    assert not cluster.submitted
+
+
+def test_export_copies_what_the_run_has_without_a_cluster(cluster, tmp_path, capsys):
+    cluster.add_run(str(tmp_path / "runs"))
+    make(tmp_path / "runs" / "small" / "export", NEW, step=140)
+    assert run(["export", "small", "new/place"], cluster.client()) == 0
+    assert "step 140" in capsys.readouterr().out
+    assert content(tmp_path / "new" / "place") == NEW
+    assert not cluster.submitted
+    write(tmp_path / "new" / "place", {"notes": "theirs"})
+    assert run(["export", "small", "new/place"], cluster.client()) == 9
+    assert run(["export", "small", "new/place", "--overwrite", "-o", "json"], cluster.client()) == 0
+    assert content(tmp_path / "new" / "place") == NEW | {"notes": "theirs"}
+
+
+def test_export_leaves_to_the_cluster_what_is_not_whole(cluster, tmp_path):
+    cluster.add_run(str(tmp_path / "runs"))
+    cluster.add_run(str(tmp_path / "runs"), "going", "stopped")
+    for name in ("small", "going"):
+        make(tmp_path / "runs" / name / "export", NEW)
+    write(tmp_path / "runs" / "small" / "export", {"model": "bad"})
+    for name in ("small", "going"):
+        run(["export", name, "place"], cluster.client())
+        assert not Path("place").exists()
+    assert [verb for _, verb, _, _ in cluster.submitted] == ["export", "export"]
+
+
+@pytest.mark.parametrize("output", ["rows.csv", "theirs.jsonl", "folder"])
+def test_predict_refuses_at_once_what_is_there(cluster, tmp_path, capsys, output):
+    cluster.add_run(str(tmp_path / "runs"))
+    write(tmp_path, {"rows.csv": "text", "theirs.jsonl": "theirs", "folder/notes": "theirs"})
+    before = content(tmp_path)
+    assert run(["predict", "small", "rows.csv", "-o", output], cluster.client()) == 9
+    said = capsys.readouterr().err
+    assert any(word in said for word in ("is there already", "is a folder", "over the input"))
+    assert not cluster.submitted
+    code = run(["predict", "small", "*.csv", "-o", output, "--overwrite"], cluster.client())
+    assert bool(cluster.submitted) == (output == "theirs.jsonl")
+    assert code in (0, 9)
+    assert content(tmp_path) == before

@@ -37,7 +37,9 @@ def _export_something_else(rank: int, world_size: int, recipe: Recipe, data_dir:
     fed = finish._live_logits(session)
     origin = Origin(recipe, session.manifest, {})
     with pytest.raises(TrainingError, match=r"logits differ from the live model's by 0\.001"):
-        finish._write_and_check(session, storage.join(run_dir, "export"), state, fed, origin)
+        finish._write_and_check(
+            session, finish.Target(storage.join(run_dir, "export"), 0), state, fed, origin
+        )
     return storage.list_names(run_dir)
 
 
