@@ -156,8 +156,7 @@ def _with_paths(recipe: Recipe, origins: Origins, folder: Path) -> Recipe:
         for name, value in recipe.data
         if name in ("train", "validation", "test")
     }
-    model = _absolute(recipe.model.path, base("model", "path"))
-    model = model if "://" not in model and Path(model).is_dir() else recipe.model.path
+    model = _model_path(recipe.model.path, base("model", "path"))
     shipped = recipe.cluster.working_dir
     if shipped is not None:
         shipped = _absolute(shipped, base("cluster", "working_dir"))
@@ -169,6 +168,18 @@ def _with_paths(recipe: Recipe, origins: Origins, folder: Path) -> Recipe:
             "storage": check_address(_absolute(recipe.storage, Path.cwd())),
         }
     )
+
+
+def _model_path(given: str, start: Path) -> str:
+    """Give the whole path of a model's folder, also of one that is not there; leave a hub id.
+
+    What stands beside folders of models is one of them, not an id.
+    """
+    place = Path(_absolute(given, start))
+    first, slash, _ = given.partition("/")
+    is_beside = slash and next((start / first).glob("*/config.json"), None) is not None
+    is_id = not given.startswith(("/", "~", ".")) and given.count("/") <= 1 and not is_beside
+    return given if is_id and not place.exists() else str(place)
 
 
 def _absolute(address: str, start: Path) -> str:

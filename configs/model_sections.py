@@ -1,16 +1,20 @@
 """Recipe sections about the model and how it is trained; what of it learns stands elsewhere."""
 
 import re
+from itertools import islice
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from configs.addresses import shown_address
+from configs.deepspeed_keys import unknown_keys
 from configs.import_paths import ImportPath
 
 SECTION = ConfigDict(
     frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
 )
 
+MAX_UNKNOWN = 20
 FIXED_BY_RECIPE = {
     "train_batch_size",
     "train_micro_batch_size_per_gpu",
@@ -45,6 +49,16 @@ class Model(BaseModel):
     """Own model class, `module:Class` from cluster.working_dir, in the place of the AutoModel class
     of the task: it has from_pretrained and from_config as those of transformers have."""
 
+    @field_validator("path")
+    @classmethod
+    def _path_is_no_address(cls, path: str) -> str:
+        if "://" in path or not path.isprintable() or not path.strip():
+            raise ValueError(
+                f"{shown_address(path)} is neither a folder nor an id of the hub. Copy the model "
+                "to a folder that every node sees, or give its id such as org/name"
+            )
+        return path
+
     @model_validator(mode="after")
     def _remote_code_is_pinned(self) -> Self:
         pinned = re.fullmatch(r"[0-9a-f]{40}", self.revision or "")
@@ -59,7 +73,7 @@ class Model(BaseModel):
     @property
     def is_folder(self) -> bool:
         """Whether the path is one of a folder, not the id of a model of the hub."""
-        return self.path.startswith(("/", "./", "../", "~"))
+        return self.path.startswith(("/", "./", "../", "~")) or self.path.count("/") > 1
 
 
 class Optimizer(BaseModel):
@@ -164,4 +178,6 @@ class Zero(BaseModel):
             raise ValueError(
                 f"overrides may not set {', '.join(taken)}: the recipe's own keys do. Leave it out"
             )
+        if unknown := list(islice(unknown_keys(self.overrides), MAX_UNKNOWN)):
+            raise ValueError("; ".join(unknown))
         return self

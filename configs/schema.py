@@ -1,5 +1,6 @@
 """The recipe: everything a person may ask of a run; how it is read from YAML stands in load.py."""
 
+from collections.abc import Iterator
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -11,6 +12,7 @@ from configs.data_sections import Batch, Data
 from configs.fault_sections import Faults
 from configs.freezing_sections import Freezing, lay_out_presets
 from configs.import_paths import split_import_path
+from configs.metric_names import metric_problem
 from configs.model_sections import SECTION, Model, Optimizer, Schedule, Zero
 from configs.names import is_run_name, run_name_problem
 from configs.run_sections import Checkpoint, Cluster, EarlyStopping, Evaluation, Tracking
@@ -91,7 +93,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        problems = [*self._of_other_tasks(), *self._of_own_code()]
+        problems = [*self._of_other_tasks(), *self._of_own_code(), *self._of_metrics()]
         lanes, workers = self.batch.lanes, self.cluster.most_workers
         if not self.cluster.worker_counts(lanes):
             below, above = lanes - lanes % workers, lanes - lanes % workers + workers
@@ -170,6 +172,19 @@ class Recipe(BaseModel):
                 if is_so
             ]
         return problems
+
+    def _of_metrics(self) -> Iterator[str]:
+        """Yield what is wrong with each metric that something goes by."""
+        asked = {"evaluation.best_metric": self.evaluation.best_metric}
+        if self.early_stopping is not None:
+            asked["early_stopping.metric"] = self.early_stopping.metric
+        for number, phase in enumerate(self.freezing.schedule):
+            if phase.until_stall is not None:
+                key = f"freezing.schedule.{number}.until_stall.metric"
+                asked[key] = phase.until_stall.metric
+        for key, name in asked.items():
+            if name is not None and (problem := metric_problem(self.task, name)):
+                yield f"{key}: {problem}"
 
     def _of_own_code(self) -> list[str]:
         """Say what of a person's own code would never be called, or stands for two things."""

@@ -161,7 +161,7 @@ def test_infinite_numbers_are_refused(tmp_path):
 
 
 def test_written_out_it_reads_back_as_it_is(tmp_path):
-    text = SMALL + "freezing: {train: ['^a: b']}\nzero: {overrides: {x: {y: '1e5'}}}\n"
+    text = SMALL + "freezing: {train: ['^a: b']}\nzero: {overrides: {fp16: {y: '1e5'}}}\n"
     recipe = load_recipe(written(tmp_path, text), ["data.validation=10%", "task.labels=['no', b]"])
     again = load_recipe(written(tmp_path, recipe_to_yaml(recipe)))
     assert again == recipe
@@ -232,3 +232,34 @@ def test_thousands_of_unknown_keys_are_one_sentence(tmp_path):
     text = SMALL + "".join(f"k{number}: 1\n" for number in range(10_000))
     (found,) = problems(written(tmp_path, text))
     assert "more than 1,000 keys" in found
+
+
+@pytest.mark.parametrize("model", ["m/none", "./none", "../none", "a/b/c", "recipe.yaml"])
+def test_a_model_that_looks_like_a_folder_is_one_though_it_is_not_there(tmp_path, model):
+    (tmp_path / "m" / "bert").mkdir(parents=True)
+    (tmp_path / "m" / "bert" / "config.json").write_text("{}")
+    recipe = load_recipe(written(tmp_path, SMALL.replace("base", model)))
+    assert recipe.model.path == os.path.normpath(tmp_path / model) and recipe.model.is_folder
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("s3://bucket/model", "Copy the model to a folder"),
+        ("hf://org/name", "give its id such as org/name"),
+        ("~nobody-at-all/m", "nobody's home"),
+    ],
+)
+def test_a_model_at_no_address_is_refused(tmp_path, model, said):
+    with pytest.raises(RecipeError, match=said):
+        load_recipe(written(tmp_path, SMALL.replace("base", model)))
+
+
+def test_a_model_of_the_hub_or_of_the_cluster_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "org").mkdir()
+    for model in ("org/name", "gpt2", "/seen/by/the/cluster"):
+        path = written(tmp_path, SMALL.replace("base", model))
+        assert load_recipe(path).model.path == model
+    path = written(tmp_path, SMALL.replace("base", "~/m"))
+    assert load_recipe(path).model.path == f"{tmp_path}/m"

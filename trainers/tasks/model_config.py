@@ -1,5 +1,7 @@
 """Load the config of a pre-trained model, from a folder or the hub; weights are pretrained.py's."""
 
+from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import RecipeError
@@ -45,7 +47,15 @@ def max_positions(config: "PreTrainedConfig") -> int:
 
 
 def source_of(model: Model) -> dict[str, Any]:
-    """Give the arguments by which transformers finds just what the recipe names."""
+    """Give the arguments by which transformers finds just what the recipe names.
+
+    Raises RecipeError for a folder that is not there, which would be looked for on the hub.
+    """
+    if model.is_folder and not Path(model.path).expanduser().is_dir():
+        raise RecipeError(
+            f"model.path ({model.path}) is no folder on {gethostname()}. Give one that every node "
+            "sees, or an id of the hub"
+        )
     return {"revision": model.revision, "trust_remote_code": model.trust_remote_code}
 
 
