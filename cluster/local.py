@@ -1,7 +1,8 @@
 """Start and end a Ray cluster of several nodes on this machine; remote clusters start elsewhere.
 
-Every node has its own ports, all on the loopback interface, and token authentication is on. Only
-processes that were started here are ever ended.
+Every node has its own ports, and token authentication is on. The dashboard and all that speaks HTTP
+listen on the loopback interface; Ray binds the gRPC of its processes to all interfaces (ray 2.60),
+where nothing is answered without the token. Only processes that were started here are ever ended.
 """
 
 import os

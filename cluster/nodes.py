@@ -161,6 +161,12 @@ def _environment(token_path: Path) -> dict[str, str]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token_path),
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray serves metrics on all interfaces to everybody, token or not (ray 2.60). No port of the
+        # dashboard's own can be had at -1, which it takes as having none.
+        "RAY_enable_metrics_collection": "0",
+        "DASHBOARD_METRIC_PORT": "-1",
+        # Ray's workers are at 15 by default, where anything else on the machine goes first.
+        "RAY_worker_niceness": "0",
     }
 
 
