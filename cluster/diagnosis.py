@@ -3,7 +3,6 @@
 What only the cluster knows is handed in; how the page looks is launcher/why.py's.
 """
 
-import json
 import re
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from cluster import causes, runs
 from cluster.aftermath import Aftermath
 from cluster.evidence import Cause, Evidence
 from cluster.history import Try, attempt_logs, read_history, without_retries
+from cluster.lock import beat_age_s
 from cluster.pace import Finding, find_slowness
 from cluster.rank_logs import RankReport, read_ranks, trimmed
 from cluster.remedies import Change, work_out
@@ -106,23 +106,41 @@ def diagnose(storage: str, name: str, outside: Outside) -> Diagnosis:
     """
     folder = runs.run_directory(storage, name)
     state = runs.read_run(storage, name)
-    records = [*runs.read_records(storage, name)]
+    records, unseen = _readable_records(storage, name)
     committed = runs.newest_commit_step(storage, name)
     history = read_history(folder, records, committed)
-    unseen = [] if outside.reached else [outside.unseen or outside.job]
+    unseen += [] if outside.reached else [outside.unseen or outside.job]
     recipe = None
     try:
         recipe = runs.read_run_recipe(storage, name)
+        unseen += runs.find_damage(storage, name)
     except (NotFoundError, StorageError, RecipeError, YamlError) as error:
         unseen.append(f"the run's recipe cannot be read: {error}")
     job = _job_words(folder, state, outside)
     is_over = state.state in ("failed", "stopped") or "no sign of life" in job
     logs = attempt_logs(folder, history[-1].attempt) if history else ""
-    reports = read_ranks(logs) if history and is_over else []
+    reports = _readable_ranks(logs) if history and is_over else []
     if is_over and history and not reports:
         unseen.append(f"attempt {history[-1].attempt} left no log of a rank in {folder}")
     seen = Seen(state, records, history, reports, job, committed, recipe)
     return _judged(seen, folder, outside, unseen)
+
+
+def _readable_records(storage: str, name: str) -> tuple[list[Record], list[str]]:
+    """Return the records that can be read, and what keeps the others from it."""
+    try:
+        records = [*runs.read_records(storage, name)]
+    except StorageError as error:
+        return [], [f"the run's records cannot be read: {error}"]
+    damage = [r.text for r in records if isinstance(r, Note) and r.event == "damaged_lines"]
+    return records, damage
+
+
+def _readable_ranks(logs: str) -> list[RankReport]:
+    try:
+        return read_ranks(logs)
+    except StorageError:
+        return []
 
 
 def diagnose_records(
@@ -235,20 +253,12 @@ def _reasons(aftermath: Aftermath | None) -> str:
 
 def _job_words(folder: str, state: runs.RunState, outside: Outside) -> str:
     """Say what is wrong with the driver of a run that should go on; empty where nothing is."""
-    age = _beat_age_s(folder) if state.state in runs.LIVE else None
+    age = beat_age_s(folder, time.time()) if state.state in runs.LIVE else None
     if age is None:
         return ""
     if age > BEAT_OLD_S:
         return f"no sign of life of the driver for {age:.0f} s. {outside.job}"
     return "" if outside.reached or outside.unseen else f"the run goes on. {outside.job}"
-
-
-def _beat_age_s(folder: str) -> float | None:
-    try:
-        told = json.loads(files.read_bytes(files.join(folder, "beat.json")))
-        return time.time() - float(told["time"])
-    except (NotFoundError, StorageError, ValueError, KeyError):
-        return None
 
 
 def _with_cause(one: Try) -> Try:

@@ -49,15 +49,16 @@ def finetune(order: "JobOrder", log: TextIO) -> Ended:
 
 def _open(order: "JobOrder", log: TextIO) -> Run:
     recipe = order.recipe
-    storage = recipe.storage
+    storage, damage = recipe.storage, []
     if order.arguments.get("resume"):
+        damage = runs.find_damage(storage, recipe.name)
         state = runs.take_over_run(
             storage, recipe, order.job_id, allow_change="allow_change" in order.arguments
         )
     else:
         state = runs.create_run(storage, recipe, order.job_id)
     folder = runs.run_directory(storage, recipe.name)
-    return Run(
+    run = Run(
         recipe=eased(recipe, state.eased),
         state=state,
         book=Book(files.join(folder, "metrics.jsonl"), log),
@@ -66,6 +67,9 @@ def _open(order: "JobOrder", log: TextIO) -> Run:
         allow_change="allow_change" in order.arguments,
         lease=Lease(folder, state.claim),
     )
+    for sentence in damage:
+        run.note(sentence, "warning")
+    return run
 
 
 def _drive(run: Run) -> Ended:

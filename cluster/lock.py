@@ -49,6 +49,15 @@ def beats(folder: str, limit_s: float = BEAT_LIMIT_S) -> bool:
     return False
 
 
+def beat_age_s(folder: str, now: float) -> float | None:
+    """Return how long ago the driver showed that it is alive, by its clock; None for no sign."""
+    try:
+        told = json.loads(files.read_bytes(files.join(folder, "beat.json")))
+        return now - float(told["time"])
+    except (NotFoundError, StorageError, ValueError, TypeError, KeyError):
+        return None
+
+
 def _read(address: str) -> bytes:
     try:
         return files.read_bytes(address)

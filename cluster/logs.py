@@ -1,5 +1,6 @@
 """Read the log files of a run while they grow; where they lie is the business of runs.py."""
 
+from configs.errors import StorageError
 from trainers import storage as files
 
 
@@ -14,6 +15,8 @@ def read_log(address: str, start: int = 0) -> bytes:
             return stream.read()
     except FileNotFoundError:
         return b""
+    except OSError as error:
+        raise StorageError(f"{address} could not be read: {error.strerror}") from error
 
 
 def read_end(address: str, most: int) -> bytes:
@@ -27,3 +30,5 @@ def read_end(address: str, most: int) -> bytes:
             return stream.read()
     except FileNotFoundError:
         return b""
+    except OSError as error:
+        raise StorageError(f"{address} could not be read: {error.strerror}") from error

@@ -15,6 +15,15 @@ def write_recipe(address: str, recipe: Recipe) -> None:
     files.write_atomically(address, HASH + files.bytes_hash(text).encode() + b"\n" + text)
 
 
+def is_as_written(address: str) -> bool:
+    """Say whether a file of a recipe has the hash that it begins with; does not parse it.
+
+    Raises NotFoundError when it is absent.
+    """
+    line, _, text = files.read_bytes(address).partition(b"\n")
+    return line == HASH + files.bytes_hash(text).encode()
+
+
 def read_recipe(address: str) -> Recipe:
     """Read a recipe; raises StorageError when it is damaged, NotFoundError when it is absent."""
     data = files.read_bytes(address)

@@ -16,10 +16,11 @@ from cluster.located import remember_run as remember_run
 from cluster.lock import BEAT_LIMIT_S, beats, claim
 from cluster.packages import installed_packages, refuse_other_packages
 from cluster.places import is_linked, refuse_links, run_folder
-from cluster.recipe_file import read_recipe, write_recipe
+from cluster.rebuilding import read_record_file, rebuilt_fields, recipe_of_commits
+from cluster.recipe_file import is_as_written, read_recipe, write_recipe
 from configs.errors import LockedError, NotFoundError, StorageError
 from configs.names import JobId, RunName, is_run_name
-from configs.records import Note, Record, read_lines, split_lines
+from configs.records import Note, Record
 from configs.schema import Recipe
 from trainers import storage as files
 from trainers.fence import newest_claim
@@ -58,6 +59,8 @@ class RunState(BaseModel):
     step: int = 0
     eased: dict[str, int] = {}
     """Keys of the recipe that were changed when memory ran out, and what they are."""
+    rebuilt: str = ""
+    """What is wrong with run.json, where other files of the run tell what it held."""
 
 
 def run_directory(storage: str, name: str) -> str:
@@ -120,12 +123,14 @@ def take_over_run(
     newest = newest_claim(folder)
     read_run(storage, name)
     state = _read_claimed(storage, name, newest, beat_limit_s) or read_run(storage, name)
+    is_live = state.state in LIVE or state.rebuilt
     packages = installed_packages()
     if not allow_change:
         refuse_other_packages(name, state.packages, packages)
-    if state.state in LIVE and beats(folder, beat_limit_s):
+    if is_live and beats(folder, beat_limit_s):
+        job = f"job {state.job_ids[-1]}" if state.job_ids else "somebody"
         raise LockedError(
-            f"Run {name} is {state.state}: job {state.job_ids[-1]} works on it. Wait for it, or "
+            f"Run {name} is {state.state}: {job} works on it. Wait for it, or "
             f"stop it with `thaw stop {name}`"
         )
     number = max(newest, state.attempts) + 1
@@ -135,13 +140,14 @@ def take_over_run(
     known = tuple(known for known in state.job_ids if known != job_id)
     ids, ended = (*known, job_id), {"exit_code": None, "error": None, "message": ""}
     changes = {"state": "queued", "claim": number, "job_ids": ids, "packages": packages}
-    return change_state(state, **changes, **ended)
+    return change_state(state, storage=storage, **changes, **ended)
 
 
 def write_state(state: RunState) -> RunState:
     """Write run.json."""
     address = files.join(run_directory(state.storage, state.name), "run.json")
-    files.write_atomically(address, masked(state.model_dump_json(indent=1)).encode())
+    content = state.model_dump_json(indent=1, exclude={"rebuilt"})
+    files.write_atomically(address, masked(content).encode())
     return state
 
 
@@ -152,29 +158,54 @@ def change_state(before: RunState, **changes: object) -> RunState:
 
 def changed_state(before: RunState, **changes: object) -> RunState:
     """Give a state with some fields changed, as of now."""
-    return RunState.model_validate({**before.model_dump(), **changes, "updated": time.time()})
+    known = {**before.model_dump(exclude={"rebuilt"}), **changes, "updated": time.time()}
+    return RunState.model_validate(known)
 
 
 def read_run(storage: str, name: str) -> RunState:
-    """Read how a run stands; raises NotFoundError when there is none."""
+    """Read how a run stands, by its other files where run.json is damaged or gone.
+
+    Raises NotFoundError when there is no such run, StorageError when nothing tells.
+    """
     address = files.join(run_directory(storage, name), "run.json")
     try:
-        data = files.read_bytes(address)
+        state = _state_or_problem(files.read_bytes(address), name)
     except NotFoundError as error:
+        if (rebuilt := _rebuilt(storage, name, f"{address} is gone")) is not None:
+            return rebuilt
         raise NotFoundError(f"There is no run {name} in {storage}. See `thaw list`") from error
-    try:
-        state = RunState.model_validate_json(data)
-        if state.name == name:
-            return state
-        problem = f"is of run {state.name}"
-    except ValidationError:
-        problem = "holds no state of a run"
-    raise StorageError(f"{address} {problem}. Was it changed by hand? Put it back, or delete it")
+    if isinstance(state, RunState):
+        return state
+    if (rebuilt := _rebuilt(storage, name, f"{address} {state}")) is not None:
+        return rebuilt
+    raise StorageError(f"{address} {state}. Was it changed by hand? Put it back, or delete it")
 
 
 def read_run_recipe(storage: str, name: str) -> Recipe:
-    """Read the recipe that a run was submitted with; raises StorageError when it is damaged."""
-    return read_recipe(files.join(run_directory(storage, name), "recipe.yaml"))
+    """Read the recipe that a run was submitted with, out of a commit where recipe.yaml is damaged.
+
+    Raises StorageError when none tells it.
+    """
+    folder = run_directory(storage, name)
+    try:
+        return read_recipe(files.join(folder, "recipe.yaml"))
+    except (NotFoundError, StorageError) as error:
+        if (recipe := recipe_of_commits(folder)) is not None:
+            return recipe
+        raise StorageError(f"{str(error).rstrip('.')}; no commit holds it") from error
+
+
+def find_damage(storage: str, name: str) -> list[str]:
+    """Return a sentence for each of run.json and recipe.yaml that others had to stand in for."""
+    found = [read_run(storage, name).rebuilt]
+    address = files.join(run_directory(storage, name), "recipe.yaml")
+    try:
+        if not is_as_written(address):
+            read_recipe(address)
+    except (NotFoundError, StorageError) as error:
+        problem = str(error).partition(". ")[0].rstrip(".")
+        found.append(f"{problem}: the recipe that the newest commit holds stands in its place")
+    return [sentence for sentence in found if sentence]
 
 
 def list_runs(storage: str) -> list[RunState]:
@@ -184,11 +215,14 @@ def list_runs(storage: str) -> list[RunState]:
     """
     states = []
     for name in filter(is_run_name, files.list_names(storage)):
-        if not is_linked(storage, name) and files.exists(files.join(storage, name, "run.json")):
-            try:
-                states.append(read_run(storage, name))
-            except StorageError as error:
-                states.append(_damaged(storage, name, error))
+        if is_linked(storage, name):
+            continue
+        try:
+            states.append(read_run(storage, name))
+        except NotFoundError:
+            continue
+        except StorageError as error:
+            states.append(_damaged(storage, name, error))
     return sorted(states, key=lambda state: state.created)
 
 
@@ -198,10 +232,7 @@ def read_records(storage: str, name: str) -> Iterator[Record]:
     Damaged lines are passed over; a note that comes before all others tells how many.
     """
     address = files.join(run_directory(storage, name), "metrics.jsonl")
-    if not files.exists(address):
-        return
-    text = files.read_bytes(address).decode(errors="replace")
-    records, damaged = read_lines(split_lines(text[: text.rfind("\n") + 1]))
+    records, damaged = read_record_file(address)
     if damaged:
         lines = "1 line is" if damaged == 1 else f"{damaged:,} lines are"
         said = f"{address}: {lines} damaged and passed over. What they said is lost"
@@ -252,6 +283,22 @@ def log_files(storage: str, name: str) -> dict[str, str]:
 
 def _stop_address(storage: str, name: str) -> str:
     return files.join(run_directory(storage, name), "stop.json")
+
+
+def _state_or_problem(data: bytes, name: str) -> RunState | str:
+    """Return the state that run.json holds, or what is wrong with it."""
+    try:
+        state = RunState.model_validate_json(data)
+    except ValidationError:
+        return "holds no state of a run"
+    return state if state.name == name else f"is of run {state.name}"
+
+
+def _rebuilt(storage: str, name: str, problem: str) -> RunState | None:
+    known = rebuilt_fields(run_directory(storage, name), problem)
+    if known is None:
+        return None
+    return RunState.model_validate({"name": name, "storage": storage, **known})
 
 
 def _damaged(storage: str, name: str, error: StorageError) -> RunState:

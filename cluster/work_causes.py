@@ -36,6 +36,14 @@ WORK_CAUSES = (
         (Sign(error="CheckpointError", unless=OTHER_VALUES),),
     ),
     Cause(
+        "state_lost",
+        "run.json is damaged or gone",
+        "How the run ended is not known; commits are files of their own, with the recipe in them.",
+        "Resume: it goes on from the last commit.",
+        (Sign(r"^How it ended is not known", where=("message",)),),
+        resumes=True,
+    ),
+    Cause(
         "recipe_changed",
         "the commits are of another recipe",
         "A value that decides the answer, the data or a version differs from those of the commits.",

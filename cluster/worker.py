@@ -19,6 +19,7 @@ from typing import Any
 from cluster import meeting
 from cluster.network import local_interfaces, name_interface
 from cluster.orders import Orders, load_function, read_data
+from cluster.packages import installed_packages
 from cluster.peer_loss import is_peer_loss
 from cluster.secrets import masked_output, refuse_missing, take_secrets
 from cluster.usage import Meter, usage_line
@@ -70,6 +71,7 @@ def work(config: dict[str, Any]) -> None:
                 attempt=orders.attempt,
                 device=_device(orders),
                 allow_change=orders.allow_change,
+                packages=installed_packages(),
             )
             ended = _in_group(orders, place)
         except Exception as error:

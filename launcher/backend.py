@@ -72,6 +72,9 @@ class Runs(Protocol):
     def read_records(self, storage: str, name: str) -> Iterator[Record]:
         """Yield the records that are there."""
 
+    def find_damage(self, storage: str, name: str) -> list[str]:
+        """Tell which of run.json and recipe.yaml others had to stand in for, a sentence each."""
+
     def request_stop(self, storage: str, name: str) -> None:
         """Ask a run to commit and stop."""
 

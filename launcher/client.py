@@ -100,8 +100,7 @@ class Thaw:
 
         Raises RecipeError for a change that would change the answer, unless `allow_change`.
         """
-        state = self.status(run)
-        recipe = self.backend.runs.read_run_recipe(state.storage, run)
+        recipe = self.recipe(run)
         changed = change_recipe(recipe, overrides)
         fixed = [key for key in recipe_difference(recipe, changed) if not may_change(key)]
         if fixed and not allow_change:
@@ -226,6 +225,10 @@ class Thaw:
         storage = self.where.storage_of(run)
         self.backend.runs.read_run(storage, run)
         return [*self.backend.runs.read_records(storage, run)]
+
+    def damage(self, run: str) -> "Sequence[str]":
+        """Tell what is damaged in a run's directory and how that was got over, a sentence each."""
+        return self.backend.runs.find_damage(self.where.storage_of(run), run)
 
     def log_files(self, run: str) -> dict[str, str]:
         """Give the addresses of a run's logs by a short name such as `a01/rank-0`."""

@@ -4,6 +4,7 @@ import time
 
 import click
 
+from configs.errors import StorageError
 from launcher.options import ADDRESS, JSON, RUN, STORAGE, open_client
 
 
@@ -38,7 +39,7 @@ def list_(ctx: click.Context, storage: str | None, output: str) -> None:
 @click.pass_context
 def status(ctx: click.Context, run: str, storage: str | None, output: str) -> None:
     """Show how a run stands, in a few lines."""
-    from launcher.overview import status_lines
+    from launcher.overview import damage_lines, status_lines
     from launcher.progress import progress_of
     from launcher.terminal import Terminal
 
@@ -48,8 +49,9 @@ def status(ctx: click.Context, run: str, storage: str | None, output: str) -> No
     if terminal.as_json:
         terminal.json(state.model_dump(mode="json"))
         return
-    progress = progress_of(run, client.metrics(run))
-    terminal.lines(status_lines(state, progress, now=time.time()))
+    records = client.metrics(run)
+    terminal.lines(status_lines(state, progress_of(run, records), now=time.time()))
+    terminal.say(*damage_lines(client.damage(run), records))
 
 
 @click.command()
@@ -59,23 +61,29 @@ def status(ctx: click.Context, run: str, storage: str | None, output: str) -> No
 @click.pass_context
 def describe(ctx: click.Context, run: str, storage: str | None, output: str) -> None:
     """Show recipe, data, attempts, evaluations and files of a run."""
-    from launcher.overview import describe_lines
+    from launcher.overview import damage_lines, describe_lines
     from launcher.terminal import Terminal
 
     client = open_client(ctx, storage=storage)
     terminal = Terminal(as_json=output == "json")
-    state, recipe, records = client.status(run), client.recipe(run), client.metrics(run)
+    state, records, damage = client.status(run), client.metrics(run), list(client.damage(run))
+    recipe = None
+    try:
+        recipe = client.recipe(run)
+    except StorageError as error:
+        damage.append(str(error))
     if terminal.as_json:
         shown = [record.model_dump(mode="json") for record in records if record.kind != "step"]
         terminal.json(
             {
                 "state": state.model_dump(mode="json"),
-                "recipe": recipe.model_dump(mode="json"),
+                "recipe": recipe.model_dump(mode="json") if recipe is not None else None,
                 "records": shown,
             }
         )
     else:
         terminal.lines(describe_lines(state, recipe, records))
+    terminal.say(*damage_lines(damage))
 
 
 @click.command()
@@ -125,11 +133,13 @@ def metrics(ctx: click.Context, run: str, steps: bool, storage: str | None, outp
     With -o json every record is printed.
     """
     from launcher.messages import Line
-    from launcher.overview import evaluation_table, step_table
+    from launcher.overview import damage_lines, evaluation_table, step_table
     from launcher.terminal import Terminal
 
     terminal = Terminal(as_json=output == "json")
-    records = open_client(ctx, storage=storage).metrics(run)
+    client = open_client(ctx, storage=storage)
+    records = client.metrics(run)
+    terminal.say(*damage_lines(client.damage(run), records))
     if terminal.as_json:
         wanted = (record for record in records if not steps or record.kind == "step")
         for record in wanted:

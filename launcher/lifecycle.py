@@ -122,12 +122,19 @@ def watch(
 
     Ctrl-C leaves it running.
     """
-    from launcher.messages import Story
+    from launcher.messages import Line, Story
+    from launcher.overview import damage_lines
     from launcher.terminal import Terminal
 
     client = open_client(ctx, address, storage)
     terminal = Terminal(as_json=output == "json")
-    return shown(terminal, Story(run, steps=not terminal.is_live), client.watch(run))
+    terminal.say(*damage_lines(client.damage(run)))
+    story = Story(run, steps=not terminal.is_live)
+    code = shown(terminal, story, client.watch(run))
+    if story.progress.started is None:
+        told = (f"{run} has no records", f"thaw status {run}", f"thaw why {run}")
+        terminal.say(Line("nothing", told, "warning"))
+    return code
 
 
 @click.command()
@@ -196,11 +203,13 @@ def resume(
     The number of workers may change, with --set cluster.num_workers=N: the answer does not. With
     --address another cluster goes on, from the storage alone.
     """
+    from launcher.overview import damage_lines
     from launcher.terminal import Terminal
 
     client = open_client(ctx, address, storage)
     terminal = Terminal(as_json=output == "json")
     before = client.metrics(run)
+    terminal.say(*damage_lines(client.damage(run), before))
     submitted = client.resume(run, overrides, allow_change=allow_change)
     return show_job(client, terminal, submitted, detach=detach, seen=before)
 

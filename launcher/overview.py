@@ -79,15 +79,24 @@ def _next_line(state: "RunState", progress: Progress) -> Line:
     return Line("next", (*look, f"thaw resume {name}", f"thaw logs {name}"))
 
 
-def describe_lines(state: "RunState", recipe: Recipe, records: Iterable[Record]) -> list[Line]:
-    """Say all there is to know about a run."""
+def damage_lines(sentences: Iterable[str], records: Iterable[Record] = ()) -> list[Line]:
+    """Tell what is damaged in a run's directory; what is in its records a note among them tells."""
+    notes = (record for record in records if isinstance(record, Note))
+    lost = [note.text for note in notes if note.event == "damaged_lines"]
+    return [Line("warning", (sentence,), "warning") for sentence in (*sentences, *lost)]
+
+
+def describe_lines(
+    state: "RunState", recipe: Recipe | None, records: Iterable[Record]
+) -> list[Line]:
+    """Say all there is to know about a run; without a recipe where nothing tells it any more."""
     kept = list(records)
     progress = progress_of(state.name, kept)
     tone = TONES.get(state.state, "plain")
     created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.created))
     took = duration(state.updated - state.created)
     lines = [Line("run", (state.name, state.state, f"submitted {created}", took), tone)]
-    lines += recipe_lines(recipe)
+    lines += recipe_lines(recipe) if recipe is not None else []
     lines += [data_line(progress.data)] if progress.data else []
     lines += [_attempt(record) for record in kept if isinstance(record, Attempt)]
     lines += [_note(record) for record in kept if isinstance(record, Note | Mishap)]

@@ -8,10 +8,12 @@ from typing import Any
 
 from cluster import runs
 from cluster.aftermath import NAME, Aftermath, LostNode
+from cluster.packages import installed_packages
 from configs.errors import THAW_ERRORS
 from configs.load import recipe_from
 from configs.records import Attempt, Committed, Ended, Note, Record, Step
 from trainers import storage as files
+from trainers.manifest import Cursor, Manifest, SavedFile
 
 START = 1_700_000_000.0
 HOSTS = ("10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7")
@@ -155,6 +157,29 @@ def write_commit(folder: Path, number: int, attempt: int = 1) -> None:
     commits = folder / "checkpoints" / f"step-{number:08d}.a{attempt:02d}"
     commits.mkdir(parents=True)
     (commits / "MANIFEST.json").write_text("{}")
+
+
+def write_whole_commit(folder: Path, number: int, attempt: int = 1) -> None:
+    """Make a commit of the run exist with all that its manifest names, the recipe too."""
+    recipe = runs.read_run_recipe(str(folder.parent), folder.name)
+    name, data = f"step-{number:08d}.a{attempt:02d}", b"weights" * number
+    manifest = Manifest(
+        cursor=Cursor(step=number),
+        data_fingerprint="f",
+        arithmetic={},
+        parameters={"w": 1},
+        frozen=None,
+        files=(SavedFile(name="rank-00000.safetensors", num_bytes=len(data), hash="h"),),
+        fence=attempt,
+        time=START + 10 + number,
+        recipe=recipe.model_dump(mode="json"),
+        packages=installed_packages(),
+        data_dir="/prepared/f",
+    )
+    place = folder / "checkpoints" / name
+    place.mkdir(parents=True)
+    (place / "rank-00000.safetensors").write_bytes(data)
+    (place / "MANIFEST.json").write_text(manifest.model_dump_json(indent=1))
 
 
 def write_logs(folder: Path, logs: Mapping[int, str], attempt: int = 1) -> Path:

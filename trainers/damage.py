@@ -43,7 +43,7 @@ def looks_whole(run_dir: str, name: str) -> bool:
     """Say whether a commit has a manifest and all files that it names, without reading those."""
     try:
         return has_all_files(run_dir, read_manifest(run_dir, name), name)
-    except CheckpointError:
+    except (CheckpointError, StorageError):
         return False
 
 

@@ -47,6 +47,7 @@ def frozen_part(session: "Session", name: str) -> Part | None:
 
 def _manifest(session: "Session", *, learned: bool) -> Manifest:
     named, names = session.model.named_parameters(), session.learned()
+    place = session.place
     return Manifest(
         cursor=session.cursor,
         data_fingerprint=session.manifest.fingerprint,
@@ -55,5 +56,8 @@ def _manifest(session: "Session", *, learned: bool) -> Manifest:
         buffers=session.live.buffer_sizes() if learned else {},
         frozen=session.frozen if learned else None,
         files=(),
-        fence=session.place.attempt,
+        fence=place.attempt,
+        recipe=session.recipe.model_dump(mode="json") if learned else None,
+        packages=dict(place.packages),
+        data_dir=place.data_dir,
     )

@@ -85,6 +85,12 @@ class Manifest(BaseModel):
     """Number of the attempt that wrote it, by its claim on the run; the higher one counts."""
     time: float = 0.0
     """When it was written, in seconds since the epoch."""
+    recipe: dict[str, Any] | None = None
+    """The run's recipe, should recipe.yaml be lost; None in commits of old."""
+    packages: dict[str, str] = {}
+    """Versions of what computed it, should run.json be lost."""
+    data_dir: str | None = None
+    """Address of the prepared set, likewise."""
 
     @property
     def value(self) -> float | None:

@@ -1,6 +1,7 @@
 """Where one rank stands: its number, its folders, its device; how it got there is the cluster's."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -20,3 +21,5 @@ class Place:
     """`cpu`, or a torch device such as `cuda:0`."""
     allow_change: bool = False
     """Whether to go on from a commit of another recipe or other data."""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """Versions of what computes the run."""

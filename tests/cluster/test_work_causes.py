@@ -18,6 +18,7 @@ CASES = [
         "bytes, 80 were written. Start a new run",
         {},
     ),
+    ("state_lost", None, "How it ended is not known: /runs/past/run.json is gone", {}),
     (
         "recipe_changed",
         "CheckpointError",

@@ -52,6 +52,7 @@ class FakeCluster:
         self.local: LocalCluster | None = None
         self.interrupts = False
         self.deaths: list[NodeEvent] = []
+        self.damage: list[str] = []
         self.asked: list[str] = []
 
     def client(self, address: str | None = ADDRESS, storage: str | None = None) -> Thaw:
@@ -162,6 +163,9 @@ class FakeCluster:
 
     def read_records(self, storage: str, name: str) -> Iterator[Record]:
         yield from self.records.get(name, [])
+
+    def find_damage(self, storage: str, name: str) -> list[str]:
+        return self.damage
 
     def request_stop(self, storage: str, name: str) -> None:
         self.stopped.append(f"run {name}")
