@@ -31,6 +31,7 @@ ROWS_A_SLICE = 8
 """Rows that stand together, on average, from which on slices are cheaper than a take."""
 FROZEN = ConfigDict(frozen=True, extra="forbid")
 
+Stamp = tuple[int, int, int]
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
@@ -154,7 +155,8 @@ def open_split(
 ) -> "Split":
     """Open a split without touching its shards; raises DataError when the set has no such split.
 
-    A shard is checked when a row of it is first asked for: its size always, its hash with `verify`.
+    A shard is checked when a row of it is first asked for: its size always, its hash with `verify`;
+    and again when its size, time or inode is another than it was, before its rows are given.
     Shards that are not on a local path are fetched below `cache_dir` then, which keeps at most
     `cache_bytes`; by default all ranks of a node share one.
     """
@@ -188,7 +190,11 @@ class Split:
         ]
         places = np.empty(len(order), np.int64)
         places[order] = np.arange(len(order))
-        return pa.Table.from_batches(parts).combine_chunks().take(pa.array(places))
+        rows = pa.Table.from_batches(parts).combine_chunks().take(pa.array(places))
+        for number in found.tolist():
+            # The rows are a copy now: what is as it was still has not changed under it.
+            self._shards.require_unchanged(self.info.shards[number])
+        return rows
 
     def lengths(self, start: int, stop: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
         """Give the lengths in tokens of the rows from `start` up to `stop`."""
@@ -227,6 +233,15 @@ def _taken(
     ]
 
 
+def _stamp(path: Path) -> Stamp | None:
+    """Return size, time of the last change and inode of a file; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
 class _Shards:
     """The shards of a folder that were used last; checked, and fetched where they are remote."""
 
@@ -236,13 +251,14 @@ class _Shards:
         self._data_dir, self._verify, self._cache = data_dir, verify, cache
         self._cache_bytes, self._fetch = cache_bytes, fetch
         self._open: OrderedDict[str, pa.RecordBatch] = OrderedDict()
-        self._good: set[str] = set()
+        self._good: dict[str, Stamp] = {}
+        """How the files were found that have been checked."""
         self._lock = threading.Lock()
 
     def batch(self, shard: Shard) -> pa.RecordBatch:
         """Give a shard's rows; raises DataError naming the file when it is absent or damaged."""
         with self._lock:
-            if shard.file in self._open:
+            if shard.file in self._open and self._is_unchanged(shard):
                 self._open.move_to_end(shard.file)
                 return self._open[shard.file]
             batch = self._open[shard.file] = self._map(self._local(shard), shard)
@@ -250,17 +266,32 @@ class _Shards:
                 self._open.popitem(last=False)
             return batch
 
+    def require_unchanged(self, shard: Shard) -> None:
+        """Raise DataError where a shard has changed since it was mapped, and not for the same."""
+        with self._lock:
+            if not self._is_unchanged(shard):
+                self._open[shard.file] = self._map(self._local(shard), shard)
+
+    def _is_unchanged(self, shard: Shard) -> bool:
+        """Return whether a mapped file is the one that was checked.
+
+        One that is gone is: its bytes stay as long as they are mapped.
+        """
+        found = _stamp(self._path(shard))
+        return found is None or found == self._good.get(shard.file)
+
     def _map(self, path: Path, shard: Shard) -> pa.RecordBatch:
         # Size first: reading a map beyond the end of a cut file would kill the process.
+        stamp = _stamp(path)
         problem = self._problem(path, shard)
-        if problem is None:
+        if problem is None and stamp is not None:
             try:
                 reader = pa.ipc.open_file(pa.memory_map(str(path)))
                 batch = reader.get_batch(0)
             except (pa.ArrowInvalid, OSError) as error:
                 problem = f"cannot be read ({error})"
             else:
-                self._good.add(shard.file)
+                self._good[shard.file] = stamp
                 return batch
         raise DataError(f"{path} {problem}. Delete {self._data_dir} and prepare the data again")
 
@@ -271,16 +302,20 @@ class _Shards:
         num_bytes = path.stat().st_size
         if num_bytes != shard.num_bytes:
             return f"is damaged: {num_bytes} bytes where the manifest says {shard.num_bytes}"
-        unchecked = self._verify and shard.file not in self._good
+        unchecked = self._verify and self._good.get(shard.file) != _stamp(path)
         if unchecked and storage.file_hash(path) != shard.hash:
             return "is damaged: its bytes are not those that were prepared"
         return None
 
-    def _local(self, shard: Shard) -> Path:
+    def _path(self, shard: Shard) -> Path:
         folder = storage.local_path(self._data_dir)
-        if folder is not None:
-            return folder / shard.file
-        path = self._cache / shard.file
+        return (self._cache if folder is None else folder) / shard.file
+
+    def _local(self, shard: Shard) -> Path:
+        """Return a shard's file, fetched where the set is remote."""
+        path = self._path(shard)
+        if storage.local_path(self._data_dir) is not None:
+            return path
         if self._problem(path, shard) is None:
             touch(path)
         else:

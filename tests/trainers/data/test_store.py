@@ -105,6 +105,12 @@ def flip(path: Path) -> None:
     path.write_bytes(bytes(data))
 
 
+def swap(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(path.read_bytes()[::-1])
+    other.replace(path)
+
+
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [(delete, "is missing"), (cut, "bytes where"), (flip, "its bytes are not")],
@@ -122,6 +128,32 @@ def test_a_damaged_shard_is_named_and_the_others_are_read(
         split.read(np.array([50]))
     with pytest.raises(DataError, match=r"train-00001.arrow"):
         split.lengths(40, 60)
+
+
+@pytest.mark.parametrize("change", [cut, flip, swap])
+def test_a_shard_that_changes_under_a_reader_is_found_before_its_rows_are_given(
+    change: Callable[[Path], None], tmp_path: Path
+) -> None:
+    split = open_split(str(tmp_path), make_set(tmp_path, [4, 5]), "train")
+    assert split.read(np.arange(9))["row_id"].to_pylist() == list(range(9))
+    change(tmp_path / "train-00000.arrow")
+    assert split.read(np.arange(4, 9))["row_id"].to_pylist() == list(range(4, 9))
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"train-00000.arrow is damaged: .*prepare the data ag"):
+            split.read(np.arange(4))
+
+
+def test_a_shard_that_is_written_again_with_the_same_bytes_or_deleted_is_read_on(
+    tmp_path: Path,
+) -> None:
+    split = open_split(str(tmp_path), make_set(tmp_path, [4]), "train")
+    path = tmp_path / "train-00000.arrow"
+    split.read(np.arange(4))
+    content = path.read_bytes()
+    path.unlink()  # its bytes stay as long as they are mapped
+    assert split.read(np.arange(4))["row_id"].to_pylist() == [0, 1, 2, 3]
+    path.write_bytes(content)
+    assert split.read(np.arange(4))["row_id"].to_pylist() == [0, 1, 2, 3]
 
 
 def test_without_verifying_a_cut_shard_is_still_refused(tmp_path: Path) -> None:
