@@ -92,11 +92,12 @@ def choose_surplus(
     from trainers.retention import policy_of, surplus
 
     facts = {each.name: each for each in list_facts(storage, name)}
-    policy = policy_of(read_run_recipe(storage, name), keep_last, keep_best)
     folder = run_directory(storage, name)
     good = _newest_good(folder, [each.name for each in facts.values() if each.whole])
     trusted = [n for n, each in facts.items() if each.whole and good is not None and n <= good]
     manifests = [(each, read_manifest(folder, each)) for each in trusted]
+    metric = manifests[-1][1].cursor.best_metric if manifests else None
+    policy = policy_of(read_run_recipe(storage, name), metric, keep_last, keep_best)
     gone = set(surplus(manifests, policy, keep=[good or ""]))
     gone |= {each for each in facts if each not in trusted}
     if good is None:

@@ -261,6 +261,12 @@ class Exported(BaseModel):
     """Largest difference of a logit between the exported model, loaded again, and the live one."""
     frozen_unchanged: bool
     """Whether every frozen tensor has the bits of the base model."""
+    epoch: float | None = None
+    """Epochs after which the weights were so."""
+    epochs: float | None = None
+    """Epochs of the whole run."""
+    best_metric: str | None = None
+    """Metric by which they are the best; None for the last weights."""
 
 
 class Ended(BaseModel):

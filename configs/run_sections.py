@@ -8,6 +8,8 @@ from configs.model_sections import SECTION
 from configs.secret_words import checked_env, checked_names
 
 Count = Annotated[int, Field(ge=1)]
+LAST = "last"
+"""What `evaluation.best_metric` says where the last weights are wanted, not the best."""
 
 
 class Evaluation(BaseModel):
@@ -22,7 +24,9 @@ class Evaluation(BaseModel):
     at_start: bool = False
     """Evaluate once before the first step."""
     best_metric: str | None = None
-    """Metric whose best weights are exported; None takes early_stopping's, else the last ones."""
+    """Metric whose best weights are exported, or `last` for the last weights; None takes
+    early_stopping's, else the first that is shown of the task's, such as macro_f1. Without
+    data.validation the last weights are exported."""
 
 
 class EarlyStopping(BaseModel):

@@ -15,7 +15,14 @@ from configs.import_paths import split_import_path
 from configs.metric_names import metric_problem
 from configs.model_sections import SECTION, Model, Optimizer, Schedule, Zero
 from configs.names import is_run_name, run_name_problem
-from configs.run_sections import Checkpoint, Cluster, EarlyStopping, Evaluation, Tracking
+from configs.run_sections import (
+    LAST,
+    Checkpoint,
+    Cluster,
+    EarlyStopping,
+    Evaluation,
+    Tracking,
+)
 from configs.task_sections import (
     CONTINUES,
     ONE_LABEL,
@@ -109,7 +116,7 @@ class Recipe(BaseModel):
                     ("early_stopping", self.early_stopping),
                     ("evaluation.best_metric", self.evaluation.best_metric),
                 )
-                if value is not None
+                if value not in (None, LAST)
             ]
             problems += [f"{key} needs data.validation, such as 10%" for key in asked]
         has_validation = self.data.validation is not None
@@ -219,10 +226,15 @@ class Recipe(BaseModel):
 
     @property
     def best_metric(self) -> str | None:
-        """Name of the metric that picks the exported weights; None exports the last ones."""
-        if self.evaluation.best_metric is not None:
+        """Name of the metric that evaluations are compared by; None where the recipe names none."""
+        if self.evaluation.best_metric is not None and not self.exports_last:
             return self.evaluation.best_metric
         return self.early_stopping.metric if self.early_stopping is not None else None
+
+    @property
+    def exports_last(self) -> bool:
+        """Whether the last weights are asked for, whatever the evaluations say."""
+        return self.evaluation.best_metric == LAST
 
     @property
     def pad_to_multiple_of(self) -> int:

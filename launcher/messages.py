@@ -15,6 +15,7 @@ from configs.records import (
     DataReady,
     Ended,
     Evaluated,
+    Exported,
     Ledger,
     Mishap,
     Note,
@@ -179,7 +180,8 @@ class Story:
             return [Line("stopped", (at, *took), "warning"), Line("next", again)]
         facts = shown_metrics(ended.metrics)[:2]
         rows = (f"on {_rows_of(ended, progress)}",) if ended.rows and facts else ()
-        lines = [Line("done", (*(facts or (ended.message,)), *rows, *took), "good")]
+        weights = exported_weights(progress.exported) if progress.exported is not None else ()
+        lines = [Line("done", (*(facts or (ended.message,)), *rows, *weights, *took), "good")]
         if ledger := ledger_line(progress):
             lines.append(ledger)
         if progress.exported is not None:
@@ -246,6 +248,14 @@ def ledger_line(progress: Progress) -> Line | None:
     if progress.exported is not None and progress.exported.frozen_unchanged:
         parts += () if progress.all_learn else ("frozen weights unchanged",)
     return Line("ledger", parts)
+
+
+def exported_weights(record: Exported) -> tuple[str, ...]:
+    """Say which weights were exported: after which epoch, and why these."""
+    if record.epoch is None or record.epochs is None:
+        return ()
+    why = f"best by {metric_name(record.best_metric)}" if record.best_metric else "the last one"
+    return (f"epoch {record.epoch:.3g} of {record.epochs:.3g} is exported, {why}",)
 
 
 def _rows_of(ended: Ended, progress: Progress) -> str:

@@ -44,7 +44,7 @@ def export(
     """
     session = Session(recipe, place, report, training=False)
     how: How = "overwrite" if overwrite else "new"
-    export_model(session, Target(folder, session.cursor.step, how), metrics={})
+    export_model(session, Target(folder, session.cursor, how), metrics={})
     return _ended(session, f"exported to {folder}", {}, 0)
 
 

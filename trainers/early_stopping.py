@@ -1,9 +1,11 @@
 """Know the best evaluation and when to stop; pure, so that ranks that see the same agree."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from configs.run_sections import EarlyStopping
+from configs.shown_metrics import first_metrics
 
 FALLING = frozenset({"loss", "perplexity", "ece", "hamming_loss", "mse", "rmse", "mae"})
 """Metrics that improve by falling."""
@@ -23,6 +25,19 @@ class Best:
     def is_at(self, step: int) -> bool:
         """Say whether the best evaluation so far is that of a step."""
         return self.value is not None and self.step == step
+
+
+def compared_metric(
+    asked: str | None, known: str | None, metrics: Mapping[str, float], *, exports_last: bool
+) -> str | None:
+    """Give the metric by which an evaluation is compared with others; None compares none.
+
+    It is the one that the recipe asks for, else the one of the evaluations before (`known`), else
+    the first that a person is shown.
+    """
+    if asked is not None or exports_last:
+        return asked
+    return known or first_metrics(metrics)[0]
 
 
 def lower_is_better(metric: str, mode: str = "auto") -> bool:

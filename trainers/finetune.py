@@ -12,9 +12,9 @@ from trainers.cadence import commit_due, evaluation_due, step_is_logged
 from trainers.checksums import checksum_due, compare_ranks
 from trainers.data.augmented_rows import build_changes
 from trainers.data.batches import Change, read_steps
-from trainers.data.epoch_plan import EpochPlan, plan_epochs
+from trainers.data.epoch_plan import EpochPlan, plan_epochs, planned_steps
 from trainers.data.image_mixing import Mix
-from trainers.early_stopping import should_stop, update_best
+from trainers.early_stopping import Best, compared_metric, should_stop, update_best
 from trainers.engine import set_learning_rate
 from trainers.ledger import close_epoch
 from trainers.losses import training_loss
@@ -209,13 +209,18 @@ def _validate(session: Session) -> None:
 
     recipe, step = session.recipe, session.cursor.step
     evaluation = evaluate_split(session, "validation")
-    if recipe.best_metric is not None:
-        value = metric_value(evaluation.metrics, recipe.best_metric)
-        best = update_best(
-            session.cursor.best, value, step, recipe.best_metric, recipe.early_stopping
-        )
+    known = session.cursor.best_metric
+    metric = compared_metric(
+        recipe.best_metric, known, evaluation.metrics, exports_last=recipe.exports_last
+    )
+    # Before the first step there is no commit that could be exported.
+    if metric is not None and step:
+        value = metric_value(evaluation.metrics, metric)
+        before = session.cursor.best if known in (metric, None) else Best()
+        best = update_best(before, value, step, metric, recipe.early_stopping)
         session.advance(
             best=best,
+            best_metric=metric,
             stopped_early=should_stop(best, recipe.early_stopping),
             value=value,
             value_step=step,
@@ -233,9 +238,7 @@ def _validate(session: Session) -> None:
 def _plan_loop(session: Session, stop_requested: Callable[[], bool]) -> _Loop:
     recipe, manifest = session.recipe, session.manifest
     epochs = plan_epochs(recipe, manifest)
-    total = recipe.epochs * epochs.lanes.steps_per_epoch
-    if recipe.max_steps is not None:
-        total = min(total, recipe.max_steps)
+    total = planned_steps(recipe, epochs)
     loss = rehearsed(session, training_loss(recipe, manifest))
     change, mix = build_changes(recipe, manifest)
     proof, now = MotionProof(session), time.monotonic()

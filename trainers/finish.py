@@ -15,11 +15,13 @@ from configs.records import Ended, Exported
 from configs.shown_metrics import first_metrics
 from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER, adapter_difference, merge_rounding
+from trainers.data.epoch_plan import plan_epochs, planned_steps
 from trainers.engine import gathered, placed
 from trainers.evaluation import evaluate_and_report, evaluate_split
 from trainers.export import check_export, save_export
 from trainers.export_folder import FOLDER, How, put, workshop, write_mark
 from trainers.heartbeat import beat, unhurried
+from trainers.manifest import Cursor
 from trainers.model_card import Origin
 from trainers.quantization import whole_weight
 from trainers.session import Session
@@ -35,7 +37,7 @@ def finish(session: Session) -> Ended:
     does not give the live model's logits.
     """
     session.make_whole()
-    step = session.load_best()
+    cursor = session.load_best()
     splits = session.manifest.splits
     evaluation = None
     if "test" in splits:
@@ -43,7 +45,7 @@ def finish(session: Session) -> Ended:
     elif "validation" in splits:
         evaluation = evaluate_split(session, "validation")
     metrics = evaluation.metrics if evaluation is not None else {}
-    export_model(session, Target(storage.join(session.place.run_dir, FOLDER), step), metrics)
+    export_model(session, Target(storage.join(session.place.run_dir, FOLDER), cursor), metrics)
     if session.tracker is not None:
         session.tracker.hparams(metrics)
     split = "test" if "test" in splits else "validation"
@@ -55,8 +57,8 @@ def finish(session: Session) -> Ended:
         state="succeeded",
         exit_code=0,
         error=None,
-        message=f"{split} {reached}" if reached else f"trained {step} steps",
-        step=step,
+        message=f"{split} {reached}" if reached else f"trained {cursor.step} steps",
+        step=cursor.step,
         metrics=metrics,
         rows=evaluation.rows if evaluation is not None else 0,
     )
@@ -67,8 +69,8 @@ class Target:
     """Where an export goes."""
 
     address: str
-    step: int
-    """Optimizer steps behind its weights."""
+    cursor: Cursor
+    """Where training stood with its weights."""
     how: How = "own"
     """What may be there already."""
 
@@ -102,9 +104,10 @@ def export_model(session: Session, target: Target, metrics: dict[str, float]) ->
     record = Exported(
         time=time.time(),
         path=target.address,
-        step=target.step,
+        step=target.cursor.step,
         max_difference=difference,
         frozen_unchanged=unchanged,
+        **_standing(session, target.cursor),
     )
     session.report(record)
     if not unchanged:
@@ -112,6 +115,20 @@ def export_model(session: Session, target: Target, metrics: dict[str, float]) ->
             "a frozen weight changed during training, which must never be. Report this as a defect"
         )
     return record
+
+
+def _standing(session: Session, cursor: Cursor) -> dict[str, Any]:
+    """Return after which of how many epochs the weights were so, and what they are the best by."""
+    recipe = session.recipe
+    epochs = plan_epochs(recipe, session.manifest)
+    total = planned_steps(recipe, epochs)
+    steps_per_epoch = max(1, epochs.lanes.steps_per_epoch)
+    is_best = cursor.best.is_at(cursor.step) and not recipe.exports_last
+    return {
+        "epoch": cursor.step / steps_per_epoch,
+        "epochs": total / steps_per_epoch,
+        "best_metric": (cursor.best_metric or recipe.best_metric) if is_best else None,
+    }
 
 
 def gather_weights(session: Session) -> dict[str, torch.Tensor]:
@@ -171,7 +188,7 @@ def _write_and_check(
     with workshop(target.address) as temporary:
         folder = temporary / FOLDER
         difference = _write_and_compare(session, folder, state, fed, origin)
-        write_mark(folder, session.recipe.name, target.step)
+        write_mark(folder, session.recipe.name, target.cursor.step)
         kept = put(folder, target.address, session.place.run_dir, target.how)
     return difference, kept
 

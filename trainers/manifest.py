@@ -49,6 +49,8 @@ class Cursor(BaseModel):
     """The evaluations so far."""
     best_checkpoint: str | None = Field(default=None, pattern=FILE_NAME)
     """Commit that holds the best weights."""
+    best_metric: str | None = None
+    """Metric that the evaluations so far are compared by; None before the first."""
     stopped_early: bool = False
     """Whether early stopping ended training."""
     phase: int = 0

@@ -30,9 +30,17 @@ class Policy:
     lower_is_better: bool
 
 
-def policy_of(recipe: Recipe, keep_last: int | None = None, keep_best: int | None = None) -> Policy:
-    """Say which commits a recipe keeps, or would with these numbers."""
-    asked, metric, stopping = recipe.checkpoint, recipe.best_metric, recipe.early_stopping
+def policy_of(
+    recipe: Recipe,
+    metric: str | None,
+    keep_last: int | None = None,
+    keep_best: int | None = None,
+) -> Policy:
+    """Return which commits a recipe keeps, or would with these numbers.
+
+    `metric` is the one that its evaluations are compared by, None before the first.
+    """
+    asked, stopping = recipe.checkpoint, recipe.early_stopping
     mode = stopping.mode if stopping is not None else "auto"
     lower = metric is not None and lower_is_better(metric, mode)
     return Policy(keep_last or asked.keep_last, keep_best or asked.keep_best, lower)

@@ -28,7 +28,7 @@ from trainers.manifest import Cursor, Manifest, checkpoint_name, read_manifest, 
 from trainers.place import Place
 from trainers.prefix_cache import PrefixCache, open_cache, prove
 from trainers.rehearsal import feed_rows
-from trainers.retention import delete_leftovers, newer_than, policy_of
+from trainers.retention import Policy, delete_leftovers, newer_than, policy_of
 from trainers.saved_state import SavedState, continued, read_best
 from trainers.strategy.phases import births, choose_phases, learned
 from trainers.tasks import functions_of
@@ -157,25 +157,25 @@ class Session:
         self.commits.settle()
         started, step = time.monotonic(), self.cursor.step
         name = checkpoint_name(step, self.place.attempt)
-        if self.cursor.best.is_at(step):
+        if self.cursor.best.is_at(step) and not self.recipe.exports_last:
             self.advance(best_checkpoint=name)
         parts = [*self._frozen_parts(), copy_state(self, name)]
-        self.commits.begin(parts, policy_of(self.recipe), started)
+        self.commits.begin(parts, self._policy(), started)
 
     def is_committed(self) -> bool:
         """Say whether the newest commit is of the step that training stands at."""
         newest = self.commits.newest
         return newest is not None and step_of(newest) == self.cursor.step
 
-    def load_best(self) -> int:
-        """Put the weights that are to be exported into the live engine; returns their step.
+    def load_best(self) -> Cursor:
+        """Put the weights that are to be exported into the live engine; returns their cursor.
 
         Collective: every rank calls this.
         """
         self.commits.settle()
         name = self.cursor.best_checkpoint
         if name is None or self.cursor.best.is_at(self.cursor.step):
-            return self.cursor.step
+            return self.cursor
         if not self.live.frozen_unchanged():
             raise TrainingError(
                 "a frozen weight changed during training, which must never be. Report this as a "
@@ -184,7 +184,7 @@ class Session:
         saved = SavedState(self.place.run_dir, name)
         partitions.restore_weights(self.engine, saved.read, self.place.rank, saved.sizes)
         self.live.take_back(saved.read)
-        return saved.manifest.cursor.step
+        return saved.manifest.cursor
 
     def rebuild(self) -> None:
         """Build the engine of the cursor's phase, with the state of the newest commit.
@@ -256,7 +256,7 @@ class Session:
         self._cache = open_cache(self, prefix) if self._may_cache else None
         if self._cache is not None:
             # While they are in the model.
-            self.commits.write(self._frozen_parts(), policy_of(self.recipe))
+            self.commits.write(self._frozen_parts(), self._policy())
             if not self.live.take_out(self._cache.prefix, partial(prove, self, self._cache)):
                 self._cache = None
 
@@ -291,6 +291,9 @@ class Session:
             return []
         self.frozen = name
         return [part]
+
+    def _policy(self) -> Policy:
+        return policy_of(self.recipe, self.cursor.best_metric)
 
     def _flush(self) -> None:
         """Bring the records so far to the storage."""

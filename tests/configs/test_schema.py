@@ -83,6 +83,10 @@ def test_the_best_metric_is_evaluations_then_early_stoppings():
     value["evaluation"] = {"best_metric": "accuracy"}
     assert Recipe.model_validate(value).best_metric == "accuracy"
     assert Recipe.model_validate(GOOD).best_metric is None
+    value["evaluation"] = {"best_metric": "last"}
+    last = Recipe.model_validate(value)
+    assert (last.best_metric, last.exports_last) == ("macro_f1", True)  # patience has its metric
+    assert Recipe.model_validate({**GOOD, "evaluation": {"best_metric": "last"}}).exports_last
 
 
 @pytest.mark.parametrize(

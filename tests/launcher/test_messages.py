@@ -3,8 +3,17 @@
 import pytest
 
 from configs.records import Proof, Recorded
-from launcher.messages import Line, Story, data_table, data_warnings
-from tests.launcher.made_up_run import ATTEMPT, DATA, LEDGERS, PHASE, STORY, ended, step_record
+from launcher.messages import Line, Story, data_table, data_warnings, exported_weights
+from tests.launcher.made_up_run import (
+    ATTEMPT,
+    DATA,
+    EXPORTED,
+    LEDGERS,
+    PHASE,
+    STORY,
+    ended,
+    step_record,
+)
 
 
 def told(*records, steps=True, width=None):
@@ -149,3 +158,21 @@ def test_a_recording_of_frozen_blocks_is_said():
     ]
     found = told(recorded.model_copy(update={"cached": True}))
     assert found == ["recorded  4 of 6 blocks computed once \u00b7 found on disk"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"epoch": 2.0, "best_metric": "macro_f1"},
+            ("epoch 2 of 3 is exported, best by macro F1",),
+        ),
+        ({"epoch": 1.42, "best_metric": "loss"}, ("epoch 1.42 of 3 is exported, best by loss",)),
+        ({"epoch": 3.0}, ("epoch 3 of 3 is exported, the last one",)),
+        ({}, ()),  # a record of before it was written down
+    ],
+)
+def test_the_done_line_says_which_weights_were_exported(changes, said):
+    record = EXPORTED.model_copy(update={"epochs": 3.0, **changes})
+    assert exported_weights(record) == said
+    assert [part in told(DATA, record, ended())[-2] for part in said] == [True] * len(said)

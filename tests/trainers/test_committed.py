@@ -52,3 +52,34 @@ def test_the_best_weights_are_evaluated_and_exported_again(tmp_path: Path) -> No
     (exported,) = [r for r in records if isinstance(r, Exported)]
     assert exported.max_difference < 1e-5
     assert_same_bits(load_file(folder / "model.safetensors"), read_export(recipe))
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("asked", [None, "last"])
+def test_the_best_weights_are_exported_unless_the_last_are_asked_for(
+    asked: str | None, tmp_path: Path
+) -> None:
+    # A learning rate that ruins the model for good: the best evaluation is not the last.
+    recipe = tiny_recipe(
+        tmp_path,
+        optimizer={"learning_rate": 0.5},
+        schedule={"name": "constant"},
+        evaluation={"best_metric": asked, "every_steps": 2, "at_start": True},
+        epochs=2,
+    )
+    data_dir = prepare(recipe, recipe.storage).data_dir
+    told: Told = on_ranks(1, run_all, [recipe], data_dir, 1, 0)[0][0]
+    found = [r for r in told.records if isinstance(r, Evaluated) and r.split == "validation"]
+    trained = [r for r in found if r.step]  # there is no commit of the model as it came
+    best = max(trained, key=lambda r: (r.metrics["macro_f1"], -r.step))
+    last = trained[-1].step
+    assert best.step < last
+    (exported,) = [r for r in told.records if isinstance(r, Exported)]
+    steps_per_epoch = last // 2
+    if asked is None:
+        assert (exported.step, exported.best_metric) == (best.step, "macro_f1")
+    else:
+        assert (exported.step, exported.best_metric) == (last, None)
+        assert not any(r.best for r in found)
+    assert told.ended.step == exported.step
+    assert (exported.epoch, exported.epochs) == (exported.step / steps_per_epoch, 2.0)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.run_sections import EarlyStopping
-from trainers.early_stopping import Best, lower_is_better, should_stop, update_best
+from trainers.early_stopping import Best, compared_metric, lower_is_better, should_stop, update_best
 
 
 def _follow(values: list[float], asked: EarlyStopping) -> list[Best]:
@@ -61,3 +61,13 @@ def test_the_best_is_the_first_extreme(metric: str, values: list[float]) -> None
     extreme = min(values) if metric == "loss" else max(values)
     assert (best.value, best.step) == (extreme, values.index(extreme) + 1)
     assert best.stale == len(values) - best.step
+
+
+def test_evaluations_are_compared_by_what_is_asked_else_by_the_first_that_is_shown():
+    metrics = {"accuracy": 0.5, "loss": 1.0, "macro_f1": 0.4}
+    assert compared_metric("loss", None, metrics, exports_last=False) == "loss"
+    assert compared_metric(None, None, metrics, exports_last=False) == "macro_f1"
+    # Once chosen it stays: values of two metrics cannot be compared.
+    assert compared_metric(None, "accuracy", metrics, exports_last=False) == "accuracy"
+    assert compared_metric(None, None, metrics, exports_last=True) is None
+    assert compared_metric("loss", None, metrics, exports_last=True) == "loss"

@@ -13,6 +13,7 @@ from tests.recipes import tiny_recipe
 from tests.trainers.runs import run_all
 from trainers import finish, storage
 from trainers.data.preparation import prepare
+from trainers.manifest import Cursor
 from trainers.model_card import Origin
 from trainers.place import Place
 from trainers.session import Session
@@ -38,7 +39,7 @@ def _export_something_else(rank: int, world_size: int, recipe: Recipe, data_dir:
     origin = Origin(recipe, session.manifest, {})
     with pytest.raises(TrainingError, match=r"logits differ from the live model's by 0\.001"):
         finish._write_and_check(
-            session, finish.Target(storage.join(run_dir, "export"), 0), state, fed, origin
+            session, finish.Target(storage.join(run_dir, "export"), Cursor()), state, fed, origin
         )
     return storage.list_names(run_dir)
 

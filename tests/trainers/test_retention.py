@@ -140,4 +140,4 @@ def test_the_best_is_that_of_the_recipes_metric(
 ) -> None:
     checkpoint = {"keep_last": 3, "keep_best": 2}
     recipe = tiny_recipe(tmp_path, checkpoint=checkpoint, **sections)
-    assert policy_of(recipe) == Policy(3, 2, lower)
+    assert policy_of(recipe, recipe.best_metric) == Policy(3, 2, lower)

@@ -44,3 +44,9 @@ def plan_epochs(recipe: Recipe, manifest: Manifest) -> EpochPlan:
         )
     size = batch.microbatch_size
     return EpochPlan(LanePlan(rows, batch.lanes, size, recipe.seed, True, budget), rates)
+
+
+def planned_steps(recipe: Recipe, epochs: EpochPlan) -> int:
+    """Return the optimizer steps of a whole run, which early stopping may cut."""
+    total = recipe.epochs * epochs.lanes.steps_per_epoch
+    return total if recipe.max_steps is None else min(total, recipe.max_steps)
