@@ -47,7 +47,7 @@ def finish(session: Session) -> Ended:
     metrics = evaluation.metrics if evaluation is not None else {}
     export_model(session, Target(storage.join(session.place.run_dir, FOLDER), cursor), metrics)
     if session.tracker is not None:
-        session.tracker.hparams(metrics)
+        session.tracker.finished(metrics)
     split = "test" if "test" in splits else "validation"
     reached = ", ".join(
         f"{name} {metrics[name]:.4f}" for name in first_metrics(metrics) if name != "loss"

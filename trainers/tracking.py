@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from configs.errors import StorageError
 from configs.records import Committed, Evaluated, Mishap, Record, Step, read_record
 from configs.schema import Recipe
+from configs.shown_metrics import first_metrics
 from trainers import storage
 from trainers.delivery import Delivery
 from trainers.fence import is_superseded
@@ -31,25 +32,30 @@ if TYPE_CHECKING:
 RECORDS_FILE = "metrics.jsonl"
 EVENTS_FOLDER = "tensorboard"
 STEP_SCALARS = {
-    "train/loss": "loss",
-    "train/learning_rate": "learning_rate",
-    "train/grad_norm": "grad_norm",
-    "train/epoch": "epoch",
-    "train/phase": "phase",
+    "loss/train": "loss",
+    "optimizer/learning_rate": "learning_rate",
+    "optimizer/grad_norm": "grad_norm",
     "perf/rows_per_s": "rows_per_s",
     "perf/tokens_per_s": "tokens_per_s",
     "perf/data_wait": "data_wait",
     "perf/padding": "padding",
     "perf/step_seconds": "seconds",
+    "progress/epoch": "epoch",
+    "progress/phase": "phase",
 }
 """Tag to field of the step record."""
+# TensorBoard shows groups of tags in alphabetical order: what a person looks at first comes first.
 TAGS = {
-    "train/loss": "loss per target of the step's global batch",
-    "train/learning_rate": "learning rate of the step",
-    "train/grad_norm": "gradient norm before clipping",
-    "train/epoch": "epochs done",
-    "train/phase": "number of the phase",
-    "train/mishaps": "steps skipped or rolled back so far, where there are any",
+    "loss/train": "loss per target of the step's global batch",
+    "loss/{split}": "loss per target of an evaluated split, beside that of training",
+    "metrics/{split}/{metric}": "each other metric of each evaluation but the test's",
+    "metrics/{split}/confusion_matrix": "picture: rows by label and prediction",
+    "metrics/{split}/f1_per_class": "picture: F1 of each class, worst on top",
+    "metrics/{split}/pr_curve/{label}": "precision and recall, of the classes with most rows",
+    "metrics/{split}/samples": "text: some rows with label and prediction",
+    "metrics/{split}/pictures": "picture: some images with label and prediction",
+    "optimizer/learning_rate": "learning rate of the step",
+    "optimizer/grad_norm": "gradient norm before clipping",
     "perf/rows_per_s": "rows per second, all ranks together",
     "perf/tokens_per_s": "tokens per second without padding, all ranks together",
     "perf/data_wait": "share of the time that rank 0 waited for data",
@@ -57,16 +63,16 @@ TAGS = {
     "perf/step_seconds": "seconds per optimizer step",
     "perf/commit_seconds": "seconds from the copy of a commit's state to its end on the storage",
     "perf/commit_stall": "seconds that training waited for a commit",
-    "eval/{split}/{metric}": "each metric of each evaluated split",
-    "eval/{split}/confusion_matrix": "picture: rows by label and prediction",
-    "eval/{split}/f1_per_class": "picture: F1 of each class, worst on top",
-    "eval/{split}/pr_curve/{label}": "precision and recall, of the classes with most rows",
-    "eval/{split}/samples": "text: some rows with label and prediction",
-    "eval/{split}/pictures": "picture: some images with label and prediction",
+    "progress/epoch": "epochs done",
+    "progress/mishaps": "steps skipped or rolled back so far, where there are any",
+    "progress/phase": "number of the phase",
     "recipe": "text: the recipe with all defaults",
-    "final/{metric}": "metrics of the finished run, beside its hyperparameters",
+    "result/{metric}": "the few metrics of the finished run that stand beside its hyperparameters",
+    "test/{metric}": "each metric of the test split, and pictures and texts as of the other splits",
 }
 """Every tag of the event files, and what it shows."""
+NOT_TRIED = {"name", "storage"}
+"""Keys of which each run has its own value."""
 MAX_CURVES = 12
 FAILING_S = 5.0
 """How long a run that fails still tries to write its records."""
@@ -104,9 +110,9 @@ class Tracker:
             values = record.model_dump()
             scalars = {tag: values[field] for tag, field in STEP_SCALARS.items()}
         elif isinstance(record, Evaluated):
-            scalars = {f"eval/{record.split}/{k}": v for k, v in record.metrics.items()}
+            scalars = {metric_tag(record.split, k): v for k, v in record.metrics.items()}
         elif isinstance(record, Mishap):
-            scalars = {"train/mishaps": float(record.count)}
+            scalars = {"progress/mishaps": float(record.count)}
         elif isinstance(record, Committed):
             scalars = {"perf/commit_seconds": record.seconds, "perf/commit_stall": record.stalled_s}
         else:
@@ -120,7 +126,7 @@ class Tracker:
         """Show an evaluation as pictures, curves and samples."""
         if not self._recipe.tracking.tensorboard:
             return
-        writer, prefix, step = self._writer, f"eval/{record.split}", record.step
+        writer, prefix, step = self._writer, split_prefix(record.split), record.step
         if scored.pr_counts is not None:
             names = scored.label_names
             _add_pr_curves(writer, f"{prefix}/pr_curve", names, scored.pr_counts, step)
@@ -131,16 +137,17 @@ class Tracker:
         self._finish_drawing()
         self._drawing = self._artist.submit(self._draw, prefix, scored, pictured, step)
 
-    def hparams(self, metrics: Mapping[str, float]) -> None:
-        """Set the finished run's metrics beside its hyperparameters."""
+    def finished(self, metrics: Mapping[str, float]) -> None:
+        """Set the finished run's first metrics beside its hyperparameters."""
         if not self._recipe.tracking.tensorboard:
             return
-        self._writer.add_hparams(
-            flatten(self._recipe.model_dump(mode="json")),
-            {f"final/{name}": value for name, value in metrics.items()},
-            run_name=".",
-            global_step=self._last_step,
-        )
+        from torch.utils.tensorboard.summary import hparams
+
+        names = [*first_metrics(metrics), *(["loss"] if "loss" in metrics else [])]
+        for name in dict.fromkeys(names):
+            self._writer.add_scalar(f"result/{name}", metrics[name], self._last_step)
+        _, _, ended = hparams({}, {})
+        add_summary(self._writer, ended)
 
     def flush(self) -> None:
         """Bring what was said so far to its place; raises StorageError where it is not taken."""
@@ -174,6 +181,7 @@ class Tracker:
         """Open the event file at the first number: the first step does not wait for TensorBoard."""
         if self._opened is None:
             from torch.utils.tensorboard import SummaryWriter
+            from torch.utils.tensorboard.summary import hparams
 
             # A writer that the storage fails once is lost, so it writes into a folder of the node.
             self._scratch = tempfile.TemporaryDirectory(prefix="thaw-tensorboard-")
@@ -183,6 +191,8 @@ class Tracker:
             self._opened = SummaryWriter(str(folder), purge_step=purge, flush_secs=30)
             text = json.dumps(self._recipe.model_dump(mode="json"), indent=2)
             self._opened.add_text("recipe", f"```json\n{text}\n```", self._first_step)
+            _, begun, _ = hparams(hyperparameters(self._recipe), {})
+            add_summary(self._opened, begun)
             self._delivery.follow(folder, self._opened.flush)
         return self._opened
 
@@ -214,6 +224,44 @@ def forget_later_steps(address: str, step: int) -> None:
     after = b"".join(line + b"\n" for line in kept)
     if after != before:
         storage.write_atomically(address, after)
+
+
+def add_summary(writer: "SummaryWriter", summary: Any) -> None:
+    """Write what torch has made for TensorBoard but writes into a folder of its own alone."""
+    files: Any = writer.file_writer  # typed as None (torch 2.13)
+    files.add_summary(summary)
+
+
+def split_prefix(split: str) -> str:
+    """Return the group of tags of a split; the test's, which is one point, comes last."""
+    return "test" if split == "test" else f"metrics/{split}"
+
+
+def metric_tag(split: str, metric: str) -> str:
+    """Return the tag of a metric of a split; losses stand beside that of training."""
+    if metric == "loss" and split != "test":
+        return f"loss/{split}"
+    return f"{split_prefix(split)}/{metric}"
+
+
+def hyperparameters(recipe: Recipe) -> dict[str, str | int | float | bool]:
+    """Return what a run may be told by in a table of runs.
+
+    Only the keys whose value is not the default, so that a table of some runs is not one of all
+    keys, and always what is tried most. No key of the experiment is written with them: TensorBoard
+    would show the columns of one run alone; so it collects them from all.
+    """
+    given = flatten(recipe.model_dump(mode="json", exclude_defaults=True))
+    told = {key: value for key, value in given.items() if key not in NOT_TRIED}
+    freezing = [key for key in told if key.startswith("freezing.") and key != "freezing.mode"]
+    chosen = [f"{key.removeprefix('freezing.')} {told.pop(key)}" for key in freezing]
+    mode = told.pop("freezing.mode", recipe.freezing.mode)
+    return {
+        **told,
+        "epochs": recipe.epochs,
+        "freezing": ", ".join([str(mode), *chosen] if mode != "partial" else chosen),
+        "optimizer.learning_rate": recipe.optimizer.learning_rate,
+    }
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:

@@ -42,17 +42,15 @@ def test_every_tag_is_in_the_event_files(person: Person, undisturbed: str) -> No
     events.Reload()
     tags = events.Tags()
     assert set(STEP_SCALARS) <= set(tags["scalars"])
-    for split in ("validation", "test"):
-        assert {f"eval/{split}/{metric}" for metric in ("loss", "accuracy", "macro_f1")} <= set(
-            tags["scalars"]
-        )
-        assert {f"eval/{split}/confusion_matrix", f"eval/{split}/f1_per_class"} <= set(
-            tags["images"]
-        )
+    losses = {"loss/validation", "test/loss"}
+    for group in ("metrics/validation", "test"):
+        metrics = {f"{group}/{metric}" for metric in ("accuracy", "macro_f1")}
+        assert metrics | losses <= set(tags["scalars"])
+        assert {f"{group}/confusion_matrix", f"{group}/f1_per_class"} <= set(tags["images"])
     texts = {tag.removesuffix("/text_summary") for tag in tags["tensors"]}
-    assert {"recipe", "eval/test/samples", "eval/test/pr_curve/label-0"} <= texts
-    assert "final/accuracy" in tags["scalars"]
-    assert [event.step for event in events.Scalars("train/loss")] == list(range(1, 121))
+    assert {"recipe", "test/samples", "test/pr_curve/label-0"} <= texts
+    assert "result/accuracy" in tags["scalars"]
+    assert [event.step for event in events.Scalars("loss/train")] == list(range(1, 121))
 
 
 def test_commands_about_a_run(person: Person, undisturbed: str) -> None:

@@ -152,7 +152,7 @@ def _scalars(recipe: Recipe) -> list[tuple[int, float]]:
 
     events = EventAccumulator(str(Path(recipe.storage, recipe.name, "tensorboard")))
     events.Reload()
-    return [(event.step, event.value) for event in events.Scalars("train/loss")]
+    return [(event.step, event.value) for event in events.Scalars("loss/train")]
 
 
 def _assert_no_half_file(run_dir: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from configs.records import Committed, Evaluated, Ledger, Mishap, Note, Record, Step, read_record
 from configs.schema import Recipe
@@ -100,7 +101,7 @@ def test_every_listed_tag_is_in_the_event_files(tmp_path: Path) -> None:
     picture = Sample("", "cat", "dog", 0.25, np.zeros((4, 4, 3), np.uint8))
     for split in ("validation", "test"):
         tracker.evaluated(made_evaluation(20, split), made_scored(), [picture])
-    tracker.hparams({"loss": 0.7, "accuracy": 0.8})
+    tracker.finished({"loss": 0.7, "accuracy": 0.8})
     tracker.close()
 
     events = events_of(tmp_path)
@@ -110,14 +111,50 @@ def test_every_listed_tag_is_in_the_event_files(tmp_path: Path) -> None:
     found |= {tag.removesuffix("/text_summary") for tag in found}
     scored = ("loss", *made_scored().metrics)
     for pattern in TAGS:
-        for split in ("validation", "test"):
-            for metric in scored if "eval" in pattern else ("loss", "accuracy"):
-                for label in NAMES:
-                    tag = pattern.format(split=split, metric=metric, label=label)
-                    assert tag in found, tag
+        metrics = {"metrics": scored[1:], "test": scored}.get(
+            pattern.split("/")[0], ("loss", "accuracy")
+        )
+        for metric in metrics:
+            for label in NAMES:
+                tag = pattern.format(split="validation", metric=metric, label=label)
+                assert tag in found, tag
+    pictures = ("confusion_matrix", "f1_per_class", "pictures", "samples", f"pr_curve/{NAMES[0]}")
+    assert {f"test/{picture}" for picture in pictures} <= found
     assert "_hparams_/session_start_info" in events.summary_metadata
     # One run: all event files lie in one folder.
     assert {path.parent for path in tmp_path.rglob("*tfevents*")} == {tmp_path / "tensorboard"}
+
+
+def hyperparameters_of(folder: Path) -> dict[str, Any]:
+    content = events_of(folder).summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    given = HParamsPluginData.FromString(content).session_start_info.hparams
+    return {key: getattr(value, value.WhichOneof("kind")) for key, value in given.items()}
+
+
+def test_hyperparameters_are_those_that_a_run_is_told_by_from_its_first_number_on(
+    tmp_path: Path,
+) -> None:
+    changes = {"freezing": {"last": 2}, "batch": {"lanes": 16}, "name": "other", "storage": "/x"}
+    recipe = Recipe.model_validate({**RECIPE.model_dump(mode="json"), **changes})
+    tracker = Tracker(str(tmp_path), recipe, resumed_from_step=0)
+    tracker.report(made_step(1))
+    tracker.close()  # as a run that is stopped
+    assert hyperparameters_of(tmp_path) == {
+        "batch.lanes": 16,
+        "data.train": "train.csv",
+        "epochs": RECIPE.epochs,
+        "freezing": "last 2",
+        "model.path": "folder",
+        "optimizer.learning_rate": pytest.approx(RECIPE.optimizer.learning_rate),
+        "task.kind": "text_classification",
+        "task.labels": "a, b",
+    }
+    assert "_hparams_/experiment" not in events_of(tmp_path).summary_metadata
+
+
+def test_groups_of_tags_stand_in_the_order_of_interest() -> None:
+    groups = sorted({tag.split("/")[0] for tag in TAGS if "/" in tag})
+    assert groups == ["loss", "metrics", "optimizer", "perf", "progress", "result", "test"]
 
 
 def test_scalars_hold_the_recorded_numbers(tmp_path: Path) -> None:
@@ -125,7 +162,7 @@ def test_scalars_hold_the_recorded_numbers(tmp_path: Path) -> None:
     for step in (1, 10):
         tracker.report(made_step(step))
     tracker.close()
-    points = events_of(tmp_path).Scalars("train/loss")
+    points = events_of(tmp_path).Scalars("loss/train")
     assert [(p.step, p.wall_time) for p in points] == [(1, 1001.0), (10, 1010.0)]
     assert [p.value for p in points] == pytest.approx([2.0, 0.2])
 
@@ -134,7 +171,7 @@ def test_samples_are_a_table_that_text_cannot_break(tmp_path: Path) -> None:
     tracker = Tracker(str(tmp_path), RECIPE, resumed_from_step=0)
     evaluate(tracker, 3, "validation")
     tracker.close()
-    stored = events_of(tmp_path).Tensors("eval/validation/samples/text_summary")[0]
+    stored = events_of(tmp_path).Tensors("metrics/validation/samples/text_summary")[0]
     rows = stored.tensor_proto.string_val[0].decode().splitlines()
     assert rows[2:] == ["| a \\| b c | cat | dog | 0.250 |"]
 
@@ -148,7 +185,7 @@ def test_resume_hides_points_that_are_taken_again(tmp_path: Path) -> None:
     for step in (3, 4, 5):
         second.report(made_step(step, attempt=2))
     second.close()
-    assert [p.step for p in events_of(tmp_path).Scalars("train/loss")] == [1, 2, 3, 4, 5]
+    assert [p.step for p in events_of(tmp_path).Scalars("loss/train")] == [1, 2, 3, 4, 5]
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     steps = [(json.loads(line)["step"], json.loads(line)["attempt"]) for line in lines]
     assert steps == [(1, 1), (2, 1), (3, 2), (4, 2), (5, 2)]
@@ -202,7 +239,7 @@ def test_without_tensorboard_only_records_are_written(tmp_path: Path) -> None:
     tracker = Tracker(str(tmp_path), recipe, resumed_from_step=0)
     tracker.report(made_step(1))
     evaluate(tracker, 1, "test")
-    tracker.hparams({"loss": 0.1})
+    tracker.finished({"loss": 0.1})
     tracker.close()
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
