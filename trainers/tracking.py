@@ -48,6 +48,7 @@ STEP_SCALARS = {
 TAGS = {
     "loss/train": "loss per target of the step's global batch",
     "loss/{split}": "loss per target of an evaluated split, beside that of training",
+    "main/{split}/{metric}": "the task's first metric, of each evaluation but the test's",
     "metrics/{split}/{metric}": "each other metric of each evaluation but the test's",
     "metrics/{split}/confusion_matrix": "picture: rows by label and prediction",
     "metrics/{split}/f1_per_class": "picture: F1 of each class, worst on top",
@@ -110,7 +111,11 @@ class Tracker:
             values = record.model_dump()
             scalars = {tag: values[field] for tag, field in STEP_SCALARS.items()}
         elif isinstance(record, Evaluated):
-            scalars = {metric_tag(record.split, k): v for k, v in record.metrics.items()}
+            first = first_metrics(record.metrics)[:1]
+            scalars = {
+                metric_tag(record.split, name, main=name in first): value
+                for name, value in record.metrics.items()
+            }
         elif isinstance(record, Mishap):
             scalars = {"progress/mishaps": float(record.count)}
         elif isinstance(record, Committed):
@@ -237,10 +242,12 @@ def split_prefix(split: str) -> str:
     return "test" if split == "test" else f"metrics/{split}"
 
 
-def metric_tag(split: str, metric: str) -> str:
-    """Return the tag of a metric of a split; losses stand beside that of training."""
+def metric_tag(split: str, metric: str, *, main: bool) -> str:
+    """Return the tag of a metric of a split; the loss and the task's first metric come first."""
     if metric == "loss" and split != "test":
         return f"loss/{split}"
+    if main and split != "test":
+        return f"main/{split}/{metric}"
     return f"{split_prefix(split)}/{metric}"
 
 
