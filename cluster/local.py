@@ -35,6 +35,9 @@ from configs.errors import ClusterError, LockedError
 from trainers.private_folders import write_private
 
 START_LIMIT_S = 90.0
+MARK = ".thaw-cluster"
+"""File by which a folder is known as one that was made for a cluster."""
+TOKEN = "cluster_token"
 NODE_LOGS = "nodes"
 """Folder below THAW_HOME with what the nodes of the local cluster said while they started."""
 
@@ -78,9 +81,9 @@ def start_local_cluster(
     own_folder(home)
     gcs, dashboard, client, *ports = free_ports(3 + len(NODE_PORTS) * num_nodes)
     ground = Ground(
-        temp_dir=Path(tempfile.mkdtemp(prefix="thaw-", dir="/tmp")),
+        temp_dir=_make_temp_dir(),
         log_dir=home / NODE_LOGS,
-        token_path=write_token(home / "cluster_token", secrets.token_hex(32)),
+        token_path=write_token(home / TOKEN, secrets.token_hex(32)),
         gcs_port=gcs,
         dashboard_port=dashboard,
         client_port=client,
@@ -105,7 +108,7 @@ def _start_nodes(ground: Ground, num_nodes: int, ports: Sequence[int]) -> LocalC
         _wait_until(lambda: _takes_jobs(cluster), processes, ground)
     except BaseException:
         end_nodes(processes, ground.temp_dir)
-        shutil.rmtree(ground.temp_dir, ignore_errors=True)
+        _delete_temp_dir(ground.temp_dir)
         raise
     return cluster
 
@@ -137,7 +140,10 @@ def add_node(cluster: LocalCluster, home: Path | None = None) -> LocalCluster:
 
 
 def stop_local_cluster(home: Path | None = None) -> bool:
-    """End the local cluster with everything it started; False when there was none."""
+    """End the local cluster with everything it started; False when there was none.
+
+    Raises ClusterError, with all ended, for folders or files in cluster.json that are not ours.
+    """
     home = home or thaw_home()
     cluster = _read_state(home)
     if cluster is None:
@@ -145,9 +151,34 @@ def stop_local_cluster(home: Path | None = None) -> bool:
     was_alive = any(is_alive(process) for process in cluster.processes)
     end_nodes(cluster.processes, Path(cluster.temp_dir))
     (home / "cluster.json").unlink(missing_ok=True)
-    Path(cluster.token_path).unlink(missing_ok=True)
-    shutil.rmtree(cluster.temp_dir, ignore_errors=True)
+    token = Path(cluster.token_path)
+    strange = [str(token)] if token != home / TOKEN and token.exists() else []
+    (home / TOKEN).unlink(missing_ok=True)
+    if not _delete_temp_dir(Path(cluster.temp_dir)):
+        strange.append(cluster.temp_dir)
+    if strange:
+        raise ClusterError(
+            f"The cluster has ended. {' and '.join(strange)} stood in {home / 'cluster.json'} and "
+            "was not made by `thaw cluster up`, so it stays. Delete it where it is yours"
+        )
     return was_alive
+
+
+def _make_temp_dir() -> Path:
+    """Make a folder for what a cluster writes, and mark it as ours."""
+    folder = Path(tempfile.mkdtemp(prefix="thaw-", dir="/tmp"))
+    (folder / MARK).touch()
+    return folder
+
+
+def _delete_temp_dir(folder: Path) -> bool:
+    """Delete the folder of a cluster; False for one without our mark, which stays."""
+    if not os.path.lexists(folder):
+        return True
+    if folder.is_symlink() or not (folder / MARK).is_file():
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    return True
 
 
 def read_local_cluster(home: Path | None = None) -> LocalCluster | None:

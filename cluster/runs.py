@@ -23,6 +23,7 @@ from configs.names import JobId, RunName, is_run_name
 from configs.records import Note, Record
 from configs.schema import Recipe
 from trainers import storage as files
+from trainers.belongings import RECORDS, delete_ours
 from trainers.fence import newest_claim
 from trainers.manifest import list_commits, step_of
 from trainers.masking import masked
@@ -85,9 +86,9 @@ def create_run(
             f"The name {recipe.name} is taken in {storage}. Choose another name, or go on with "
             f"`thaw resume {recipe.name}`"
         )
+    _refuse_strangers(folder, newest)
     claim(folder, newest + 1, job_id)
-    for leftover in ("metrics.jsonl", "ledger.jsonl", "tensorboard", "logs"):
-        files.delete(files.join(folder, leftover))
+    delete_ours(folder, RECORDS)
     write_recipe(files.join(folder, "recipe.yaml"), recipe)
     now = time.time()
     state = RunState(
@@ -279,6 +280,16 @@ def log_files(storage: str, name: str) -> dict[str, str]:
         for file in files.list_names(files.join(logs, attempt))
         if file.endswith(".log")
     }
+
+
+def _refuse_strangers(folder: str, newest: int) -> None:
+    """Refuse a folder that is there and was never a run's."""
+    names = [] if newest else files.list_names(folder)
+    if names:
+        raise LockedError(
+            f"{folder} exists and is not the folder of a run: it holds {', '.join(names[:3])}. "
+            "Choose another name or another storage"
+        )
 
 
 def _stop_address(storage: str, name: str) -> str:

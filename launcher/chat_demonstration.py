@@ -3,6 +3,8 @@
 from importlib import resources
 from pathlib import Path
 
+from launcher.own_files import write_recipe
+
 NAME = "demo-chat"
 QUESTION = "what does a function do, going by its signature?"
 
@@ -25,5 +27,4 @@ def write(storage: Path) -> Path:
         ("num_workers: 1", "num_workers: 2"),
     ):
         text = text.replace(old, new)
-    path.write_text(text, encoding="utf-8")
-    return path
+    return write_recipe(path, text)

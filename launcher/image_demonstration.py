@@ -4,6 +4,8 @@ import json
 from importlib import resources
 from pathlib import Path
 
+from launcher.own_files import write_recipe
+
 NAME = "demo-image"
 QUESTION = "which digit was written by hand?"
 RESNET = {
@@ -34,12 +36,12 @@ def write(storage: Path) -> Path:
         ("num_workers: 1", "num_workers: 2"),
     ):
         text = text.replace(old, new)
-    path.write_text(text, encoding="utf-8")
-    return path
+    return write_recipe(path, text)
 
 
 def write_resnet(folder: Path) -> Path:
-    """Write a folder that holds the config of a small ResNet for grey images."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(RESNET, indent=2) + "\n", encoding="utf-8")
+    """Write a folder with the config of a small ResNet for grey images, unless it is there."""
+    if not (folder / "config.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(RESNET, indent=2) + "\n", encoding="utf-8")
     return folder

@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 from configs.errors import NotFoundError
+from launcher.own_files import write_recipe
 
 NAME = "demo"
 QUESTION = "which package is a docstring from?"
@@ -68,5 +69,4 @@ def write(storage: Path) -> Path:
     data = write_docstrings(folder)
     path = folder / "demo.yaml"
     text = RECIPE.format(path=path, storage=storage, model=model, data=data)
-    path.write_text(text, encoding="utf-8")
-    return path
+    return write_recipe(path, text)

@@ -3,6 +3,8 @@
 from importlib import resources
 from pathlib import Path
 
+from launcher.own_files import write_recipe
+
 NAME = "demo-translate"
 QUESTION = "how is a day written in French?"
 
@@ -26,5 +28,4 @@ def write(storage: Path) -> Path:
         ("num_workers: 1", "num_workers: 2"),
     ):
         text = text.replace(old, new)
-    path.write_text(text, encoding="utf-8")
-    return path
+    return write_recipe(path, text)

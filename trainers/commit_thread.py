@@ -5,6 +5,7 @@ what it wrote as a small file beside its share. Rank 0 waits for all of these an
 manifest last; what is no part of the commit then goes.
 """
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from configs.errors import CheckpointError, NotFoundError, StorageError
 from trainers import storage
+from trainers.belongings import COMMIT, delete_ours
 from trainers.fence import refuse_if_superseded
 from trainers.manifest import FROZEN_RECORD, MANIFEST, Manifest, SavedFile, folder_of
 from trainers.partitions import Piece
@@ -26,6 +28,7 @@ from trainers.retention import Policy, delete_surplus, free_room
 from trainers.tensor_file import write_tensors
 
 POLL_S = 0.02
+SHARE = re.compile(r"rank-\d{5}\.json")
 MARGIN_S = 5.0
 """How much longer rank 0 waits for the others than they try: the reason is theirs to tell."""
 
@@ -108,7 +111,7 @@ class CommitThread:
             folder = folder_of(self._place.run_dir, part.name)
             with suppress(StorageError):
                 if not storage.exists(storage.join(folder, MANIFEST)):
-                    storage.delete(folder)
+                    delete_ours(folder, COMMIT)
 
     def _write(self) -> None:
         try:
@@ -181,7 +184,7 @@ class CommitThread:
             for part in self._parts:
                 folder = folder_of(run_dir, part.name)
                 for name in storage.list_names(folder):
-                    if name != MANIFEST and not name.endswith(".safetensors"):
+                    if SHARE.fullmatch(name):
                         storage.delete(storage.join(folder, name))
             delete_surplus(run_dir, self._terms.policy, self._terms.damaged)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from configs.errors import CheckpointError
 from configs.schema import Recipe
 from trainers import storage
+from trainers.belongings import COMMIT, delete_ours
 from trainers.early_stopping import lower_is_better
 from trainers.manifest import (
     MANIFEST,
@@ -68,12 +69,12 @@ def surplus(
 
 
 def delete_commits(run_dir: str, names: Collection[str]) -> None:
-    """Delete commits; one that is gone is fine."""
+    """Delete commits; one that is gone is fine, and a person's file in one stays."""
     for name in names:
         folder = folder_of(run_dir, name)
         # The manifest goes first: a folder without one is nothing, also after a kill in here.
         storage.delete(storage.join(folder, MANIFEST))
-        storage.delete(folder)
+        delete_ours(folder, COMMIT)
 
 
 def delete_surplus(run_dir: str, policy: Policy, damaged: Collection[str] = ()) -> None:
@@ -99,7 +100,7 @@ def newer_than(run_dir: str, name: str | None) -> tuple[str, ...]:
 def delete_leftovers(run_dir: str, attempt: int) -> None:
     """Delete what earlier attempts wrote for commits that never came to be."""
     for name in [*list_leftovers(run_dir, attempt), *_unused_frozen(run_dir, attempt)]:
-        storage.delete(folder_of(run_dir, name))
+        delete_ours(folder_of(run_dir, name), COMMIT)
 
 
 def _unused_frozen(run_dir: str, attempt: int) -> list[str]:

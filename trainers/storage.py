@@ -102,6 +102,18 @@ def list_names(address: str, *, files_only: bool = False) -> list[str]:
         return sorted(info.base_name for info in infos if not files_only or info.is_file)
 
 
+def list_below(address: str) -> list[str]:
+    """Return the sorted paths, relative to a remote folder, of all files at any depth below it."""
+    from pyarrow.fs import FileSelector
+
+    filesystem, inner = open_remote(address)
+    with _told(address, "listed"):
+        selector = FileSelector(inner, recursive=True, allow_not_found=True)
+        infos = filesystem.get_file_info(selector)
+    start = len(inner.rstrip("/")) + 1
+    return sorted(info.path[start:] for info in infos if info.is_file)
+
+
 def num_bytes(address: str) -> int:
     """Give the size of a file; raises NotFoundError when it is absent."""
     path = local_path(address)

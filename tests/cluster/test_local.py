@@ -12,6 +12,8 @@ import requests
 from cluster.auth import write_token
 from cluster.local import (
     LocalCluster,
+    _delete_temp_dir,
+    _make_temp_dir,
     _reached_at,
     count_live_nodes,
     read_local_cluster,
@@ -111,3 +113,32 @@ def test_state_of_a_cluster_that_is_gone_is_no_cluster(tmp_path: Path) -> None:
     assert read_local_cluster(tmp_path) is None
     assert not stop_local_cluster(tmp_path)
     assert not (tmp_path / "cluster.json").exists()
+
+
+def test_what_a_changed_state_names_stays(tmp_path: Path) -> None:
+    home, notes, ours = tmp_path / "home", tmp_path / "notes", _make_temp_dir()
+    home.mkdir()
+    notes.mkdir()
+    (notes / "keep.txt").write_text("theirs")
+    (tmp_path / "link").symlink_to(ours)
+    for folder, token in (
+        (notes, notes / "keep.txt"),
+        (tmp_path / "link", home / "cluster_token"),
+        (notes, home / "cluster_token"),
+    ):
+        state = {
+            "address": "http://127.0.0.1:1",
+            "gcs_address": "127.0.0.2:1",
+            "processes": [{"pid": psutil.Process().pid, "started": 1.0, "agent_port": 1}],
+            "temp_dir": str(folder),
+            "token_path": str(token),
+            "num_nodes": 1,
+            "cpus_per_node": 1,
+        }
+        (home / "cluster.json").write_text(LocalCluster.model_validate(state).model_dump_json())
+        with pytest.raises(ClusterError, match="was not made by `thaw cluster up`, so it stays"):
+            stop_local_cluster(home)
+        assert (notes / "keep.txt").read_text() == "theirs"
+        assert ours.is_dir()
+    assert _delete_temp_dir(ours)
+    assert not ours.exists()

@@ -52,6 +52,29 @@ def write(storage: str, *records: Note | Ended) -> None:
         files.append_lines(f"{storage}/one/metrics.jsonl", [record.model_dump_json()])
 
 
+def test_a_folder_that_was_never_a_runs_is_refused(storage: str) -> None:
+    notes = Path(storage, "one", "logs", "notes.txt")
+    notes.parent.mkdir(parents=True)
+    notes.write_text("theirs")
+    with pytest.raises(LockedError, match="exists and is not the folder of a run: it holds logs"):
+        runs.create_run(storage, recipe(), "one.01")
+    assert [path.name for path in Path(storage, "one").iterdir()] == ["logs"]
+    assert notes.read_text() == "theirs"
+
+
+def test_a_name_that_is_free_again_keeps_what_a_person_put_there(storage: str) -> None:
+    state = runs.create_run(storage, recipe(), "one.01")
+    runs.change_state(state, state="failed")
+    write(storage, note("of the first"))
+    for name in ("notes.txt", "logs/a01/notes.txt", "logs/a01/rank-0.log"):
+        Path(storage, "one", name).parent.mkdir(parents=True, exist_ok=True)
+        Path(storage, "one", name).write_text("x")
+    runs.create_run(storage, recipe(), "one.02")
+    assert [*runs.read_records(storage, "one")] == []
+    assert Path(storage, "one", "notes.txt").exists()
+    assert [path.name for path in Path(storage, "one", "logs", "a01").iterdir()] == ["notes.txt"]
+
+
 def test_created_run_can_be_read(storage: str) -> None:
     state = runs.create_run(storage, recipe(), "one.01")
     assert runs.read_run(storage, "one") == state

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from configs.errors import DataError, StorageError
 from trainers import storage
+from trainers.belongings import PREPARED, delete_ours, find_strangers
 from trainers.data.encoding import Encoded, join_splits
 from trainers.data.labels import label_notes
 from trainers.data.plan import Plan
@@ -129,9 +130,15 @@ def _rename(plan: Plan, manifest: Manifest) -> Manifest:
 
 
 def _move_aside(damaged: Path) -> None:
+    strangers = find_strangers(str(damaged), PREPARED)
+    if strangers:
+        raise StorageError(
+            f"{damaged} is damaged and has to be prepared again, but holds {strangers[0]}, which "
+            "is not ours to delete. Move it elsewhere"
+        )
     aside = damaged.with_name(f"{damaged.name}.{uuid.uuid4().hex[:12]}.tmp")
     try:
         os.rename(damaged, aside)
     except FileNotFoundError:
         return
-    storage.delete(str(aside))
+    delete_ours(str(aside), PREPARED)

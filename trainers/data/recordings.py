@@ -6,7 +6,6 @@ read through a memory map. Which modules are the prefix and what the key is, oth
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,7 +17,9 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from configs.errors import StorageError
 from trainers import storage
+from trainers.belongings import RECORDINGS, delete_ours
 from trainers.data.shard_cache import node_folder
 
 Rows = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -183,7 +184,8 @@ def delete_others(folder: Path, max_bytes: int) -> None:
     total = sum(num_bytes for _, _, num_bytes in found)
     for _, other, num_bytes in sorted(found):
         if total > max_bytes and other != folder:
-            shutil.rmtree(other, ignore_errors=True)
+            with suppress(StorageError):
+                delete_ours(str(other), RECORDINGS)
             total -= num_bytes
 
 

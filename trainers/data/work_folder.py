@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator
@@ -10,12 +11,15 @@ from pathlib import Path
 
 from configs.errors import StorageError
 from trainers import storage
+from trainers.belongings import WORK as WORK_FILES
+from trainers.belongings import delete_ours
 from trainers.data.plan import Plan
 
 POLL_S = 0.1
 STALE_S = 7 * 86_400.0
 WORK = ".work"
 """How the name of a work folder ends."""
+NAME = re.compile(rf"[0-9a-f]+{re.escape(WORK)}")
 
 
 @contextmanager
@@ -50,7 +54,7 @@ def goes_on(plan: Plan) -> bool:
 
 def clear(plan: Plan) -> None:
     """Delete the work folder."""
-    storage.delete(plan.work_dir)
+    delete_ours(plan.work_dir, WORK_FILES)
 
 
 def sweep(plan: Plan) -> None:
@@ -62,9 +66,11 @@ def sweep(plan: Plan) -> None:
     if own is None:
         return
     for folder in own.parent.glob(f"*{WORK}"):
+        if not NAME.fullmatch(folder.name) or not folder.is_dir() or folder.is_symlink():
+            continue
         written = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
         if time.time() - written > STALE_S and not _is_held(folder.with_suffix(".lock")):
-            storage.delete(str(folder))
+            delete_ours(str(folder), WORK_FILES)
 
 
 def _is_held(path: Path) -> bool:

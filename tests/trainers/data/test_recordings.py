@@ -108,7 +108,7 @@ def test_the_oldest_others_go_first(tmp_path: Path) -> None:
     for age, name in enumerate(("mine", "new", "old")):
         folder = tmp_path / name
         folder.mkdir()
-        (folder / "a.arrow").write_bytes(bytes(100))
+        (folder / "train-000000000000-000000000100.arrow").write_bytes(bytes(100))
         os.utime(folder, (now - 100 * age, now - 100 * age))
     delete_others(tmp_path / "mine", 250)
     assert sorted(f.name for f in tmp_path.iterdir()) == ["mine", "new"]

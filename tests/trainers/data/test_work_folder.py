@@ -140,14 +140,14 @@ def test_nothing_is_left_in_a_bucket_where_nobody_would_find_it(
 def test_what_a_preparation_left_that_nobody_wants_goes_after_a_week(tmp_path: Path) -> None:
     plan = make_plan(tmp_path)
     prepared = Path(plan.data_dir).parent
-    ages = {"old": STALE_S + 60, "young": STALE_S - 60, "held": STALE_S + 60}
+    ages = {"01d": STALE_S + 60, "4e3": STALE_S - 60, "4e1d": STALE_S + 60, "mine": STALE_S + 60}
     for name, age in ages.items():
         folder = prepared / f"{name}.work"
         folder.mkdir(parents=True)
-        (folder / "part").write_text("1")
-        for path in (folder / "part", folder):
+        (folder / "part.arrow").write_text("1")
+        for path in (folder / "part.arrow", folder):
             os.utime(path, (time.time() - age,) * 2)
-    lock = prepared / "held.lock"
+    lock = prepared / "4e1d.lock"
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(lock)], stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -156,4 +156,6 @@ def test_what_a_preparation_left_that_nobody_wants_goes_after_a_week(tmp_path: P
         prepare_plan(plan, run_here(words.WORDS))
         holder.send_signal(signal.SIGKILL)
     found = {path.name for path in prepared.iterdir()}
-    assert found == {"young.work", "held.work", "held.lock", Path(plan.data_dir).name}
+    # A folder whose name is no fingerprint is a person's.
+    theirs = {"mine.work"}
+    assert found == {"4e3.work", "4e1d.work", "4e1d.lock", Path(plan.data_dir).name} | theirs
