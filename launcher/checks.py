@@ -1,10 +1,12 @@
 """Look at what a recipe needs before it is submitted: its files, its name; its cluster if asked."""
 
 import glob
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configs.errors import DataError
+from configs.errors import DataError, RecipeError
 from configs.source_sections import source_entries
 from launcher.amounts import plural, size
 from launcher.messages import Line
@@ -17,11 +19,17 @@ SHOWN_LEFT_OUT = 4
 
 
 def check_recipe(client: "Thaw", recipe: "Recipe") -> list[Line]:
-    """Say what is there and what is missing; raises DataError or LockedError.
+    """Say what is there and what is missing; raises RecipeError, DataError or LockedError.
 
     No cluster is called: a recipe may name one that its reader does not know.
     """
-    lines = [files_line(recipe), *code_lines(recipe)]
+    from cluster.first_look import look_at, missing_model
+
+    lines = [files_line(recipe)]
+    if problem := missing_model(recipe):
+        raise RecipeError(problem)
+    lines += [Line("data", (note,), "warning") for note in look_at(recipe)]
+    lines += code_lines(recipe)
     client.refuse_taken_name(recipe)
     lines.append(Line("storage", (f"{recipe.storage}/{recipe.name}", "the name is free")))
     return lines
@@ -96,10 +104,13 @@ def files_line(recipe: "Recipe") -> Line:
         paths = [path for entry in entries for path in (*entry.paths, entry.pair)]
         addresses = [path for path in paths if path is not None]
         local = [address for address in addresses if "://" not in address]
-        found = [Path(path) for address in local for path in sorted(glob.glob(address))]
-        missing += [f"data.{name} ({address})" for address in local if not glob.glob(address)]
+        there = {address: sorted(glob.glob(address, recursive=True)) for address in local}
+        there |= {address: [address] for address in local if os.path.lexists(address)}
+        found = [Path(path) for paths in there.values() for path in paths]
+        missing += [f"data.{name} ({address})" for address in local if not there[address]]
         remote = len(addresses) - len(local)
-        facts = [f"{plural(len(found), 'file')}, {size(sum(f.stat().st_size for f in found))}"]
+        sizes = [num_bytes for path in found for num_bytes in sizes_in(path)]
+        facts = [f"{plural(len(sizes), 'file')}, {size(sum(sizes))}"]
         facts = facts if found else []
         facts += [plural(remote, "remote address")] if remote else []
         parts += [f"{name}: {' and '.join(facts)}"] if facts else []
@@ -109,3 +120,11 @@ def files_line(recipe: "Recipe") -> Line:
             "at the recipe's folder."
         )
     return Line("files", tuple(parts))
+
+
+def sizes_in(path: Path) -> Iterator[int]:
+    """Yield the sizes of a file, or of all files in a folder but hidden ones."""
+    if not path.is_dir():
+        yield path.stat().st_size
+    for folder, _, names in os.walk(path):
+        yield from (Path(folder, name).stat().st_size for name in names if name[:1] != ".")

@@ -83,13 +83,19 @@ class Thaw:
 
     def prepare(self, recipe: Recipe | Mapping[str, Any] | str | Path) -> Submitted:
         """Prepare the data of a recipe on the cluster."""
+        from cluster.first_look import look_at
+
         loaded = self.load(recipe)
+        look_at(loaded, into_folders=False)
         refuse_no_folder(loaded.storage)
         return self._submit("prepare", loaded, {})
 
     def submit(self, recipe: Recipe | Mapping[str, Any] | str | Path) -> Submitted:
         """Start a run on the cluster; raises LockedError when its name is seen to be taken."""
+        from cluster.first_look import look_at
+
         loaded = self.load(recipe)
+        look_at(loaded, into_folders=False)
         self.refuse_taken_name(loaded)
         return self._submit("finetune", loaded, {})
 

@@ -73,7 +73,7 @@ def open_client(
         return Thaw(address, storage, confirm=ask)
     return Thaw(
         address or given.where.address,
-        storage or given.where.storage,
+        storage if storage is not None else given.where.storage,
         backend=given.backend,
         confirm=given.where.confirm,
     )

@@ -24,7 +24,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_good_recipe_is_one(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text("\n".join(GOOD.values()))
-    (tmp_path / "train.csv").write_text("text,label\n")
+    (tmp_path / "train.csv").write_text("text,label\none,a\n")
     assert run(["check", "recipe.yaml"], FakeCluster().client()) == 0
 
 

@@ -27,6 +27,24 @@ def test_globs_are_counted_and_remote_addresses_left_alone(tmp_path):
     )
 
 
+def test_files_of_a_folder_are_counted(tmp_path):
+    path = write_recipe(tmp_path)
+    for name in ("cat/1.png", "cat/2.png", "dog/1.png", "dog/.hidden"):
+        (tmp_path / "pictures" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pictures" / name).write_bytes(b"x" * 512)
+    recipe = load_recipe(path, [f"data.train={tmp_path}/pictures"])
+    assert files_line(recipe).parts[0] == "train: 3 files, 1.5 KiB"
+
+
+def test_what_is_unusual_about_the_rows_is_a_warning(cluster, tmp_path):
+    path = write_recipe(tmp_path)
+    (tmp_path / "train.csv").write_text("text,label\none,a\ntwo,b\n")
+    asked = [f"data.train={tmp_path}/train.csv", "task.text=text", "task.label=label"]
+    found = check_recipe(cluster.client(), load_recipe(path, [*asked, "task.labels=[a, c]"]))
+    (warning,) = [line for line in found if line.tone == "warning"]
+    assert warning.parts == (f"{tmp_path}/train.csv has labels that are not in task.labels: 'b'",)
+
+
 def test_a_taken_name_a_silent_cluster_and_none_are_errors(cluster, tmp_path):
     recipe = load_recipe(write_recipe(tmp_path))
     with pytest.raises(ClusterError, match="No cluster is named"):

@@ -65,6 +65,26 @@ def read_batches(
         raise _damaged(address, "parquet" if kind == "parquet" else "Arrow", rows, error) from error
 
 
+def read_schema(path: Path, address: str, kind: str, columns: Sequence[str]) -> pa.Schema:
+    """Read the types of a file's columns, and none of its rows.
+
+    Raises DataError for a damaged file, a missing column and one of objects.
+    """
+    try:
+        with ExitStack() as opened:
+            if kind == "parquet":
+                schema = opened.enter_context(pq.ParquetFile(path)).schema_arrow
+            else:
+                schema, _ = _batches(
+                    opened.enter_context(pa.memory_map(str(path))), address, opened
+                )
+            _refuse_objects(address, schema)
+            check_columns(address, columns, schema.names)
+            return schema
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(address, "parquet" if kind == "parquet" else "Arrow", 0, error) from error
+
+
 def _batches(
     source: pa.MemoryMappedFile, address: str, opened: ExitStack
 ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:

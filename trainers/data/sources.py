@@ -174,6 +174,9 @@ def _expand(split: SplitName | None, entry: SourceEntry, path: str, kind: str) -
         return [_source(split, entry, file, _format(kind, file)) for file in files]
     if not listing.is_glob(path) and listing.is_folder(path):
         return _expand_folder(split, entry, path.rstrip("/"), kind)
+    place = storage.local_path(path)
+    if place is not None and place.exists():
+        raise DataError(f"{_where(split)}{path} is a device or a pipe. Name a file with rows")
     problem = "matches no file" if listing.is_glob(path) else "does not exist"
     raise DataError(f"{_where(split)}{path} {problem}. {_advice(path)}")
 

@@ -51,7 +51,7 @@ def open_utf8(path: Path, address: str, encoding: str) -> Iterator[Read]:
     A byte order mark is left out. Bytes given for UTF-8 are checked by `check_utf8`, those of other
     encodings while they are read. Raises DataError for a file that is no text.
     """
-    with _open_binary(path) as stream:
+    with open_binary(path) as stream:
         first = stream.read(READ_BYTES)
         if codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig"):
             yield _Decoder(stream, address, encoding, first).read
@@ -104,7 +104,8 @@ def count_lines(piece: bytes) -> int:
 
 
 @contextmanager
-def _open_binary(path: Path) -> Iterator[Any]:
+def open_binary(path: Path) -> Iterator[Any]:
+    """Open a file for reading its bytes, through its compression."""
     suffix = path.suffix.lower()
     openers: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
     if suffix in (".zst", ".lz4"):
