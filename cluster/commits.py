@@ -1,13 +1,15 @@
 """Look at a run's commits for a person, and delete those that nobody needs."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from pydantic import BaseModel, ConfigDict
 
 from cluster.lock import BEAT_LIMIT_S, beats
-from cluster.runs import LIVE, read_run, read_run_recipe, run_directory
-from configs.errors import CheckpointError
-from trainers.manifest import Manifest, list_commits, read_manifest, step_and_attempt
+from cluster.runs import LIVE, read_records, read_run, read_run_recipe, run_directory
+from configs.errors import CheckpointError, StorageError
+from configs.records import Step
+from trainers.manifest import Manifest, list_commits, read_manifest, step_and_attempt, step_of
 
 LIVE_KEEPS = 2
 """Newest commits of a live run that nobody touches but the run itself."""
@@ -20,8 +22,8 @@ class CommitFacts(BaseModel):
     name: str
     step: int
     attempt: int
-    epoch: int = 0
-    """Epochs done."""
+    epoch: float = 0.0
+    """Epochs done, with the share of the current one where a record of the run tells it."""
     phase: int = 0
     """Number of the phase, from 1; 0 where the manifest cannot be read."""
     num_bytes: int = 0
@@ -44,7 +46,7 @@ def list_facts(storage: str, name: str) -> list[CommitFacts]:
     folder = run_directory(storage, name)
     names = list_commits(folder)
     manifests = {each: _manifest(folder, each) for each in names}
-    best = _best(list(manifests.values()))
+    best, epochs = _best(list(manifests.values())), _epochs(storage, name, names)
     facts = []
     for each, manifest in manifests.items():
         step, attempt = step_and_attempt(each)
@@ -52,7 +54,7 @@ def list_facts(storage: str, name: str) -> list[CommitFacts]:
         if manifest is not None:
             known = known.model_copy(
                 update={
-                    "epoch": manifest.cursor.epoch,
+                    "epoch": epochs.get(step, float(manifest.cursor.epoch)),
                     "phase": manifest.cursor.phase + 1,
                     "num_bytes": manifest.num_bytes,
                     "time": manifest.time,
@@ -126,6 +128,16 @@ def _manifest(folder: str, name: str) -> Manifest | None:
         return read_manifest(folder, name)
     except CheckpointError:
         return None
+
+
+def _epochs(storage: str, name: str, commits: Sequence[str]) -> dict[int, float]:
+    """Return the epochs done at each commit's step, by the pace of the run's step records."""
+    with suppress(StorageError):
+        steps = [record for record in read_records(storage, name) if isinstance(record, Step)]
+        if steps:
+            pace = steps[-1].epoch / steps[-1].step
+            return {step_of(each): step_of(each) * pace for each in commits}
+    return {}
 
 
 def _best(manifests: Sequence[Manifest | None]) -> str | None:

@@ -13,7 +13,7 @@ from cluster.located import Located as Located
 from cluster.located import locate_run as locate_run
 from cluster.located import located_runs as located_runs
 from cluster.located import remember_run as remember_run
-from cluster.lock import BEAT_LIMIT_S, beats, claim
+from cluster.lock import BEAT_LIMIT_S, beat_age_s, beats, claim
 from cluster.packages import installed_packages, refuse_other_packages
 from cluster.places import is_linked, refuse_links, run_folder
 from cluster.rebuilding import read_record_file, rebuilt_fields, recipe_of_commits
@@ -212,8 +212,11 @@ def find_damage(storage: str, name: str) -> list[str]:
 def list_runs(storage: str) -> list[RunState]:
     """Read all runs of a storage, oldest first; folders that are no run are passed over.
 
-    One whose state is damaged is told of as failed.
+    One whose state is damaged is told of as failed. Raises NotFoundError for a storage that is not
+    there.
     """
+    if not files.exists(storage):
+        raise NotFoundError(f"There is no folder {storage}. Name the one that holds the runs")
     states = []
     for name in filter(is_run_name, files.list_names(storage)):
         if is_linked(storage, name):
@@ -240,6 +243,16 @@ def read_records(storage: str, name: str) -> Iterator[Record]:
         since = records[0].time if records else time.time()
         yield Note(time=since, level="warning", text=said, event="damaged_lines")
     yield from records
+
+
+def silent_s(storage: str, state: RunState) -> float:
+    """Return for how long the driver of a live run has given no sign of life; clocks may differ.
+
+    Where it never gave one, since it wrote run.json.
+    """
+    now = time.time()
+    age = beat_age_s(run_directory(storage, state.name), now)
+    return max(0.0, now - state.updated if age is None else age)
 
 
 def request_stop(storage: str, name: str) -> None:

@@ -75,6 +75,9 @@ class Runs(Protocol):
     def find_damage(self, storage: str, name: str) -> list[str]:
         """Tell which of run.json and recipe.yaml others had to stand in for, a sentence each."""
 
+    def silent_s(self, storage: str, state: "RunState") -> float:
+        """Return for how long the driver of a live run has given no sign of life."""
+
     def request_stop(self, storage: str, name: str) -> None:
         """Ask a run to commit and stop."""
 

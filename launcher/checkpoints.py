@@ -132,7 +132,7 @@ def commit_rows(facts: "Sequence[CommitFacts]", now: float) -> list[list[str]]:
             [
                 f"{each.step:,}",
                 str(each.attempt),
-                str(each.epoch),
+                f"{each.epoch:.2f}",
                 str(each.phase or ""),
                 size(each.num_bytes),
                 duration(now - each.time) if each.time else "",

@@ -7,20 +7,30 @@ for record in thaw.follow(submitted.run):
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.auth import checked_address
-from configs.errors import ClusterError, LockedError, NotFoundError, RecipeError
+from configs.errors import ClusterError, LockedError, NotFoundError, RecipeError, StorageError
 from configs.load import change_recipe, load_recipe, recipe_difference, recipe_from
 from configs.names import is_run_name
-from configs.records import Ended, Record, Step, split_lines
+from configs.records import Ended, Record, split_lines
 from configs.schema import Recipe
 from launcher.backend import Backend, real_backend
+from launcher.places import Listed, list_places
+from launcher.progress import progress_of, standing
 from launcher.tail import tail_lines
-from launcher.whereabouts import LIVE, Whereabouts, absolute, absolute_storage, refuse_no_folder
+from launcher.whereabouts import (
+    LIVE,
+    SILENT_S,
+    Whereabouts,
+    absolute,
+    absolute_storage,
+    refuse_no_folder,
+)
 
 if TYPE_CHECKING:
     from cluster.diagnosis import Diagnosis
@@ -104,8 +114,10 @@ class Thaw:
     ) -> Submitted:
         """Go on with a stopped or failed run from its last commit, on other machines if asked.
 
-        Raises RecipeError for a change that would change the answer, unless `allow_change`.
+        Raises RecipeError for a change that would change the answer, unless `allow_change`,
+        LockedError for a run that is seen to go on.
         """
+        self._refuse_live(run)
         recipe = self.recipe(run)
         changed = change_recipe(recipe, overrides)
         fixed = [key for key in recipe_difference(recipe, changed) if not may_change(key)]
@@ -194,16 +206,18 @@ class Thaw:
 
     def list(self) -> "Sequence[RunState]":
         """List the runs of the storage, or of all places to which runs were submitted from here."""
+        return self.look_at_places().states
+
+    def look_at_places(self) -> Listed:
+        """List the same runs, and say which storages do not answer.
+
+        Raises NotFoundError for a storage that was named and is not there.
+        """
+        if self.where.storage is not None:
+            return Listed(self.backend.runs.list_runs(self.where.storage), [])
         located = self.backend.runs.located_runs()
-        places = [self.where.storage] if self.where.storage else [absolute("runs")]
-        if self.where.storage is None:
-            places += [one.storage for one in located.values()]
-        states = {
-            (state.storage, state.name): state
-            for place in dict.fromkeys(places)
-            for state in self.backend.runs.list_runs(place)
-        }
-        return sorted(states.values(), key=lambda state: state.created)
+        places = dict.fromkeys([absolute("runs"), *(one.storage for one in located.values())])
+        return list_places([*places], self.backend.runs.list_runs)
 
     def status(self, run: str) -> "RunState":
         """Read how a run stands; raises NotFoundError when there is none."""
@@ -211,10 +225,16 @@ class Thaw:
 
     def step_of(self, state: "RunState") -> int:
         """Give the optimizer steps a run has done; the state of a live run does not count them."""
-        if state.state not in LIVE:
-            return state.step
-        records = self.backend.runs.read_records(state.storage, state.name)
-        return max((record.step for record in records if isinstance(record, Step)), default=0)
+        return state.step if state.state not in LIVE else self.standing(state)["step"]
+
+    def standing(self, state: "RunState") -> dict[str, Any]:
+        """Return how a run stands, for programs: its state, and how far and fast a live one is."""
+        live = state.state in LIVE
+        records: Iterable[Record] = ()
+        if live:
+            with suppress(StorageError):  # how far it is cannot be seen then, where it is can
+                records = self.backend.runs.read_records(state.storage, state.name)
+        return standing(state, progress_of(state.name, records), live=live)
 
     def why(self, run: str) -> "Diagnosis":
         """Say why a run failed or is slow, by its directory and, if it answers, its cluster."""
@@ -236,6 +256,12 @@ class Thaw:
         """Tell what is damaged in a run's directory and how that was got over, a sentence each."""
         return self.backend.runs.find_damage(self.where.storage_of(run), run)
 
+    def silent_s(self, state: "RunState") -> float | None:
+        """Return for how long the driver of a live run has given no sign of life, by our clock."""
+        if state.state not in LIVE:
+            return None
+        return self.backend.runs.silent_s(self.where.storage_of(state.name), state)
+
     def log_files(self, run: str) -> dict[str, str]:
         """Give the addresses of a run's logs by a short name such as `a01/rank-0`."""
         storage = self.where.storage_of(run)
@@ -250,8 +276,19 @@ class Thaw:
         if follow:
             yield from self.backend.jobs.follow(located.address, located.job_id)
         else:
-            log = self.backend.jobs.job_log(located.address, located.job_id)
+            log = self.backend.jobs.job_log(
+                located.address, self._job_with_log(run, located.job_id)
+            )
             yield from map(as_record, split_lines(log))
+
+    def _job_with_log(self, run: str, newest: str) -> str:
+        """Return the newest job that worked on a run; one that was refused has nothing to tell."""
+        try:
+            state = self.status(run)
+        except (NotFoundError, StorageError):
+            return newest
+        taken = not state.job_ids or newest in state.job_ids or self.where.is_live(state)
+        return newest if taken else state.job_ids[-1]
 
     def worker_log(
         self, run: str, rank: int, attempt: int | None = None, *, follow: bool = False
@@ -310,6 +347,16 @@ class Thaw:
             raise LockedError(
                 f"The name {recipe.name} is taken in {recipe.storage} (the run {state.state}). "
                 f"Choose another with --set name=..., or `thaw resume {recipe.name}`."
+            )
+
+    def _refuse_live(self, run: str) -> None:
+        """Refuse at once to resume a run whose driver is seen alive; the driver looks again."""
+        state = self.status(run)
+        silent_s = self.silent_s(state)
+        if silent_s is not None and silent_s <= SILENT_S and state.job_ids:
+            raise LockedError(
+                f"Run {run} is {state.state}: job {state.job_ids[-1]} works on it. Wait for it, or "
+                f"stop it with `thaw stop {run}`"
             )
 
     def _on_run(self, verb: "Verb", run: str, arguments: dict[str, str]) -> Submitted:

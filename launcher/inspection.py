@@ -13,16 +13,21 @@ from launcher.options import ADDRESS, JSON, RUN, STORAGE, open_client
 @JSON
 @click.pass_context
 def list_(ctx: click.Context, storage: str | None, output: str) -> None:
-    """List runs, oldest first."""
+    """List runs, oldest first.
+
+    With -o json one object a line.
+    """
     from launcher.messages import Line
     from launcher.overview import LIST_HEADER, list_row
     from launcher.terminal import Terminal
 
     client = open_client(ctx, storage=storage)
-    states = client.list()
+    listed = client.look_at_places()
+    states = listed.states
     terminal = Terminal(as_json=output == "json")
     if terminal.as_json:
-        terminal.json({"runs": [state.model_dump(mode="json") for state in states]})
+        for state in states:
+            terminal.json(client.standing(state))
     elif states:
         now = time.time()
         terminal.table(
@@ -30,6 +35,8 @@ def list_(ctx: click.Context, storage: str | None, output: str) -> None:
         )
     else:
         terminal.say(Line("runs", ("none yet", "start one with thaw submit or thaw demo")))
+    told = [*listed.silent, *(state.rebuilt for state in states if state.rebuilt)]
+    terminal.say(*(Line("warning", (sentence,), "warning") for sentence in told))
 
 
 @click.command()
@@ -46,11 +53,13 @@ def status(ctx: click.Context, run: str, storage: str | None, output: str) -> No
     client = open_client(ctx, storage=storage)
     terminal = Terminal(as_json=output == "json")
     state = client.status(run)
-    if terminal.as_json:
-        terminal.json(state.model_dump(mode="json"))
-        return
     records = client.metrics(run)
-    terminal.lines(status_lines(state, progress_of(run, records), now=time.time()))
+    silent_s = client.silent_s(state)
+    if terminal.as_json:
+        terminal.json({**client.standing(state), "silent_s": silent_s})
+    else:
+        progress = progress_of(run, records)
+        terminal.lines(status_lines(state, progress, now=time.time(), silent_s=silent_s))
     terminal.say(*damage_lines(client.damage(run), records))
 
 
@@ -130,7 +139,7 @@ def logs(
 def metrics(ctx: click.Context, run: str, steps: bool, storage: str | None, output: str) -> None:
     """Print a run's evaluations, or its steps, as a table.
 
-    With -o json every record is printed.
+    With -o json every record is printed, one a line.
     """
     from launcher.messages import Line
     from launcher.overview import damage_lines, evaluation_table, step_table
@@ -149,7 +158,9 @@ def metrics(ctx: click.Context, run: str, steps: bool, storage: str | None, outp
     if rows:
         terminal.table(header, rows)
     else:
-        terminal.say(Line("metrics", (f"{run} has none yet", f"thaw status {run}")))
+        other = () if steps else (f"its steps: thaw metrics {run} --steps",)
+        none = f"{run} has no {'steps' if steps else 'evaluations'} yet"
+        terminal.say(Line("metrics", (none, *other, f"thaw status {run}")))
 
 
 COMMANDS = {

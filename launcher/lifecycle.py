@@ -203,11 +203,18 @@ def resume(
     The number of workers may change, with --set cluster.num_workers=N: the answer does not. With
     --address another cluster goes on, from the storage alone.
     """
+    from launcher.messages import Line
     from launcher.overview import damage_lines
     from launcher.terminal import Terminal
 
     client = open_client(ctx, address, storage)
     terminal = Terminal(as_json=output == "json")
+    state = client.status(run)
+    if state.state == "succeeded":
+        terminal.say(
+            Line("run", (f"{run} has succeeded already", "there is nothing to go on with"))
+        )
+        return 0
     before = client.metrics(run)
     terminal.say(*damage_lines(client.damage(run), before))
     submitted = client.resume(run, overrides, allow_change=allow_change)

@@ -21,6 +21,8 @@ from launcher.terminal import Terminal
 
 REDRAWS_PER_S = 4
 BAR_WIDTH = 30
+OLD_S = 15.0
+"""Age of the newest step record from which on it is shown: slow is told from hung by it."""
 
 
 def show(
@@ -134,11 +136,13 @@ def progress_lines(progress: Progress, *, now: float) -> list[Line]:
     assert step is not None
     attempt = (f"attempt {progress.attempt.attempt}",) if progress.attempt else ()
     left = progress.remaining_s
+    age = now - step.time
     far = (
         f"{step.step:,}/{step.total_steps:,}",
         f"epoch {step.epoch:.2f}",
         *attempt,
         *((f"{duration(left)} left",) if left is not None else ()),
+        *((f"as of {duration(age)} ago",) if age >= OLD_S else ()),
     )
     speed = (
         f"loss {step.loss:.4f}",

@@ -19,7 +19,7 @@ from launcher.messages import (
 )
 from launcher.plan import recipe_lines
 from launcher.progress import Progress, progress_of
-from launcher.whereabouts import LIVE
+from launcher.whereabouts import LIVE, SILENT_S
 
 if TYPE_CHECKING:
     from cluster.runs import RunState
@@ -37,8 +37,13 @@ def list_row(state: "RunState", step: int, now: float) -> tuple[str, ...]:
     return (state.name, state.state, f"{step:,}", str(state.attempts), result, started)
 
 
-def status_lines(state: "RunState", progress: Progress, *, now: float) -> list[Line]:
-    """Say how a run stands in a few lines."""
+def status_lines(
+    state: "RunState", progress: Progress, *, now: float, silent_s: float | None = None
+) -> list[Line]:
+    """Say how a run stands in a few lines.
+
+    `silent_s` is for how long the driver of a live run has given no sign of life.
+    """
     lines = [
         Line(
             state.state,
@@ -52,7 +57,12 @@ def status_lines(state: "RunState", progress: Progress, *, now: float) -> list[L
             if progress.step is not None
             else [Line("", (waiting_for(progress),))]
         )
-        lines.append(Line("next", (f"thaw watch {state.name}", f"thaw stop {state.name}")))
+        ways = (f"thaw watch {state.name}", f"thaw stop {state.name}")
+        if silent_s is not None and silent_s > SILENT_S:
+            silent = f"its driver has given no sign of life for {duration(silent_s)}"
+            lines.append(Line("warning", (silent,), "warning"))
+            ways = (f"thaw why {state.name}", f"thaw resume {state.name}")
+        lines.append(Line("next", ways))
         return lines
     if state.metrics:
         lines.append(Line("result", shown_metrics(state.metrics)))
@@ -128,12 +138,14 @@ def _commits(commits: list[Committed]) -> list[Line]:
     if not commits:
         return []
     last = commits[-1]
-    parts = (plural(len(commits), "commit"), f"last at step {last.step:,}", size(last.num_bytes))
-    return [Line("saved", (*parts, last.checkpoint))]
+    made = f"{plural(len(commits), 'commit')} made"
+    parts = (made, f"last at step {last.step:,}", size(last.num_bytes), last.checkpoint)
+    return [Line("saved", (*parts, "those kept: thaw checkpoints list"))]
 
 
 def _ended(record: Ended) -> Line:
-    return Line(record.state, (record.message,), TONES[record.state])
+    says_it = record.message.lower().startswith(record.state)
+    return Line("ended" if says_it else record.state, (record.message,), TONES[record.state])
 
 
 def evaluation_table(records: Iterable[Record]) -> Table:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from configs.records import (
     Attempt,
@@ -16,6 +17,9 @@ from configs.records import (
     Record,
     Step,
 )
+
+if TYPE_CHECKING:
+    from cluster.runs import RunState
 
 RATE_WINDOW = 5
 
@@ -88,3 +92,19 @@ def progress_of(name: str, records: Iterable[Record]) -> Progress:
     for record in records:
         progress.add(record)
     return progress
+
+
+def standing(state: "RunState", progress: Progress, *, live: bool) -> dict[str, Any]:
+    """Return how a run stands, for programs: what a person reads of it, in numbers."""
+    step = progress.step if live else None
+    return {
+        **state.model_dump(mode="json"),
+        "step": step.step if step is not None else state.step,
+        "total_steps": step.total_steps if step is not None else None,
+        "epoch": step.epoch if step is not None else None,
+        "loss": step.loss if step is not None else None,
+        "rows_per_s": step.rows_per_s if step is not None else None,
+        "tokens_per_s": step.tokens_per_s if step is not None else None,
+        "remaining_s": progress.remaining_s if step is not None else None,
+        "step_time": step.time if step is not None else None,
+    }

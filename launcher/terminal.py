@@ -53,7 +53,7 @@ class Terminal:
     def json(self, value: dict[str, Any]) -> None:
         """Print one JSON object with its version as one line of data."""
         versioned = value if "v" in value else {"v": 1, **value}
-        self.text(json.dumps(versioned, ensure_ascii=False, default=str))
+        self.text(json.dumps(versioned, ensure_ascii=False, default=str, separators=(",", ":")))
 
     def table(self, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print aligned columns as data; those of numbers are aligned to the right."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from cluster.runs import Located, RunState
 
 LIVE = ("queued", "preparing", "running")
+SILENT_S = 30.0
+"""Silence of a driver up to which it is taken to be alive: it speaks every 5 s."""
 
 
 @dataclass(frozen=True)

@@ -235,3 +235,17 @@ def test_damaged_records_are_passed_over_and_told_in_one_note(storage: str) -> N
     path.write_bytes(b"\xff" * 100 + b"\n")
     (told,) = runs.read_records(storage, "one")
     assert "1 line is damaged" in told.text
+
+
+def test_a_storage_that_is_not_there_is_told_from_one_without_runs(tmp_path: Path) -> None:
+    assert runs.list_runs(str(tmp_path)) == []
+    with pytest.raises(NotFoundError, match=r"There is no folder .*/none"):
+        runs.list_runs(str(tmp_path / "none"))
+
+
+def test_a_driver_is_silent_since_its_last_beat(storage: str) -> None:
+    state = runs.create_run(storage, recipe(), "one.01")
+    state = state.model_copy(update={"updated": state.updated - 100})
+    assert 100 <= runs.silent_s(storage, state) < 110
+    lock.beat(str(Path(storage, "one")))
+    assert runs.silent_s(storage, state) < 10

@@ -7,7 +7,7 @@ from typing import cast
 from cluster import commits, data_sets
 from cluster.diagnosis import NodeEvent
 from cluster.inventory import Door
-from cluster.jobs import Job, Verb
+from cluster.jobs import Job, JobState, Verb
 from cluster.local import LocalCluster
 from cluster.preflight import Node
 from cluster.runs import Located, RunState
@@ -53,6 +53,8 @@ class FakeCluster:
         self.interrupts = False
         self.deaths: list[NodeEvent] = []
         self.damage: list[str] = []
+        self.silent = 1.0
+        self.job_state: JobState = "running"
         self.asked: list[str] = []
 
     def client(self, address: str | None = ADDRESS, storage: str | None = None) -> Thaw:
@@ -123,7 +125,7 @@ class FakeCluster:
                 job_id="small.01",
                 run="small",
                 verb="finetune",
-                state="running",
+                state=self.job_state,
                 message="",
                 storage="runs",
                 started=START,
@@ -166,6 +168,9 @@ class FakeCluster:
 
     def find_damage(self, storage: str, name: str) -> list[str]:
         return self.damage
+
+    def silent_s(self, storage: str, state: RunState) -> float:
+        return self.silent
 
     def request_stop(self, storage: str, name: str) -> None:
         self.stopped.append(f"run {name}")

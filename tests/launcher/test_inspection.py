@@ -26,7 +26,7 @@ def test_list_finds_runs_of_all_places(cluster, storage, capsys):
     assert [row.split()[:2] for row in rows] == [["small", "succeeded"], ["far", "failed"]]
     assert run(["list", "--storage", "s3://bucket/runs", "-o", "json"], cluster.client()) == 0
     (one,) = as_json(capsys)
-    assert one["v"] == 1 and [state["name"] for state in one["runs"]] == ["far"]
+    assert (one["v"], one["name"], one["step"]) == (1, "far", 1_120)
 
 
 def test_an_empty_list_says_how_to_begin(cluster, capsys):
@@ -114,3 +114,50 @@ def test_metrics_as_tables_and_as_json(cluster, storage, capsys):
     ]
     assert run(["metrics", "small", "-o", "json"], cluster.client()) == 0
     assert [one["kind"] for one in as_json(capsys)] == [record.kind for record in STORY]
+
+
+def test_json_says_of_a_live_run_what_the_text_says(cluster, storage, capsys):
+    live = {"state": "running", "step": 0, "metrics": {}}
+    state = cluster.add_run(storage, "live", **live)
+    cluster.records["live"] = [record for record in STORY if record.kind != "ended"]
+    for command in (["status", "live"], ["list", "--storage", storage]):
+        assert run([*command, "-o", "json"], cluster.client()) == 0
+        told = as_json(capsys)[-1]
+        assert (told["name"], told["step"], told["total_steps"]) == ("live", 120, 1_120)
+        assert (told["rows_per_s"], told["remaining_s"]) == (120.4, 500.0)  # 1,000 steps of 0.5 s
+    assert told["state"] == state.state == "running"
+
+
+def test_a_silent_driver_is_told(cluster, storage, capsys):
+    cluster.add_run(storage, "live", state="running")
+    cluster.silent = 3600
+    assert run(["status", "live"], cluster.client()) == 0
+    out = capsys.readouterr().out
+    assert "no sign of life for 1 h" in out and "thaw why live" in out
+
+
+def test_metrics_without_evaluations_name_the_steps(cluster, storage, capsys):
+    cluster.records["small"] = []
+    assert run(["metrics", "small"], cluster.client()) == 0
+    err = capsys.readouterr().err
+    assert "no evaluations yet" in err and "thaw metrics small --steps" in err
+    assert run(["metrics", "small", "--steps"], cluster.client()) == 0
+    assert "no steps yet" in capsys.readouterr().err
+
+
+def test_damage_is_told_and_lists_go_on(cluster, storage, capsys):
+    cluster.add_run(storage, "hurt", rebuilt="run.json is gone: others tell")
+    cluster.damage = ["recipe.yaml is gone"]
+    assert run(["list", "--storage", storage], cluster.client()) == 0
+    assert "run.json is gone: others tell" in capsys.readouterr().err
+    for verb in ("status", "describe", "metrics"):
+        assert run([verb, "hurt"], cluster.client()) == 0
+        assert "recipe.yaml is gone" in capsys.readouterr().err
+
+
+def test_a_job_that_was_refused_hides_no_log(cluster, storage, capsys):
+    at = cluster.located["small"]
+    cluster.located["small"] = at.model_copy(update={"job_id": "small.02"})
+    cluster.job_state = "failed"
+    assert run(["logs", "small"], cluster.client()) == 0
+    assert capsys.readouterr().out == "log of small.01\nsecond line\n"

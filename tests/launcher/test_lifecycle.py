@@ -126,3 +126,20 @@ def test_resume_refuses_what_would_change_the_answer(cluster, tmp_path, capsys):
     assert run([*words, "--allow-change"], cluster.client()) == 0
     ((_, _, recipe, arguments),) = cluster.submitted
     assert (recipe.epochs, arguments) == (9, {"resume": "yes", "allow_change": "yes"})
+
+
+def test_a_run_that_succeeded_is_not_resumed(cluster, tmp_path, capsys):
+    cluster.add_run(str(tmp_path / "runs"))
+    assert run(["resume", "small"], cluster.client()) == 0
+    assert "small has succeeded already" in capsys.readouterr().err
+    assert cluster.submitted == []
+
+
+def test_a_run_that_is_seen_to_go_on_is_refused_without_a_job(cluster, tmp_path, capsys):
+    cluster.add_run(str(tmp_path / "runs"), state="running")
+    assert run(["resume", "small"], cluster.client()) == 9
+    assert "job small.01 works on it" in capsys.readouterr().err
+    assert (cluster.submitted, cluster.located["small"].job_id) == ([], "small.01")
+    cluster.silent = 60.0  # its driver may be dead: the new one looks
+    assert run(["resume", "small", "--detach"], cluster.client()) == 0
+    assert len(cluster.submitted) == 1

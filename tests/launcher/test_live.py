@@ -79,7 +79,7 @@ def test_the_panel_tells_pace_evaluation_attempt_and_age_of_the_checkpoint():
     rows = [line.rows(None)[0] for line in progress_lines(progress, now=START + 211)]
     assert rows == [
         # 1,000 steps are left at 0.5 s each; the commit was at START + 151.
-        "step      120/1,120 | epoch 0.86 | attempt 1 | 8 m 20 s left",
+        "step      120/1,120 | epoch 0.86 | attempt 1 | 8 m 20 s left | as of 1 m 29 s ago",
         "          loss 1.8431 | lr 2.0e-04 | 120 rows/s | 3,100 tokens/s | waiting for data 0.4 %",
         "saved     step 140 | 1 m ago",
         "evaluated validation | macro F1 0.7125 | accuracy 0.7500 | loss 0.5000 | step 140 | "

@@ -20,7 +20,9 @@ def test_status_of_a_live_run_shows_progress_and_what_to_do():
     state = FakeCluster().add_run("runs", state="running")
     told = rows(status_lines(state, progress_of("small", STORY[:6]), now=START + 211))
     assert told[0] == "running   small \u00b7 for 3 m 31 s \u00b7 1 attempt"
-    assert "step      120/1,120 | epoch 0.86 | attempt 1 | 8 m 20 s left" in told
+    assert (
+        "step      120/1,120 | epoch 0.86 | attempt 1 | 8 m 20 s left | as of 1 m 29 s ago" in told
+    )
     assert told[-1] == "next      thaw watch small \u00b7 thaw stop small"
 
 
@@ -52,7 +54,7 @@ def test_describe_names_attempts_commits_and_files():
     told = rows(describe_lines(state, cluster.recipes["runs", "small"], STORY))
     for start in (
         "attempt 1 submitted \u00b7 from the start \u00b7 rank 0 on one, rank 1 on two",
-        "saved     1 commit \u00b7 last at step 140 \u00b7 3.0 MiB \u00b7 "
+        "saved     1 commit made \u00b7 last at step 140 \u00b7 3.0 MiB \u00b7 "
         "checkpoints/step-00000140.a01",
         "files     runs/small",
         "prepared  runs/.prepared/f",
