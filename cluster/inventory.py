@@ -1,6 +1,7 @@
 """List a cluster's nodes from outside, by its dashboard; preflight.py judges what they have."""
 
 import time
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
@@ -14,6 +15,10 @@ from configs.errors import ClusterError
 # The state API of the dashboard, which `ray list nodes` asks too. Ray's own client of it
 # (ray 2.60) takes no token for another address than the environment's.
 NODES = "/api/v0/nodes?limit=10000"
+GROUPS = (
+    "/api/v0/placement_groups?limit=10000&detail=1"
+    "&filter_keys=state&filter_predicates=%3D&filter_values=CREATED"
+)
 JOBS = "/api/jobs/"
 REQUEST_LIMIT_S = 20
 
@@ -45,6 +50,27 @@ def list_nodes_at(address: str) -> list[Node]:
     alive = [node for node in _listed(address, NODES) if node["state"] == "ALIVE"]
     alive.sort(key=lambda node: (not node["is_head_node"], node["node_ip"]))
     return [Node(node["node_id"], node["node_ip"], node["resources_total"]) for node in alive]
+
+
+def list_free_at(address: str) -> list[Node]:
+    """List the nodes that are alive with what groups of workers leave of them now.
+
+    Tasks outside of groups, which come and go, are not counted. Raises ClusterError.
+    """
+    held: dict[str, dict[str, float]] = {}
+    for group in _listed(address, GROUPS):
+        for bundle in group["bundles"]:
+            taken = held.setdefault(bundle["node_id"], {})
+            for name, amount in bundle["unit_resources"].items():
+                taken[name] = taken.get(name, 0.0) + amount
+    return [
+        Node(node.node_id, node.host, _left(node.resources, held.get(node.node_id, {})))
+        for node in list_nodes_at(address)
+    ]
+
+
+def _left(total: Mapping[str, float], taken: Mapping[str, float]) -> dict[str, float]:
+    return {name: max(0.0, amount - taken.get(name, 0.0)) for name, amount in total.items()}
 
 
 def list_deaths_at(address: str) -> list[NodeEvent]:

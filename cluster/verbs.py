@@ -13,7 +13,8 @@ from cluster.orders import Orders
 from cluster.places import refuse_links
 from cluster.secrets import refuse_missing, take_secrets
 from configs.errors import NotFoundError
-from configs.records import DataReady, Ended, Preparing
+from configs.records import DataReady, Ended, Note, Preparing
+from configs.run_sections import Cluster
 from configs.schema import Recipe
 from trainers import storage as files
 from trainers.export_folder import refuse_place
@@ -22,7 +23,7 @@ from trainers.imports import uncollected
 if TYPE_CHECKING:
     from cluster.driver import JobOrder
 
-Said = TypeVar("Said", DataReady, Ended, Preparing)
+Said = TypeVar("Said", DataReady, Ended, Note, Preparing)
 Verb = Callable[["JobOrder", TextIO], Ended]
 
 
@@ -72,6 +73,7 @@ def predict(order: "JobOrder", log: TextIO) -> Ended:
     overwrite = "overwrite" in order.arguments
     refuse_output(output, source, overwrite=overwrite)
     machines.join_cluster(recipe.cluster.secrets)
+    _find_room(order, recipe.cluster.model_copy(update={"num_workers": 1}), 1, log)
     rows = predict_file(recipe, folder, source, output, overwrite=overwrite)
     return _say(log, _done(f"{rows} rows predicted into {output}", rows))
 
@@ -114,7 +116,7 @@ def _on_workers(
 
     recipe, state = _read_run(order)
     machines.join_cluster(recipe.cluster.secrets)
-    workers = machines.wait_for_room(recipe.cluster, recipe.batch.lanes, lambda text: None)
+    workers = _find_room(order, _least(recipe), recipe.batch.lanes, log)
     folder = runs.run_directory(state.storage, state.name)
     label = _next_label(folder, order.verb)
     book = Book(files.join(folder, "logs", label, "records.jsonl"), log)
@@ -139,6 +141,30 @@ def _on_workers(
     book.write(result)
     fit.wait()
     return result
+
+
+def _least(recipe: Recipe) -> Cluster:
+    """Ask for as many workers as the run, and no more than one where one holds the whole model.
+
+    Nothing is trained, so that ZeRO shards the model alone, which it does at stage 3.
+    """
+    if recipe.zero.stage == 3:
+        return recipe.cluster
+    return recipe.cluster.model_copy(update={"num_workers": (1, recipe.cluster.most_workers)})
+
+
+def _find_room(order: "JobOrder", asked: Cluster, lanes: int, log: TextIO) -> int:
+    """Wait until workers can be placed, and say so; returns how many of them."""
+    from cluster import machines
+
+    def say(text: str, event: str = "waiting") -> None:
+        said = {"time": time.time(), "level": "info", "text": text, "event": event}
+        _say(log, Note.model_validate(said))
+
+    workers = machines.wait_for_room(asked, lanes, say)
+    of = "" if workers == asked.most_workers else f" of {asked.most_workers}"
+    say(f"{order.verb} has {workers}{of} worker{'s' * (asked.most_workers > 1)}", "placed")
+    return workers
 
 
 def _prepare(recipe: Recipe, log: TextIO) -> DataReady:

@@ -238,7 +238,7 @@ class Note(BaseModel):
     time: float
     level: Literal["info", "warning"]
     text: str
-    event: Literal["", "damaged_lines", "retried", "paused", "fell_back"] = ""
+    event: Literal["", "damaged_lines", "retried", "paused", "fell_back", "waiting", "placed"] = ""
     """What it is about, for programs; empty where only people care."""
     attempt: int | None = None
     """The attempt that it is about."""

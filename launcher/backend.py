@@ -50,6 +50,9 @@ class Inventory(Protocol):
     def list_nodes_at(self, address: str) -> "list[Node]":
         """List the nodes that are alive, the head first."""
 
+    def list_free_at(self, address: str) -> "list[Node]":
+        """List the nodes that are alive with what groups of workers leave of them now."""
+
     def list_deaths_at(self, address: str) -> "list[NodeEvent]":
         """List the nodes that are dead, as far as the cluster remembers."""
 

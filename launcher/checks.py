@@ -48,10 +48,15 @@ def check_cluster(client: "Thaw", recipe: "Recipe") -> Line:
     jobs = client.backend.jobs.list_jobs(address)
     running = sum(job.state in ("pending", "running") for job in jobs)
     workers = min(recipe.cluster.most_workers, num_placeable(recipe.cluster, nodes))
+    free = client.backend.inventory.list_free_at(address)
+    now = min(workers, num_placeable(recipe.cluster, free))
+    placed = f"{plural(workers, 'worker')} can be placed"
+    if now < workers:
+        placed = f"{now} of {placed} now, others hold the rest"
     cpus = sum(node.resources.get("CPU", 0) for node in nodes)
     facts = (
         f"{plural(len(nodes), 'node')}, {plural(int(cpus), 'CPU')}",
-        f"{plural(workers, 'worker')} can be placed",
+        placed,
         f"{plural(running, 'job')} on it now",
     )
     return Line("cluster", (address, *facts))

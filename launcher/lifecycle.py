@@ -1,7 +1,10 @@
 """Commands of a run's life: submit, watch, stop, resume; what they print is said in messages.py."""
 
-from collections.abc import Iterable
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from signal import SIGHUP, SIGTERM
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +15,7 @@ from launcher.options import ADDRESS, DETACH, JSON, OVERRIDES, RECIPE, RUN, STOR
 if TYPE_CHECKING:
     from configs.records import Record
     from launcher.client import Submitted, Thaw
-    from launcher.messages import Story
+    from launcher.messages import Line, Story
     from launcher.terminal import Terminal
 
 
@@ -73,8 +76,12 @@ def show_job(
     *,
     detach: bool = False,
     seen: "Iterable[Record]" = (),
+    take_back: bool = False,
 ) -> int:
-    """Follow a job to its end and give its exit code; or name the job and return."""
+    """Follow a job to its end and give its exit code; or name the job and return.
+
+    With `take_back` a job that only waits is ended where this process is interrupted or ended.
+    """
     from launcher.messages import Line, Story
 
     run, job_id = submitted.run, submitted.job_id
@@ -86,7 +93,68 @@ def show_job(
         return 0
     story = Story(run, steps=not terminal.is_live)
     entries = client.backend.jobs.follow(submitted.address, job_id)
+    if take_back:
+        return _shown_or_taken_back(client, terminal, submitted, story, entries)
     return shown(terminal, story, entries, seen)
+
+
+def _shown_or_taken_back(
+    client: "Thaw",
+    terminal: "Terminal",
+    submitted: "Submitted",
+    story: "Story",
+    entries: "Iterable[Record | str]",
+) -> int:
+    """Show records to their end; a job that only waits when this process is ended is ended, too."""
+    from launcher.live import show
+    from launcher.messages import Line
+
+    waits, job_id = _Waits(), submitted.job_id
+    with _ended_as_interrupted():
+        try:
+            ended = show(terminal, story, waits.told(entries))
+        except KeyboardInterrupt:
+            if waits.still and client.backend.jobs.stop_job(submitted.address, job_id):
+                said = (f"{job_id} only waited for room", "nothing waits any more")
+                terminal.say(Line("ended", said, "warning"))
+            else:
+                terminal.say(_detached(submitted.run))
+            return INTERRUPTED
+    return ended.exit_code if ended is not None else 0
+
+
+class _Waits:
+    """Whether a job has done nothing yet but wait for room."""
+
+    def __init__(self) -> None:
+        self.still = True
+
+    def told(self, entries: "Iterable[Record | str]") -> "Iterator[Record | str]":
+        """Pass records on and see whether one of them says that the work has begun."""
+        from configs.records import Note
+
+        for entry in entries:
+            if isinstance(entry, Note):
+                self.still = entry.event == "waiting" or (self.still and entry.event != "placed")
+            elif not isinstance(entry, str):
+                self.still = False
+            yield entry
+        self.still = False
+
+
+@contextmanager
+def _ended_as_interrupted() -> "Iterator[None]":
+    """Let a signal that would end this process interrupt it, so that it can clear up."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (SIGTERM, SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def shown(
@@ -97,16 +165,21 @@ def shown(
 ) -> int:
     """Show records to their end; Ctrl-C detaches and says how to come back."""
     from launcher.live import show
-    from launcher.messages import Line
 
     run = story.progress.name
     try:
         ended = show(terminal, story, entries, seen=seen)
     except KeyboardInterrupt:
-        ways = (f"come back: thaw watch {run}", f"stop it: thaw stop {run}")
-        terminal.say(Line("detached", (f"{run} goes on", *ways), "warning"))
+        terminal.say(_detached(run))
         return INTERRUPTED
     return ended.exit_code if ended is not None else 0
+
+
+def _detached(run: str) -> "Line":
+    from launcher.messages import Line
+
+    ways = (f"come back: thaw watch {run}", f"stop it: thaw stop {run}")
+    return Line("detached", (f"{run} goes on", *ways), "warning")
 
 
 @click.command()

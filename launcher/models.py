@@ -28,7 +28,9 @@ def evaluate(
 
     client = open_client(ctx, address, storage)
     submitted = client.evaluate(run, data)
-    return show_job(client, Terminal(as_json=output == "json"), submitted, detach=detach)
+    return show_job(
+        client, Terminal(as_json=output == "json"), submitted, detach=detach, take_back=True
+    )
 
 
 @click.command()
@@ -59,7 +61,7 @@ def predict(
 
     client = open_client(ctx, address, storage)
     submitted = client.predict(run, source, output, overwrite=overwrite)
-    return show_job(client, Terminal(), submitted, detach=detach)
+    return show_job(client, Terminal(), submitted, detach=detach, take_back=True)
 
 
 @click.command()
@@ -95,7 +97,7 @@ def export(
     terminal = Terminal(as_json=output == "json")
     done = client.export(run, folder, overwrite=overwrite)
     if not isinstance(done, int):
-        return show_job(client, terminal, done, detach=detach)
+        return show_job(client, terminal, done, detach=detach, take_back=True)
     place = absolute(folder)
     if terminal.as_json:
         terminal.json({"run": run, "path": place, "step": done, "copied": True})

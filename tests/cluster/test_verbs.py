@@ -7,7 +7,7 @@ import pytest
 from cluster import jobs, runs
 from cluster.jobs import Verb
 from cluster.local import LocalCluster
-from configs.records import DataReady, Ended, Preparing, Record, Step
+from configs.records import DataReady, Ended, Note, Preparing, Record, Step
 from configs.schema import Recipe
 from tests.recipes import tiny_recipe
 from tests.tiny import make_csv
@@ -52,7 +52,9 @@ def test_way_of_a_run_after_its_end(two_nodes: LocalCluster, tmp_path: Path) -> 
         data=str(make_csv(tmp_path / "other.csv", rows=9, seed=7)),
     )
     assert isinstance(others[0], DataReady)
-    assert isinstance(others[1], Step)
+    assert isinstance(others[1], Note)
+    assert (others[1].event, others[1].text) == ("placed", "evaluate has 2 workers")
+    assert isinstance(others[2], Step)
     assert last(others).message == f"test of {others[0].path}"
     assert others[0].path != first.path
     # What comes after a run goes to files of its own: the run's records stay what they were.

@@ -56,6 +56,7 @@ class FakeCluster:
         self.silent = 1.0
         self.job_state: JobState = "running"
         self.asked: list[str] = []
+        self.busy: set[str] = set()
 
     def client(self, address: str | None = ADDRESS, storage: str | None = None) -> Thaw:
         return Thaw(
@@ -136,6 +137,12 @@ class FakeCluster:
     def list_nodes_at(self, address: str) -> list[Node]:
         self._check(address)
         return [Node(host, host, {"CPU": 1.0}) for host in ("one", "two")]
+
+    def list_free_at(self, address: str) -> list[Node]:
+        return [
+            Node(node.node_id, node.host, {"CPU": 0.0 if node.host in self.busy else 1.0})
+            for node in self.list_nodes_at(address)
+        ]
 
     def list_deaths_at(self, address: str) -> list[NodeEvent]:
         self._check(address)

@@ -62,6 +62,14 @@ def test_workers_that_can_never_be_placed_are_refused(cluster, tmp_path):
         check_cluster(cluster.client(), recipe)
 
 
+def test_workers_that_others_keep_out_now_are_told_from_those_that_never_fit(cluster, tmp_path):
+    recipe = load_recipe(write_recipe(tmp_path), ["cluster.num_workers=2"])
+    assert "2 workers can be placed" in check_cluster(cluster.client(), recipe).parts
+    cluster.busy = {"one"}
+    said = "1 of 2 workers can be placed now, others hold the rest"
+    assert said in check_cluster(cluster.client(), recipe).parts
+
+
 def test_no_cluster_is_called_unless_asked(cluster, tmp_path):
     recipe = load_recipe(write_recipe(tmp_path), ["cluster.address=http://somebody:8265"])
     found = check_recipe(cluster.client(address=None), recipe)

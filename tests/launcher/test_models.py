@@ -1,11 +1,15 @@
 """evaluate, predict, export."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from configs.records import Note
 from launcher.cli import run
-from tests.launcher.made_up_run import EVALUATED, EXPORTED, ended
+from tests.launcher.fake_cluster import FakeCluster
+from tests.launcher.made_up_run import DATA, EVALUATED, EXPORTED, START, ended
 from tests.trainers.test_export_folder import NEW, content, make, write
 
 
@@ -35,6 +39,42 @@ def test_a_failed_job_gives_its_exit_code(cluster, tmp_path, capsys):
     cluster.story = (ended("failed", 6, message="No commit can be loaded"),)
     assert run(["evaluate", "small"], cluster.client()) == 6
     assert "No commit can be loaded" in capsys.readouterr().out
+
+
+WAITING = Note(time=START, level="info", text="waiting for others", event="waiting")
+PLACED = WAITING.model_copy(update={"text": "evaluate has 1 worker", "event": "placed"})
+
+
+@pytest.mark.parametrize("verb", ["evaluate small", "predict small s3://b/in.csv -o s3://b/o.csv"])
+@pytest.mark.parametrize(
+    ("story", "taken"),
+    [((), True), ((WAITING,), True), ((DATA, WAITING), True), ((WAITING, PLACED), False),
+     ((PLACED, EVALUATED), False), ((DATA,), False)],
+)  # fmt: skip
+def test_interrupted_client_leaves_no_job_that_only_waits(
+    cluster, tmp_path, capsys, verb, story, taken
+):
+    cluster.add_run(str(tmp_path / "runs"))
+    cluster.story, cluster.interrupts = story, True
+    assert run(verb.split(), cluster.client()) == 130
+    assert cluster.stopped == (["job small.02"] if taken else [])
+    assert ("nothing waits any more" if taken else "small goes on") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signal_that_ends_the_client_takes_a_waiting_job_back(cluster, tmp_path, number):
+    class Ended(FakeCluster):
+        def follow(self, address, job_id):
+            yield WAITING
+            os.kill(os.getpid(), number)
+            yield "a line"
+
+    ended = Ended()
+    ended.add_run(str(tmp_path / "runs"))
+    before = signal.getsignal(number)
+    assert run(["evaluate", "small"], ended.client()) == 130
+    assert ended.stopped == ["job small.02"]
+    assert signal.getsignal(number) == before
 
 
 def test_predict_needs_an_output(capsys):
