@@ -55,7 +55,7 @@ def test_describe_names_attempts_commits_and_files():
     for start in (
         "attempt 1 submitted \u00b7 from the start \u00b7 rank 0 on one, rank 1 on two",
         "saved     1 commit made \u00b7 last at step 140 \u00b7 3.0 MiB \u00b7 "
-        "checkpoints/step-00000140.a01",
+        "checkpoints/step-00000140.a01 \u00b7 those kept: thaw checkpoints list",
         "files     runs/small",
         "prepared  runs/.prepared/f",
         "jobs      small.01",
