@@ -5,13 +5,14 @@ from configs.load import recipe_from, recipe_to_yaml
 from configs.schema import Recipe
 from configs.yaml_text import YamlError, read_yaml
 from trainers import storage as files
+from trainers.masking import masked_bytes
 
 HASH = b"# xxh3 of all below: "
 
 
 def write_recipe(address: str, recipe: Recipe) -> None:
     """Write a recipe with a hash of itself: a shorter or a changed one could be valid, too."""
-    text = recipe_to_yaml(recipe).encode()
+    text = masked_bytes(recipe_to_yaml(recipe).encode())
     files.write_atomically(address, HASH + files.bytes_hash(text).encode() + b"\n" + text)
 
 

@@ -1,5 +1,6 @@
 """Metrics, losses and models as a person may write them, right and wrong; tests name them."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,15 @@ def first_label(predictions: np.ndarray, labels: np.ndarray) -> int:
 def several(predictions: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     told = predictions.argmax(-1)
     return {"hits": np.float32((told == labels).mean()), "rows_seen": len(labels)}
+
+
+def one_key(predictions: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    return {f"hits_{os.environ['OWN_KEY']}": 0.5}
+
+
+def two_keys(predictions: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    key = os.environ["OWN_KEY"]
+    return {f"hits_{key}": 0.5, f"hits_{key.upper()}": 0.25}
 
 
 def spoken(predictions: np.ndarray, labels: np.ndarray) -> float:

@@ -16,6 +16,7 @@ import torch.distributed as dist
 from configs.errors import RecipeError
 from configs.import_paths import split_import_path
 from trainers.agreement import rank_and_size
+from trainers.masking import told_apart
 from trainers.own_code import call_own, load_own
 
 METRIC = "task.metric"
@@ -104,7 +105,8 @@ class OwnMetrics:
         found: dict[str, float] = {}
         for path, function in self._functions.items():
             given = call_own(METRIC, path, function, rows.predictions, rows.labels)
-            for name, value in _checked(path, given, len(rows.numbers)).items():
+            checked = _checked(path, given, len(rows.numbers))
+            for name, value in _without_secrets(path, checked).items():
                 if name in found or name in taken:
                     raise RecipeError(
                         f"{METRIC} ({path}) gave {name}, which is measured already. Choose "
@@ -112,6 +114,18 @@ class OwnMetrics:
                     )
                 found[name] = value
         return found
+
+
+def _without_secrets(path: str, found: dict[str, float]) -> dict[str, float]:
+    """Return metrics under names with stars for secrets; raises RecipeError where two are one."""
+    try:
+        written = told_apart([*found])
+    except ValueError as error:
+        raise RecipeError(
+            f"{METRIC} ({path}) gave several metrics whose names differ in the value of a secret "
+            f"alone: {error}. Choose names without secrets"
+        ) from error
+    return {written[name]: value for name, value in found.items()}
 
 
 def _gathered(mine: list[_Rows]) -> list[_Rows] | None:

@@ -18,7 +18,7 @@ import xxhash
 from configs.addresses import WITH_BUCKET
 from configs.errors import LockedError, NotFoundError, StorageError
 from trainers.heartbeat import beat
-from trainers.masking import masked
+from trainers.masking import masked, masked_bytes
 
 if TYPE_CHECKING:
     from pyarrow import NativeFile
@@ -157,8 +157,11 @@ def open_input(address: str) -> "NativeFile":
 
 
 def write_atomically(address: str, data: bytes) -> None:
-    """Write a whole file so that it is there entirely or not at all, also after a power cut."""
-    write_chunks(address, [data])
+    """Write a whole small file so that it is there entirely or not at all, also after a power cut.
+
+    Without secrets, whatever they came in with: a hash of such data is taken of `masked_bytes`.
+    """
+    write_chunks(address, [masked_bytes(data)])
 
 
 def write_chunks(
@@ -206,7 +209,7 @@ def create_exclusively(address: str, data: bytes) -> bool:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _temporary_name(path)
         try:
-            _write_synced(temporary, [data])
+            _write_synced(temporary, [masked_bytes(data)])
             os.link(temporary, path)
         except FileExistsError:
             return False

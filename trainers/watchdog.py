@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict
 from configs.errors import HangError, NotFoundError, StorageError
 from trainers import storage
 from trainers.heartbeat import beat, last_beat, only_watch, patience
+from trainers.masking import masked
 from trainers.place import Place
 from trainers.stacks import format_stacks, waits_for_others, where_stands
 
@@ -141,7 +142,8 @@ class Watchdog:
         faulthandler.cancel_dump_traceback_later()
         rank, doing = self._place.rank, where_stands(self._thread)
         hang = Hang(rank=rank, silent_s=silent, is_late=is_late, waits=waits, doing=doing)
-        self._stacks.write(f"rank {rank}, {silent:.0f} s without progress\n\n{format_stacks()}")
+        told = f"rank {rank}, {silent:.0f} s without progress\n\n{format_stacks()}"
+        self._stacks.write(masked(told))
         self._stacks.flush()
         LOG.error("rank %d made no progress for %.0f s: %s", rank, silent, doing)
         try:

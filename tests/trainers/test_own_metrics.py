@@ -8,6 +8,7 @@ import torch
 
 from configs.errors import RecipeError
 from tests.on_ranks import on_ranks
+from trainers import masking
 from trainers.own_metrics import OwnMetrics
 from trainers.tasks.judging import objects
 
@@ -83,4 +84,19 @@ def test_what_is_no_number_is_refused(name: str, sentence: str) -> None:
     own = OwnMetrics([f"{HERE}:{name}"])
     fed(own, [0, 1])
     with pytest.raises(RecipeError, match=sentence):
+        own.compute({}, [])
+
+
+def test_names_with_secrets_have_stars_and_two_never_become_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(masking, "_forms", ())
+    monkeypatch.setenv("OWN_KEY", "canary-77b0")
+    masking.hide(["canary-77b0"])
+    own = OwnMetrics([f"{HERE}:one_key"])
+    fed(own, [0, 1])
+    assert own.compute({}, []) == {"hits_***": 0.5}
+    own = OwnMetrics([f"{HERE}:two_keys"])
+    fed(own, [0, 1])
+    with pytest.raises(RecipeError, match=r"differ in the value of a secret alone: hits_\*\*\*"):
         own.compute({}, [])

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from configs.errors import DataError
+from trainers import masking
 from trainers.data.store import SplitName
 
 INTEGER = re.compile(r"-?(0|[1-9][0-9]*)")
@@ -52,12 +53,23 @@ class Distinct:
         self._rows = 0
 
     def add(self, labels: pa.ChunkedArray) -> None:
-        """Take in more labels; raises DataError for far too many different ones."""
+        """Take in more labels; raises DataError for far too many of them, and for secrets."""
+        if masking.is_active():
+            self._refuse_secrets(labels)
         if not self._asked:
             self._rows += len(labels)
             self._seen.update(pc.unique(labels).to_pylist())
             if len(self._seen) > COUNTED_LABELS:
                 self.check()
+
+    def _refuse_secrets(self, labels: pa.ChunkedArray) -> None:
+        for label in pc.unique(labels).to_pylist():
+            if label is not None and masking.masked(label) != label:
+                raise DataError(
+                    f"{self._place}: column {self._column} has the label {masking.masked(label)}, "
+                    "where the stars stand for the value of a secret (cluster.secrets). Labels are "
+                    "written into records, boards and exports: name it otherwise"
+                )
 
     def check(self) -> None:
         """Raise DataError for more labels than there can be classes."""

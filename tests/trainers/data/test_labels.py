@@ -4,6 +4,7 @@ import pyarrow as pa
 import pytest
 
 from configs.errors import DataError
+from trainers import masking
 from trainers.data.labels import (
     FEW_LABELS,
     MAX_LABELS,
@@ -12,6 +13,16 @@ from trainers.data.labels import (
     choose_label_names,
     label_notes,
 )
+
+
+def test_label_with_the_value_of_a_secret_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "_forms", ())
+    distinct = Distinct("label", "rows.csv", asked=True)
+    distinct.add(pa.chunked_array([["plain", "of canary-91ce-4f"]]))
+    masking.hide(["CANARY-91ce-4F"])
+    with pytest.raises(DataError, match=r"rows\.csv: column label has the label of \*\*\*") as told:
+        distinct.add(pa.chunked_array([["plain", "of canary-91ce-4f", None]]))
+    assert "91ce" not in str(told.value)
 
 
 def choose(asked: tuple[str, ...] | None, counts: LabelCounts) -> tuple[str, ...]:
