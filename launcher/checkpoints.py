@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from cluster.commits import CommitFacts
 
 HEADER = ("STEP", "ATTEMPT", "EPOCH", "PHASE", "SIZE", "AGE", "VALUE", "MARKS", "COMMIT")
+DROP = ("PHASE", "AGE", "EPOCH", "ATTEMPT")
+"""Columns that a narrow terminal does without, the first of them first."""
 KEEP_LAST = click.option("--keep-last", type=click.IntRange(min=1), help="Else the recipe's.")
 KEEP_BEST = click.option("--keep-best", type=click.IntRange(min=1), help="Else the recipe's.")
 
@@ -37,7 +39,7 @@ def list_(ctx: click.Context, run: str, storage: str | None, output: str) -> Non
     if terminal.as_json:
         terminal.json({"commits": [each.model_dump(mode="json") for each in facts]})
     elif facts:
-        terminal.table(HEADER, commit_rows(facts, time.time()))
+        terminal.table(HEADER, commit_rows(facts, time.time()), drop=DROP)
     else:
         terminal.say(Line("commits", (f"{run} has none yet", f"thaw status {run}")))
 
@@ -106,7 +108,7 @@ def gc(
     facts = client.backend.commits.choose_surplus(place, run, keep_last, keep_best)
     terminal = Terminal(as_json=output == "json")
     if not terminal.as_json and facts:
-        terminal.table(HEADER, commit_rows(facts, time.time()))
+        terminal.table(HEADER, commit_rows(facts, time.time()), drop=DROP)
     freed = size(sum(each.num_bytes for each in facts))
     what = f"{plural(len(facts), 'commit')}, {freed}"
     deletes = bool(facts) and (yes or (not terminal.as_json and _agreed(what)))

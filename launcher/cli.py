@@ -4,6 +4,7 @@ What a command does stands in the module of its group, which is imported when it
 """
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -16,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from configs.errors import INTERRUPTED, THAW_ERRORS
+from configs.outside_text import visible
+from configs.secret_words import HIDDEN, names_a_secret, without_secrets
 
 if TYPE_CHECKING:
     from launcher.client import Thaw
 
+SHORTEST_SECRET = 8
 COMMANDS = {
     "check": "launcher.recipes",
     "verify": "launcher.recipes",
@@ -105,7 +109,9 @@ def run(arguments: Sequence[str], client: "Thaw | None" = None) -> int:
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except click.ClickException as error:
-        error.show()
+        told = io.StringIO()
+        error.show(told)
+        click.echo(visible(told.getvalue()), nl=False, err=True)
         if isinstance(error, click.UsageError) and error.ctx is None:
             click.echo("Try 'thaw --help' for help.", err=True)
         return error.exit_code
@@ -139,7 +145,7 @@ def _token_warnings() -> Iterator[None]:
         elif str(message) not in said:
             said.add(str(message))
             _label("warning   ", "yellow")
-            click.echo(str(message), err=True)
+            click.echo(visible(str(message)), err=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", PlainTokenWarning)
@@ -150,7 +156,7 @@ def _token_warnings() -> Iterator[None]:
 def _say(message: str, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    for sentence in message.splitlines():
+    for sentence in visible(message).splitlines():
         _label("error     ", "red")
         click.echo(sentence, err=True)
 
@@ -164,4 +170,8 @@ def _note_traceback() -> Path:
     """Keep the traceback of an unexpected error where it can be looked up."""
     from cluster.auth import write_own
 
-    return write_own("last_error.txt", traceback.format_exc().encode())
+    text = without_secrets(traceback.format_exc())
+    for name, value in os.environ.items():
+        if names_a_secret(name) and len(value) >= SHORTEST_SECRET:
+            text = text.replace(value, HIDDEN)
+    return write_own("last_error.txt", text.encode(errors="backslashreplace"))

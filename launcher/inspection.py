@@ -18,7 +18,7 @@ def list_(ctx: click.Context, storage: str | None, output: str) -> None:
     With -o json one object a line.
     """
     from launcher.messages import Line
-    from launcher.overview import LIST_HEADER, list_row
+    from launcher.overview import LIST_DROP, LIST_HEADER, list_row
     from launcher.terminal import Terminal
 
     client = open_client(ctx, storage=storage)
@@ -31,7 +31,9 @@ def list_(ctx: click.Context, storage: str | None, output: str) -> None:
     elif states:
         now = time.time()
         terminal.table(
-            LIST_HEADER, [list_row(state, client.step_of(state), now) for state in states]
+            LIST_HEADER,
+            [list_row(state, client.step_of(state), now) for state in states],
+            drop=LIST_DROP,
         )
     else:
         terminal.say(Line("runs", ("none yet", "start one with thaw submit or thaw demo")))
@@ -133,16 +135,25 @@ def logs(
 @click.command()
 @RUN
 @click.option("--steps", is_flag=True, help="Step records instead of evaluations.")
+@click.option("--all", "everything", is_flag=True, help="Every metric, one a line.")
 @STORAGE
 @JSON
 @click.pass_context
-def metrics(ctx: click.Context, run: str, steps: bool, storage: str | None, output: str) -> None:
+def metrics(
+    ctx: click.Context,
+    run: str,
+    steps: bool,
+    everything: bool,
+    storage: str | None,
+    output: str,
+) -> None:
     """Print a run's evaluations, or its steps, as a table.
 
-    With -o json every record is printed, one a line.
+    The metrics that a person looks at first are shown, with --all every one. With -o json every
+    record is printed, one a line.
     """
     from launcher.messages import Line
-    from launcher.overview import damage_lines, evaluation_table, step_table
+    from launcher.overview import damage_lines, metrics_table
     from launcher.terminal import Terminal
 
     terminal = Terminal(as_json=output == "json")
@@ -154,9 +165,9 @@ def metrics(ctx: click.Context, run: str, steps: bool, storage: str | None, outp
         for record in wanted:
             terminal.json(record.model_dump(mode="json"))
         return
-    header, rows = step_table(records) if steps else evaluation_table(records)
+    header, rows, drop = metrics_table(records, steps=steps, everything=everything)
     if rows:
-        terminal.table(header, rows)
+        terminal.table(header, rows, drop=drop)
     else:
         other = () if steps else (f"its steps: thaw metrics {run} --steps",)
         none = f"{run} has no {'steps' if steps else 'evaluations'} yet"

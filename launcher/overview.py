@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from configs.records import Attempt, Committed, Ended, Evaluated, Mishap, Note, Record, Step
 from configs.schema import Recipe
+from configs.shown_metrics import first_metrics
 from launcher.amounts import duration, percent, plural, rate, size
 from launcher.live import progress_lines, waiting_for
 from launcher.messages import (
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from cluster.runs import RunState
 
 LIST_HEADER = ("NAME", "STATE", "STEP", "ATTEMPTS", "RESULT", "STARTED")
+LIST_DROP = ("ATTEMPTS", "STEP", "STARTED", "RESULT")
+"""Columns that a narrow terminal does without, the first of them first."""
+STEP_DROP = ("DATA WAIT", "GRAD NORM", "TOKENS/S", "EPOCH")
 TONES: dict[str, Tone] = {"succeeded": "good", "failed": "bad", "stopped": "warning"}
 
 Table = tuple[Sequence[str], list[Sequence[str]]]
@@ -149,9 +153,9 @@ def _ended(record: Ended) -> Line:
 
 
 def evaluation_table(records: Iterable[Record]) -> Table:
-    """Give every evaluation as a row, with a column for each metric."""
+    """Give every evaluation as a row, with a column for each metric that is looked at first."""
     found = [record for record in records if isinstance(record, Evaluated)]
-    names = list(dict.fromkeys(name for record in found for name in record.metrics))
+    names = first_metrics(dict.fromkeys(name for record in found for name in record.metrics))
     header = ["STEP", "EPOCH", "SPLIT", "ROWS", *(metric_name(name).upper() for name in names)]
     rows: list[Sequence[str]] = [
         [
@@ -164,6 +168,23 @@ def evaluation_table(records: Iterable[Record]) -> Table:
         for record in found
     ]
     return header, rows
+
+
+def every_metric_table(records: Iterable[Record]) -> Table:
+    """Give every metric of every evaluation as a row."""
+    rows: list[Sequence[str]] = [
+        [
+            f"{record.step:,}",
+            f"{record.epoch:.2f}",
+            f"{record.split}{' (best)' if record.best else ''}",
+            metric_name(name),
+            f"{value:.4f}",
+        ]
+        for record in records
+        if isinstance(record, Evaluated)
+        for name, value in record.metrics.items()
+    ]
+    return ("STEP", "EPOCH", "SPLIT", "METRIC", "VALUE"), rows
 
 
 def step_table(records: Iterable[Record]) -> Table:
@@ -184,3 +205,15 @@ def step_table(records: Iterable[Record]) -> Table:
         if isinstance(record, Step)
     ]
     return header, rows
+
+
+def metrics_table(
+    records: Iterable[Record], *, steps: bool, everything: bool
+) -> tuple[Sequence[str], list[Sequence[str]], Sequence[str]]:
+    """Return the table that `thaw metrics` shows, and the columns it can do without in order."""
+    if steps:
+        return (*step_table(records), STEP_DROP)
+    if everything:
+        return (*every_metric_table(records), ())
+    header, rows = evaluation_table(records)
+    return header, rows, ("ROWS", "EPOCH", *reversed(header[5:]))

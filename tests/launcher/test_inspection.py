@@ -101,9 +101,9 @@ def test_metrics_as_tables_and_as_json(cluster, storage, capsys):
         "validation",
         "(best)",
         "994",
-        "0.5000",
-        "0.7500",
         "0.7125",
+        "0.7500",
+        "0.5000",
     ]
     assert run(["metrics", "small", "--steps"], cluster.client()) == 0
     assert capsys.readouterr().out.splitlines()[1].split()[:4] == [

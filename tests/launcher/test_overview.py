@@ -3,6 +3,7 @@
 from launcher.overview import (
     describe_lines,
     evaluation_table,
+    every_metric_table,
     list_row,
     status_lines,
     step_table,
@@ -63,12 +64,16 @@ def test_describe_names_attempts_commits_and_files():
         assert start in told
 
 
-def test_tables_have_a_column_for_every_metric_met():
+def test_tables_have_a_column_for_the_metrics_looked_at_first_and_a_row_for_every_one():
     other = EVALUATED.model_copy(
         update={"split": "test", "metrics": {"accuracy": 1.0, "top5": 1.0}, "best": False}
     )
     header, body = evaluation_table([EVALUATED, step_record(), other])
-    assert header == ["STEP", "EPOCH", "SPLIT", "ROWS", "LOSS", "ACCURACY", "MACRO F1", "TOP5"]
-    assert body[1] == ["140", "1.00", "test", "994", "", "1.0000", "", "1.0000"]
+    assert header == ["STEP", "EPOCH", "SPLIT", "ROWS", "MACRO F1", "ACCURACY", "LOSS"]
+    assert body[1] == ["140", "1.00", "test", "994", "", "1.0000", ""]
+    header, body = every_metric_table([EVALUATED, step_record(), other])
+    assert header == ("STEP", "EPOCH", "SPLIT", "METRIC", "VALUE")
+    assert len(body) == len(EVALUATED.metrics) + 2
+    assert body[-1] == ["140", "1.00", "test", "top5", "1.0000"]
     header, body = step_table([EVALUATED, step_record()])
     assert len(header) == len(body[0]) and len(body) == 1
