@@ -4,7 +4,6 @@ What only the cluster knows is handed in; how the page looks is launcher/why.py'
 """
 
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,16 +13,18 @@ from cluster import causes, runs
 from cluster.aftermath import Aftermath
 from cluster.evidence import Cause, Evidence
 from cluster.history import Try, attempt_logs, read_history, without_retries
-from cluster.lock import beat_age_s
+from cluster.lock import beats
 from cluster.pace import Finding, find_slowness
 from cluster.rank_logs import RankReport, read_ranks, trimmed
 from cluster.remedies import Change, work_out
 from configs.errors import NotFoundError, RecipeError, StorageError
-from configs.records import Committed, Note, Record
+from configs.records import Committed, Ended, Note, Record
 from configs.schema import Recipe
 from configs.yaml_text import YamlError
 from trainers import storage as files
 
+BEAT_WATCH_S = 12.0
+"""How long a driver whose job is over is watched: it beats every 5 s."""
 BEAT_OLD_S = 30.0
 """Age of the driver's last beat from which on it is not taken to be alive; clocks may differ."""
 LATE_NEWS_S = 60.0
@@ -48,6 +49,12 @@ class Outside(BaseModel):
     reached: bool = True
     job: str = ""
     """What it says about the run's job, or why it could not be asked."""
+    job_id: str = ""
+    """The job that was asked for."""
+    job_is_over: bool = False
+    """Whether the cluster takes that job for ended."""
+    ended: Ended | None = None
+    """The last word in the log of that job, where it is over."""
     unseen: str = ""
     """Why nobody tried to ask it, a sentence."""
     nodes: tuple[NodeEvent, ...] = ()
@@ -105,10 +112,11 @@ def diagnose(storage: str, name: str, outside: Outside) -> Diagnosis:
     `outside` is what the cluster told.
     """
     folder = runs.run_directory(storage, name)
-    state = runs.read_run(storage, name)
+    state, outcome = _told_by_job(runs.read_run(storage, name), outside)
     records, unseen = _readable_records(storage, name)
     committed = runs.newest_commit_step(storage, name)
     history = read_history(folder, records, committed)
+    unseen += outcome
     unseen += [] if outside.reached else [outside.unseen or outside.job]
     recipe = None
     try:
@@ -116,7 +124,7 @@ def diagnose(storage: str, name: str, outside: Outside) -> Diagnosis:
         unseen += runs.find_damage(storage, name)
     except (NotFoundError, StorageError, RecipeError, YamlError) as error:
         unseen.append(f"the run's recipe cannot be read: {error}")
-    job = _job_words(folder, state, outside)
+    job = _job_words(storage, state, outside)
     is_over = state.state in ("failed", "stopped") or "no sign of life" in job
     logs = attempt_logs(folder, history[-1].attempt) if history else ""
     reports = _readable_ranks(logs) if history and is_over else []
@@ -251,12 +259,29 @@ def _reasons(aftermath: Aftermath | None) -> str:
     return "\n".join(node.reason for node in aftermath.nodes) if aftermath is not None else ""
 
 
-def _job_words(folder: str, state: runs.RunState, outside: Outside) -> str:
+def _told_by_job(state: runs.RunState, outside: Outside) -> tuple[runs.RunState, list[str]]:
+    """Return how a run stands by its job's last word, where its driver could not write run.json."""
+    ended = outside.ended
+    is_its_job = bool(state.job_ids) and outside.job_id == state.job_ids[-1]
+    if state.state not in runs.LIVE or ended is None or not is_its_job:
+        return state, []
+    known = {name: vars(ended)[name] for name in ("state", "message", "error", "exit_code")}
+    said = f"run.json still says {state.state}: how the run ended is told by the log of its job"
+    return state.model_copy(update={**known, "updated": ended.time}), [said]
+
+
+def _job_words(storage: str, state: runs.RunState, outside: Outside) -> str:
     """Say what is wrong with the driver of a run that should go on; empty where nothing is."""
-    age = beat_age_s(folder, time.time()) if state.state in runs.LIVE else None
-    if age is None:
+    if state.state not in runs.LIVE:
         return ""
+    age = runs.silent_s(storage, state)
     if age > BEAT_OLD_S:
+        return f"no sign of life of the driver for {age:.0f} s. {outside.job}"
+    if outside.job_is_over:
+        # Its beats tell whether the driver is gone, too: Ray may have lost its own processes alone.
+        if beats(runs.run_directory(storage, state.name), BEAT_WATCH_S):
+            return f"the driver goes on without its job. {outside.job}"
+        age = runs.silent_s(storage, state)
         return f"no sign of life of the driver for {age:.0f} s. {outside.job}"
     return "" if outside.reached or outside.unseen else f"the run goes on. {outside.job}"
 

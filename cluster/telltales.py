@@ -42,6 +42,11 @@ VERSIONS_DIFFER = (
 NO_PACKAGE = r"No module named '|needs the package |requires the \S+ library|requires the following"
 NO_START = r"did not start in time|could not be started|set up runtime environment|runtime_env"
 RUN_LIVES = r"the run goes on"
+ORPHAN = r"the driver goes on without its job"
+SET_DAMAGED = (
+    r"is damaged: (\d+ bytes where the manifest|its bytes are not those that were prepared)"
+    r"|is damaged \(.*Prepare the data again|\. Delete \S+ and prepare the data again"
+)
 SILENT = r"no sign of life"
 HEAD_GONE = r"No Ray dashboard answers|does not answer|knows no job"
 SUPERVISOR_GONE = r"Job supervisor actor|job supervisor|Unexpected error occurred"

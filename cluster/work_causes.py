@@ -8,6 +8,7 @@ from cluster.telltales import (
     NO_ROOM,
     OTHER_VALUES,
     OVER_QUOTA,
+    SET_DAMAGED,
     SUPERSEDED,
 )
 
@@ -34,6 +35,15 @@ WORK_CAUSES = (
         "Bytes of every commit differ from those that were written, or files are gone.",
         "Restore the run's folder `checkpoints` from a backup, or start a new run.",
         (Sign(error="CheckpointError", unless=OTHER_VALUES),),
+    ),
+    Cause(
+        "set_damaged",
+        "the prepared data are damaged",
+        "A shard or the manifest of the set is not what was prepared: a disk, a copy, a hand.",
+        "See with `thaw data validate RUN` what it is, delete the folder of that set and resume: "
+        "it is prepared again from the same files.",
+        (Sign(SET_DAMAGED, error="DataError"),),
+        resumes=True,
     ),
     Cause(
         "state_lost",

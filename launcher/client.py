@@ -276,13 +276,11 @@ class Thaw:
         if follow:
             yield from self.backend.jobs.follow(located.address, located.job_id)
         else:
-            log = self.backend.jobs.job_log(
-                located.address, self._job_with_log(run, located.job_id)
-            )
+            log = self.backend.jobs.job_log(located.address, self.job_with_log(run, located.job_id))
             yield from map(as_record, split_lines(log))
 
-    def _job_with_log(self, run: str, newest: str) -> str:
-        """Return the newest job that worked on a run; one that was refused has nothing to tell."""
+    def job_with_log(self, run: str, newest: str) -> str:
+        """Return the id of the newest job that worked on a run; a refused one tells nothing."""
         try:
             state = self.status(run)
         except (NotFoundError, StorageError):

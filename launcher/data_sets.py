@@ -81,14 +81,20 @@ def report(
 
 @data.command()
 @PLACE
-@click.option("--deep", is_flag=True, help="Also read every byte: hashes, ids, splits.")
+@click.option(
+    "--deep/--quick",
+    default=None,
+    help="Whether every byte is read, not names, sizes and counts alone. [default: of local sets]",
+)
 @STORAGE
 @JSON
 @click.pass_context
-def validate(ctx: click.Context, place: str, deep: bool, storage: str | None, output: str) -> None:
-    """Check that a prepared set is whole.
+def validate(
+    ctx: click.Context, place: str, deep: bool | None, storage: str | None, output: str
+) -> None:
+    """Check that a prepared set is whole: hashes, row ids, and that no input is in two splits.
 
-    Names, sizes and counts; with --deep also hashes, row ids, and that no input is in two splits.
+    With --quick, and of a set on an object store without --deep, names, sizes and counts alone.
     """
     from configs.errors import DataError
     from launcher.messages import Line
@@ -97,6 +103,7 @@ def validate(ctx: click.Context, place: str, deep: bool, storage: str | None, ou
     client = open_client(ctx, storage=storage)
     terminal = Terminal(as_json=output == "json")
     found = client.find_set(place)
+    deep = "://" not in found if deep is None else deep
     problems = client.backend.data_sets.find_problems(found, deep)
     if terminal.as_json:
         terminal.json({"path": found, "deep": deep, "problems": problems})

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from configs.errors import ClusterError, NotFoundError, StorageError
-from configs.records import Ended, Record
+from configs.records import Ended, Record, split_lines
 
 if TYPE_CHECKING:
     from cluster.diagnosis import Diagnosis, Outside
@@ -37,11 +37,30 @@ def look_outside(client: "Thaw", run: str) -> "Outside":
         nodes = tuple(client.backend.inventory.list_deaths_at(located.address))
     except ClusterError as error:
         return Outside(reached=False, job=_without_end(error))
+    job_id = client.job_with_log(run, located.job_id)
     try:
-        job = client.backend.jobs.job_status(located.address, located.job_id)
+        job = client.backend.jobs.job_status(located.address, job_id)
     except NotFoundError as error:
         return Outside(job=_without_end(error), nodes=nodes)
-    return Outside(job=f"Its job {job.state}: {job.message}", nodes=nodes)
+    is_over = job.state not in ("pending", "running")
+    return Outside(
+        job=f"Its job {job.state}: {job.message}",
+        job_id=job_id,
+        job_is_over=is_over,
+        ended=_last_word(client, located.address, job_id) if is_over else None,
+        nodes=nodes,
+    )
+
+
+def _last_word(client: "Thaw", address: str, job_id: str) -> Ended | None:
+    """Return what a job said last, where its log is still there and says it."""
+    from cluster.joblog import as_record
+
+    try:
+        lines = split_lines(client.backend.jobs.job_log(address, job_id))
+    except (ClusterError, NotFoundError):
+        return None
+    return next((r for r in map(as_record, reversed(lines)) if isinstance(r, Ended)), None)
 
 
 def _from_job_log(client: "Thaw", run: str, error: Exception) -> "Diagnosis":

@@ -7,6 +7,7 @@ import pytest
 
 from cluster.aftermath import LostNode
 from cluster.diagnosis import Diagnosis, NodeEvent, Outside, diagnose, diagnose_records
+from cluster.lock import beating
 from cluster.runs import read_run
 from configs.errors import NotFoundError
 from configs.records import Note
@@ -214,3 +215,49 @@ def test_memory_is_what_the_ranks_wrote(tmp_path: Path) -> None:
     assert found.first is not None and found.first.rank == 1
     assert [report.usage and report.usage.node_free_mib for report in found.others] == [301]
     assert ("zero.stage=3",) in [change.settings for change in found.changes]
+
+
+def test_a_run_that_ended_before_its_first_attempt_is_explained(tmp_path: Path) -> None:
+    why_not = "cluster.num_workers (4), each with 1 CPUs, cannot be placed. Use at most 2 workers"
+    write_run(tmp_path, [ended("failed", why_not, "ClusterError")])
+    found = diagnose(str(tmp_path), "past", Outside())
+    assert found.cause is not None
+    assert (found.cause.name, found.message, found.tries) == ("no_room", why_not, ())
+
+
+def test_a_driver_that_left_no_beat_is_silent_since_its_last_state(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, [begun(1), step(4)], state="running")
+    path = folder / "run.json"
+    state = read_run(str(tmp_path), "past")
+    path.write_text(state.model_copy(update={"updated": state.updated - 90}).model_dump_json())
+    found = diagnose(str(tmp_path), "past", Outside(job="Its job failed: died", job_is_over=True))
+    assert found.cause is not None
+    assert found.cause.name == "driver"
+
+
+def test_what_the_job_said_last_counts_where_no_disk_took_it(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, [begun(1), step(4), commit(4)], state="running")
+    write_commit(folder, 4)
+    write_beat(folder, age_s=100)
+    full = f"{folder}/run.json could not be written: [Errno 28] No space left on device"
+    last = ended("failed", full, "StorageError", 4)
+    outside = Outside(job="Its job failed: x", job_id="past.01", job_is_over=True, ended=last)
+    found = diagnose(str(tmp_path), "past", outside)
+    assert found.cause is not None
+    assert (found.state, found.cause.name, found.committed_step) == ("failed", "disk_full", 4)
+    assert found.unseen[0].startswith("run.json still says running")
+    # The last word of a job that was refused is none of the run's.
+    other = diagnose(str(tmp_path), "past", outside.model_copy(update={"job_id": "past.02"}))
+    assert (other.state, other.cause and other.cause.name) == ("running", "driver")
+
+
+def test_a_driver_that_outlives_its_job_is_told_from_one_that_died_with_it(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, [begun(1), step(4)], state="running")
+    outside = Outside(job="Its job failed: the job supervisor died", job_is_over=True)
+    with beating(str(folder), every_s=0.05):
+        alive = diagnose(str(tmp_path), "past", outside)
+    assert alive.cause is not None
+    assert (alive.state, alive.cause.name) == ("running", "orphan")
+    dead = diagnose(str(tmp_path), "past", outside)
+    assert dead.cause is not None
+    assert dead.cause.name == "job_supervisor"

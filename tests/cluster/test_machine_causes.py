@@ -39,6 +39,7 @@ VERSIONS = (
 NO_TOKEN = "The cluster at http://h:8265 asks for a token and none was found. Set RAY_AUTH_TOKEN"
 AS_RAISED = "worker 1 on 10.0.0.5 "
 LOST_EACH = "workers lost the connection to each other: "
+LOST = "Job supervisor actor could not be scheduled: died"
 SILENT = "no sign of life of the driver for 312 s. "
 
 CASES = [
@@ -56,6 +57,7 @@ CASES = [
     ),
     ("controller", "ClusterError", "the process that watches the workers died", {}),
     ("job_supervisor", None, "", {"job": SILENT + "Its job failed: Job supervisor actor died: x"}),
+    ("orphan", None, "", {"job": "the driver goes on without its job. Its job failed: " + LOST}),
     ("head_lost", None, "", {"job": SILENT + "No Ray dashboard answers at http://h:8265"}),
     ("head_lost", None, "", {"job": SILENT + "The cluster at http://h:8265 knows no job past.01"}),
     ("driver", None, "", {"job": SILENT + "Its job failed: Job entrypoint command failed"}),

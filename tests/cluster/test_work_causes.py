@@ -18,6 +18,13 @@ CASES = [
         "bytes, 80 were written. Start a new run",
         {},
     ),
+    (
+        "set_damaged",
+        "DataError",
+        "/runs/.prepared/f/train-00000.arrow is damaged: its bytes are not those that were "
+        "prepared. Delete /runs/.prepared/f and prepare the data again",
+        {},
+    ),
     ("state_lost", None, "How it ended is not known: /runs/past/run.json is gone", {}),
     (
         "recipe_changed",

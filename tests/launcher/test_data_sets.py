@@ -53,15 +53,15 @@ def test_report_replaces_no_file_unless_told_to(cluster, prepared, capsys):
 
 
 def test_validate_says_what_is_wrong_and_exits_with_the_code_of_data(cluster, prepared, capsys):
-    for words in (["data", "validate", "small"], ["data", "validate", "small", "--deep"]):
+    for words in (["data", "validate", "small"], ["data", "validate", "small", "--quick"]):
         assert run(words, cluster.client()) == 0
         assert capsys.readouterr().out.startswith("whole")
     path = Path(prepared.data_dir, "train-00000.arrow")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    assert run(["data", "validate", "small"], cluster.client()) == 0
-    assert run(["data", "validate", "small", "--deep"], cluster.client()) == 3
+    assert run(["data", "validate", "small", "--quick"], cluster.client()) == 0
+    assert run(["data", "validate", "small"], cluster.client()) == 3
     assert "train-00000.arrow is damaged" in capsys.readouterr().err
     path.unlink()
     assert run(["data", "validate", "small", "-o", "json"], cluster.client()) == 3
