@@ -34,6 +34,8 @@ class JobOrder(BaseModel):
     recipe: Recipe
     arguments: dict[str, str]
     job_id: str = ""
+    owner: str = ""
+    """Who asked for it."""
 
 
 def main() -> int:

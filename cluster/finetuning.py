@@ -56,7 +56,7 @@ def _open(order: "JobOrder", log: TextIO) -> Run:
             storage, recipe, order.job_id, allow_change="allow_change" in order.arguments
         )
     else:
-        state = runs.create_run(storage, recipe, order.job_id)
+        state = runs.create_run(storage, recipe, order.job_id, owner=order.owner)
     folder = runs.run_directory(storage, recipe.name)
     run = Run(
         recipe=eased(recipe, state.eased),

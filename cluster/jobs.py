@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cluster.connection import connect, limited, sentences, submit_with_patience
 from cluster.joblog import read_job_log
+from cluster.owners import own_name
 from cluster.shipping import staged
 from cluster.working_dir import check_working_dir
 from configs.errors import NotFoundError
@@ -67,7 +68,8 @@ def submit(address: str, verb: Verb, recipe: Recipe, arguments: dict[str, str]) 
     Raises ClusterError when the cluster is not reachable or refuses us, RecipeError for a
     working_dir that cannot be shipped or lacks what the recipe names.
     """
-    spec = {"verb": verb, "recipe": recipe.model_dump(mode="json"), "arguments": arguments}
+    asked = {"verb": verb, "recipe": recipe.model_dump(mode="json"), "arguments": arguments}
+    spec = {**asked, "owner": own_name()}
     environment = JOB_ENVIRONMENT | recipe.cluster.env
     runtime_env: dict[str, Any] = {
         "py_modules": [str(_source_root() / package) for package in PACKAGES],

@@ -36,6 +36,13 @@ def locate_run(name: str) -> Located | None:
         return None
 
 
+def forget_run(storage: str, name: str) -> None:
+    """Forget where a run is; what is noted of one of that name in another storage stays."""
+    known = locate_run(name)
+    if known is not None and known.storage == storage:
+        (thaw_home() / "runs" / f"{check_run_name(name)}.json").unlink(missing_ok=True)
+
+
 def located_runs() -> dict[str, Located]:
     """Give all runs that were submitted from here, by name."""
     folder = thaw_home() / "runs"

@@ -60,6 +60,8 @@ class RunState(BaseModel):
     step: int = 0
     eased: dict[str, int] = {}
     """Keys of the recipe that were changed when memory ran out, and what they are."""
+    owner: str = ""
+    """Who submitted it first; empty for runs of old, which are everybody's."""
     rebuilt: str = ""
     """What is wrong with run.json, where other files of the run tell what it held."""
 
@@ -70,7 +72,12 @@ def run_directory(storage: str, name: str) -> str:
 
 
 def create_run(
-    storage: str, recipe: Recipe, job_id: str, beat_limit_s: float = BEAT_LIMIT_S
+    storage: str,
+    recipe: Recipe,
+    job_id: str,
+    beat_limit_s: float = BEAT_LIMIT_S,
+    *,
+    owner: str = "",
 ) -> RunState:
     """Take the name and write the first state.
 
@@ -100,6 +107,7 @@ def create_run(
         claim=newest + 1,
         job_ids=(job_id,),
         packages=installed_packages(),
+        owner=owner,
     )
     return write_state(state)
 

@@ -38,6 +38,7 @@ COMMANDS = {
     "metrics": "launcher.inspection",
     "stop": "launcher.lifecycle",
     "resume": "launcher.lifecycle",
+    "delete": "launcher.deletion",
     "evaluate": "launcher.models",
     "predict": "launcher.models",
     "export": "launcher.models",

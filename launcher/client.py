@@ -33,6 +33,7 @@ from launcher.whereabouts import (
 )
 
 if TYPE_CHECKING:
+    from cluster.deletion import Belongings
     from cluster.diagnosis import Diagnosis
     from cluster.jobs import Verb
     from cluster.local import LocalCluster
@@ -110,13 +111,19 @@ class Thaw:
         return self._submit("finetune", loaded, {})
 
     def resume(
-        self, run: str, overrides: Sequence[str] = (), *, allow_change: bool = False
+        self,
+        run: str,
+        overrides: Sequence[str] = (),
+        *,
+        allow_change: bool = False,
+        force: bool = False,
     ) -> Submitted:
         """Go on with a stopped or failed run from its last commit, on other machines if asked.
 
         Raises RecipeError for a change that would change the answer, unless `allow_change`,
-        LockedError for a run that is seen to go on.
+        LockedError for a run that is seen to go on, or somebody else's unless `force`.
         """
+        self._refuse_others(run, "resume", force=force)
         self._refuse_live(run)
         recipe = self.recipe(run)
         changed = change_recipe(recipe, overrides)
@@ -166,9 +173,12 @@ class Thaw:
         allowed = {"overwrite": "yes"} if overwrite else {}
         return self._on_run("export", run, {"folder": place} | allowed)
 
-    def stop(self, run: str, *, now: bool = False) -> "RunState":
-        """Ask a run to save, commit and stop; with `now` end its job within 20 s, saved or not."""
-        state = self.status(run)
+    def stop(self, run: str, *, now: bool = False, force: bool = False) -> "RunState":
+        """Ask a run to save, commit and stop; with `now` end its job within 20 s, saved or not.
+
+        Raises LockedError for a run of somebody else, unless `force`.
+        """
+        state = self._refuse_others(run, "stop", force=force)
         located = self.backend.runs.locate_run(run)
         job_id = state.job_ids[-1] if state.job_ids else located.job_id if located else None
         if state.state not in LIVE:
@@ -178,6 +188,24 @@ class Thaw:
         elif job_id is not None:
             self.backend.jobs.stop_job(self.where.address_of_run(run), job_id)
         return state
+
+    def belongings(self, run: str, *, force: bool = False) -> "Belongings":
+        """Find what deleting a run would delete; raises LockedError where it may not be."""
+        from cluster.deletion import find_belongings
+
+        state = self._refuse_others(run, "delete", force=force)
+        if self.where.is_live(state):
+            raise LockedError(f"Run {run} is {state.state}. Stop it first: thaw stop {run}")
+        return find_belongings(state.storage, run)
+
+    def delete(self, run: str, *, force: bool = False) -> "Sequence[str]":
+        """Delete a run; returns the paths of what is not ours in its folder, and stays.
+
+        Raises LockedError for a run that is on, or somebody else's unless `force`.
+        """
+        from cluster.deletion import delete_run
+
+        return delete_run(self._refuse_others(run, "delete", force=force).storage, run)
 
     def watch(self, run: str) -> Iterator[Record | str]:
         """Yield what a run said so far, then what its job says until it has ended.
@@ -356,6 +384,13 @@ class Thaw:
                 f"Run {run} is {state.state}: job {state.job_ids[-1]} works on it. Wait for it, or "
                 f"stop it with `thaw stop {run}`"
             )
+
+    def _refuse_others(self, run: str, verb: str, *, force: bool) -> "RunState":
+        from cluster.owners import refuse_others
+
+        state = self.status(run)
+        refuse_others(run, state.owner, verb, force=force)
+        return state
 
     def _on_run(self, verb: "Verb", run: str, arguments: dict[str, str]) -> Submitted:
         """Submit a job that works on a run that is there."""

@@ -9,32 +9,32 @@ from launcher.options import ADDRESS, JSON, RUN, STORAGE, open_client
 
 
 @click.command("list")
+@click.option("--mine", is_flag=True, help="Only those that you submitted.")
 @STORAGE
 @JSON
 @click.pass_context
-def list_(ctx: click.Context, storage: str | None, output: str) -> None:
+def list_(ctx: click.Context, mine: bool, storage: str | None, output: str) -> None:
     """List runs, oldest first.
 
     With -o json one object a line.
     """
+    from cluster.owners import own_name
     from launcher.messages import Line
-    from launcher.overview import LIST_DROP, LIST_HEADER, list_row
+    from launcher.overview import LIST_DROP, LIST_HEADER, list_row, with_owners
     from launcher.terminal import Terminal
 
     client = open_client(ctx, storage=storage)
     listed = client.look_at_places()
-    states = listed.states
+    states = [one for one in listed.states if not mine or one.owner == own_name()]
     terminal = Terminal(as_json=output == "json")
     if terminal.as_json:
         for state in states:
             terminal.json(client.standing(state))
     elif states:
         now = time.time()
-        terminal.table(
-            LIST_HEADER,
-            [list_row(state, client.step_of(state), now) for state in states],
-            drop=LIST_DROP,
-        )
+        rows = [list_row(state, client.step_of(state), now) for state in states]
+        table = with_owners(LIST_HEADER, rows, [state.owner for state in states])
+        terminal.table(*table, drop=LIST_DROP)
     else:
         terminal.say(Line("runs", ("none yet", "start one with thaw submit or thaw demo")))
     told = [*listed.silent, *(state.rebuilt for state in states if state.rebuilt)]

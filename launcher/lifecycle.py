@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING
 import click
 
 from configs.errors import INTERRUPTED, STOPPED
-from launcher.options import ADDRESS, DETACH, JSON, OVERRIDES, RECIPE, RUN, STORAGE, open_client
+from launcher.options import (
+    ADDRESS,
+    DETACH,
+    FORCE,
+    JSON,
+    OVERRIDES,
+    RECIPE,
+    RUN,
+    STORAGE,
+    open_client,
+)
 
 if TYPE_CHECKING:
     from configs.records import Record
@@ -213,12 +223,19 @@ def watch(
 @click.command()
 @RUN
 @click.option("--now", is_flag=True, help="End it within 20 s, saved or not.")
+@FORCE
 @ADDRESS
 @STORAGE
 @JSON
 @click.pass_context
 def stop(
-    ctx: click.Context, run: str, now: bool, address: str | None, storage: str | None, output: str
+    ctx: click.Context,
+    run: str,
+    now: bool,
+    force: bool,
+    address: str | None,
+    storage: str | None,
+    output: str,
 ) -> int:
     """Stop a run after it has saved.
 
@@ -229,7 +246,7 @@ def stop(
 
     client = open_client(ctx, address, storage)
     terminal = Terminal(as_json=output == "json")
-    before = client.stop(run, now=now)
+    before = client.stop(run, now=now, force=force)
     if before.state in ("succeeded", "failed", "stopped"):
         terminal.say(Line("run", (f"{run} has {before.state} already",)))
         return 0
@@ -256,6 +273,7 @@ def stop(
     is_flag=True,
     help="Go on with another recipe, other data or packages, though the answer will be another.",
 )
+@FORCE
 @DETACH
 @ADDRESS
 @STORAGE
@@ -266,6 +284,7 @@ def resume(
     run: str,
     overrides: tuple[str, ...],
     allow_change: bool,
+    force: bool,
     detach: bool,
     address: str | None,
     storage: str | None,
@@ -290,7 +309,7 @@ def resume(
         return 0
     before = client.metrics(run)
     terminal.say(*damage_lines(client.damage(run), before))
-    submitted = client.resume(run, overrides, allow_change=allow_change)
+    submitted = client.resume(run, overrides, allow_change=allow_change, force=force)
     return show_job(client, terminal, submitted, detach=detach, seen=before)
 
 

@@ -48,6 +48,7 @@ JSON = click.option(
     show_default=True,
     help="Print for people or as JSON, one object a line.",
 )
+FORCE = click.option("--force", is_flag=True, help="Also a run of somebody else.")
 DETACH = click.option("--detach", is_flag=True, help="Return as soon as the job is submitted.")
 ADDRESS = click.option(
     "--address",

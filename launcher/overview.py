@@ -41,6 +41,16 @@ def list_row(state: "RunState", step: int, now: float) -> tuple[str, ...]:
     return (state.name, state.state, f"{step:,}", str(state.attempts), result, started)
 
 
+def with_owners(
+    header: Sequence[str], rows: Sequence[Sequence[str]], owners: Sequence[str]
+) -> Table:
+    """Add a column with the owners of runs where they are more than one."""
+    if len(set(owners)) < 2:
+        return header, [*rows]
+    told = [(*row, owner) for row, owner in zip(rows, owners, strict=True)]
+    return (*header, "OWNER"), [*told]
+
+
 def status_lines(
     state: "RunState", progress: Progress, *, now: float, silent_s: float | None = None
 ) -> list[Line]:
@@ -110,6 +120,7 @@ def describe_lines(
     created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.created))
     took = duration(state.updated - state.created)
     lines = [Line("run", (state.name, state.state, f"submitted {created}", took), tone)]
+    lines.append(Line("owner", (state.owner or "nobody: it is older than owners are",)))
     lines += recipe_lines(recipe) if recipe is not None else []
     lines += [data_line(progress.data)] if progress.data else []
     lines += [_attempt(record) for record in kept if isinstance(record, Attempt)]

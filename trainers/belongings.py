@@ -59,6 +59,11 @@ def find_strangers(address: str, ours: "re.Pattern[str] | Owner") -> list[str]:
     return [name for name, is_ours in _sorted_out(address, ours) if not is_ours]
 
 
+def find_ours(address: str, ours: "re.Pattern[str] | Owner") -> list[str]:
+    """List the files below a folder, by their paths in it, that are ours."""
+    return [name for name, is_ours in _sorted_out(address, ours) if is_ours]
+
+
 def delete_ours(address: str, ours: "re.Pattern[str] | Owner") -> list[str]:
     """Delete our files below a folder, and the folder with what is empty in it.
 

@@ -188,6 +188,11 @@ def copy_export(source: str, address: str, run_dir: str, how: How = "new") -> Ma
     return mark
 
 
+def is_as_written(address: str, name: str, mark: Mark) -> bool:
+    """Return whether a file that is there is one of the export's, unchanged."""
+    return name in _listed(mark) and _is_ours(address, name, mark)
+
+
 def _refuse_own_folder(local: Path, run_dir: str) -> None:
     home = storage.local_path(run_dir)
     if home is None:

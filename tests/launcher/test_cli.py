@@ -27,6 +27,7 @@ ISSUE = [
     "metrics",
     "stop",
     "resume",
+    "delete",
     "evaluate",
     "predict",
     "export",
