@@ -17,6 +17,8 @@ from configs.task_sections import CONTINUES
 
 WAITS, PADS, EVALUATES, COMMITS, RECORDS, LOSES = 0.1, 0.25, 0.2, 0.1, 0.2, 0.1
 """Shares from which on a person should know."""
+STARVES = 0.5
+"""Cores below which a worker without a GPU lacks time to compute."""
 SLOWER = 1.3
 FEWEST_STEPS = 6
 """Step records below which nothing is said of their pace."""
@@ -69,6 +71,7 @@ def find_slowness(
     plain = [stretch.pace for stretch in stretches if stretch.is_plain]
     pace = median(plain) if plain else 0.0
     found = [
+        _starving(steps, recipe),
         _waiting(steps, recipe),
         _padding(steps, recipe),
         _evaluating(stretches, pace, total, recipe),
@@ -110,6 +113,24 @@ def _waiting(steps: Sequence[Step], recipe: Recipe) -> Finding | None:
     more = Remedy("more hands to read and pad rows", (Setting("cluster.cpus_per_worker", times=2),))
     text = f"{_percent(share)} of the time rank 0 waits for data"
     return Finding(name="data", share=share, text=text, changes=work_out([more], recipe))
+
+
+def _starving(steps: Sequence[Step], recipe: Recipe) -> Finding | None:
+    """Tell that rank 0 had little of a core while it waited for no data; GPUs need less of one."""
+    known = [step for step in steps if step.cpu_share is not None]
+    if recipe.cluster.gpus_per_worker or len(known) < FEWEST_STEPS:
+        return None
+    shares = [(step.cpu_share or 0.0) / max(0.1, 1 - step.data_wait) for step in known]
+    share = _weighted(known, shares)
+    if share >= STARVES:
+        return None
+    other = (
+        "other programs run on its node"
+        if recipe.cluster.num_workers == 1
+        else ("other programs run on the nodes, or it waits for a slower rank")
+    )
+    text = f"rank 0 got {_percent(share)} of a core: {other} (`uptime` on the node tells)"
+    return Finding(name="starved", share=share, text=text)
 
 
 def _padding(steps: Sequence[Step], recipe: Recipe) -> Finding | None:

@@ -156,6 +156,8 @@ class Step(BaseModel):
     """Mean seconds per step since the last record."""
     phase: int = 1
     """Number of the phase, from 1."""
+    cpu_share: float | None = None
+    """Cores that the process of rank 0 had on average since the last record; None in old runs."""
 
 
 class Evaluated(BaseModel):

@@ -18,6 +18,8 @@ class Speed:
     """Share of fed tokens that were padding."""
     seconds: float
     """Seconds per step."""
+    cpu_share: float
+    """Cores that the process of rank 0 had on average."""
 
 
 @dataclass
@@ -30,6 +32,7 @@ class Throughput:
     fed_tokens: int = 0
     waited_before: float = 0.0
     started: float = field(default_factory=time.monotonic)
+    computed_before: float = field(default_factory=time.process_time)
 
     def add(self, counts: Counts) -> None:
         """Count one step."""
@@ -40,7 +43,7 @@ class Throughput:
 
     def take(self, seconds_waited: float) -> Speed:
         """Give the means since the last call; `seconds_waited` is the stream's total so far."""
-        now = time.monotonic()
+        now, computed = time.monotonic(), time.process_time()
         seconds = max(now - self.started, 1e-9)
         speed = Speed(
             rows_per_s=self.rows / seconds,
@@ -48,7 +51,9 @@ class Throughput:
             data_wait=min(1.0, (seconds_waited - self.waited_before) / seconds),
             padding=1.0 - self.tokens / max(1, self.fed_tokens),
             seconds=seconds / max(1, self.steps),
+            cpu_share=(computed - self.computed_before) / seconds,
         )
         self.steps = self.rows = self.tokens = self.fed_tokens = 0
         self.waited_before, self.started = seconds_waited, now
+        self.computed_before = computed
         return speed

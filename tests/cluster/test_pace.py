@@ -132,3 +132,16 @@ def test_time_between_attempts_is_no_step() -> None:
     records = [begun(1), *(step(n) for n in range(1, 21)), begun(2, 20)]
     records += [later(n, 1000 + n, attempt=2) for n in range(21, 41)]
     assert found(records) == {}
+
+
+def test_a_worker_that_got_little_of_a_core_is_told() -> None:
+    starved = [step(n, cpu_share=0.19) for n in range(1, 41)]
+    finding = found([begun(1), *starved], cluster={"num_workers": 1})["starved"]
+    assert finding.text.startswith("rank 0 got 19 % of a core: other programs run on its node")
+    together = found([begun(1), *starved], cluster={"num_workers": 2})["starved"]
+    assert "or it waits for a slower rank" in together.text
+    # Half of the time it waits for data, in the other half it has 0.6 of a core.
+    waits = [step(n, cpu_share=0.3, data_wait=0.5) for n in range(1, 41)]
+    assert "starved" not in found([begun(1), *waits])
+    assert found([begun(1), *starved], cluster={"gpus_per_worker": 1}) == {}
+    assert found([begun(1), *(step(n) for n in range(1, 41))]) == {}  # an old run tells nothing

@@ -1,5 +1,8 @@
 """Speeds between two records."""
 
+import threading
+import time
+
 import pytest
 
 from trainers.step import Counts
@@ -17,3 +20,16 @@ def test_means_start_anew_after_each_record() -> None:
     assert speed.seconds == pytest.approx(8 / speed.rows_per_s / 2)
     assert speed.data_wait == 0.0
     assert throughput.take(seconds_waited=0.0).rows_per_s == 0.0
+
+
+def test_a_process_that_computes_has_a_core_and_one_that_sleeps_has_none() -> None:
+    throughput, sleeps = Throughput(), threading.Event()
+    sleeps.wait(0.3)
+    assert throughput.take(seconds_waited=0.0).cpu_share < 0.5
+    throughput = Throughput()
+    limit = time.process_time() + 0.2
+    while time.process_time() < limit:
+        pass
+    speed = throughput.take(seconds_waited=0.0)
+    assert speed.cpu_share > 0
+    assert speed.cpu_share * speed.seconds == pytest.approx(0.2, abs=0.1)
