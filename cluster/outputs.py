@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from cluster.places import run_folder
-from configs.errors import LockedError
+from configs.errors import LockedError, NotFoundError
 from trainers import storage as files
 from trainers.export_folder import FOLDER, copy_export, read_mark, refuse_place
 from trainers.listing import find_files, list_files
@@ -45,6 +45,15 @@ def refuse_output(output: str, source: str = "", *, overwrite: bool) -> None:
         raise LockedError(f"{output} is there already. Name another file, or give --overwrite")
     if path is not None and (path.is_symlink() or not path.is_file()):
         raise LockedError(f"{output} is no plain file, which --overwrite leaves alone. Name one")
+
+
+def refuse_unexported(storage: str, run: str, state: str) -> None:
+    """Raise NotFoundError for a run that has not succeeded and has no export to predict with."""
+    if state != "succeeded" and not files.exists(files.join(run_folder(storage, run), FOLDER)):
+        raise NotFoundError(
+            f"Run {run} has no export yet, it is {state}. Predict when it succeeded, or write its "
+            f"best commit as a folder: thaw export {run} DIR"
+        )
 
 
 def write_file(output: Path, text: str, *, overwrite: bool) -> None:

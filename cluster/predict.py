@@ -1,86 +1,148 @@
 """Predict every row of a file with Ray Data, in the file's order; the model is trainers'."""
 
-import base64
-import json
 import logging
-import tempfile
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 import ray.data
 
+from cluster.prediction_files import write_blocks
 from cluster.secrets import take_secrets
-from configs.errors import DataError, RecipeError
+from configs.errors import DataError
 from configs.run_sections import Cluster
 from configs.schema import Recipe
 from configs.task_columns import Column
-from trainers import storage as files
+from trainers.data.bad_rows import BadRows
 from trainers.data.sources import find_input
-from trainers.data.whole_rows import CELL, WHERE, read_whole
+from trainers.data.whole_rows import BAD, CELL, WHERE, read_whole
 from trainers.tasks import functions_of
-from trainers.tasks.refusals import RowError
 
 BATCH_ROWS = 1024
-OUTPUTS = (".parquet", ".jsonl")
+ERROR = "error"
+"""Column of the output with what is wrong with a row, where such rows are passed over."""
 
 
-def check_output(output: str) -> None:
-    """Raise RecipeError for an output that is neither parquet nor JSON lines."""
-    if not output.endswith(OUTPUTS):
-        raise RecipeError(f"{output} names no format. Let it end in {' or '.join(OUTPUTS)}")
+@dataclass(frozen=True)
+class Asked:
+    """What is to be predicted, and how."""
+
+    source: str
+    output: str
+    overwrite: bool = False
+    skips_bad: bool = False
+    """Whether a row that cannot be predicted is written with an error, not refused."""
+    kind: str = "auto"
+    """Format of an input whose name does not tell it."""
 
 
-def predict_file(
-    recipe: Recipe, export: str, source: str, output: str, *, overwrite: bool = False
-) -> int:
-    """Predict all rows of a file, a glob or a folder in any format of data; gives their number.
+def predict_file(recipe: Recipe, export: str, asked: Asked) -> tuple[int, BadRows]:
+    """Predict all rows of a file, a glob or a folder in any format of data.
 
     The output has the input's columns and rows, with those that the task's predictions have.
-    Raises DataError for input that cannot be read, LockedError for an output that is there already
-    unless `overwrite`.
+    Returns the number of rows and those that could not be predicted. Raises DataError for input
+    that cannot be read or, unless they are to be skipped, for such rows, all at once; LockedError
+    for an output that is there already unless `overwrite`.
     """
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True
     task = functions_of(recipe.task)
-    data = _read(source, task.columns(recipe.task).to_predict, task.predicted)
+    added = (*task.predicted, *((ERROR,) if asked.skips_bad else ()))
+    data = _read(asked, task.columns(recipe.task).to_predict, added)
+    size, secrets = recipe.batch.eval_microbatch_size, recipe.cluster.secrets
     predicted = data.map_batches(
         PredictBatch,
         batch_size=BATCH_ROWS,
         batch_format="pyarrow",
-        fn_constructor_args=(export, recipe.batch.eval_microbatch_size, recipe.cluster.secrets),
+        fn_constructor_args=(export, size, secrets, asked.skips_bad),
         **_pool(recipe.cluster),
     )
+    bad = BadRows()
     blocks = predicted.iter_batches(batch_size=None, batch_format="pyarrow")
-    return _write(blocks, output, overwrite=overwrite)
+    settled = settle(blocks, bad, skips_bad=asked.skips_bad)
+    return write_blocks(settled, asked.output, overwrite=asked.overwrite), bad
+
+
+def settle(blocks: Iterable[pa.Table], bad: BadRows, *, skips_bad: bool) -> Iterator[pa.Table]:
+    """Yield blocks as they are written; bad rows are counted and, unless skipped, refused at last.
+
+    Raises DataError when all blocks were seen and rows of them are bad.
+    """
+    for block in blocks:
+        wrong = block.filter(pc.is_valid(block[BAD])).select([WHERE, BAD])
+        for row in wrong.to_pylist():
+            bad.add(row[WHERE], row[BAD])
+        own = block.drop_columns([WHERE, BAD])
+        if skips_bad:
+            yield own.append_column(ERROR, block[BAD].cast(pa.string()))
+        elif not bad.total:
+            yield own
+    if bad.total and not skips_bad:
+        raise DataError(
+            f"{plural(bad.total)} cannot be predicted: {bad}. Mend them, or give --bad skip, which "
+            f"writes them with what is wrong in the column {ERROR}"
+        )
+
+
+def plural(rows: int) -> str:
+    """Return a number of rows in words."""
+    return f"{rows:,} row{'' if rows == 1 else 's'}"
 
 
 class PredictBatch:
     """A loaded model that adds its predictions to batches of rows; one per process."""
 
-    def __init__(self, export: str, microbatch_size: int, secrets: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        export: str,
+        microbatch_size: int,
+        secrets: tuple[str, ...] = (),
+        skips_bad: bool = False,
+    ) -> None:
         from trainers.predictor import Predictor
 
         take_secrets(secrets)
         self._predict = Predictor(export, microbatch_size=microbatch_size)
+        self._skips_bad = skips_bad
+        self._found_bad = False
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        """Give rows with predicted columns in the place of the texts that were read of them."""
-        own = [name for name in rows.column_names if not name.startswith((CELL, WHERE))]
+        """Return rows with predicted columns in the place of the texts that were read of them.
+
+        What is wrong with a row stands in the column `BAD`; where such rows are refused in the end,
+        nothing more is predicted once there is one.
+        """
         texts = [name for name in rows.column_names if name.startswith(CELL)]
         cells = rows.select(texts).rename_columns([name.removeprefix(CELL) for name in texts])
-        try:
-            made = self._predict(cells)
-        except RowError as error:
-            raise DataError(f"{rows[WHERE][error.index].as_py()}: {error.sentence}") from error
-        rows = rows.select(own)
-        for name, values in made.items():
+        wrong = dict(enumerate(rows[BAD].to_pylist()))
+        good = [place for place, sentence in wrong.items() if sentence is None]
+        encoded, faults = self._predict.encode(cells.take(pa.array(good, pa.int64())))
+        wrong |= {good[place]: sentence.strip() for place, sentence in faults.items()}
+        fine = [place for number, place in enumerate(good) if number not in faults]
+        self._found_bad |= len(fine) < rows.num_rows
+        names = self._predict.predicted
+        if (self._found_bad and not self._skips_bad) or not fine:
+            made: dict[str, list[Any]] = {name: [] for name in names}
+            fine = []
+        else:
+            made = self._predict.predict(encoded)
+        rows = rows.drop_columns([*texts, BAD])
+        for name in names:
+            values: list[Any] = [None] * rows.num_rows
+            for place, value in zip(fine, made[name], strict=True):
+                values[place] = self._named(name, value)
             rows = rows.append_column(name, pa.array(values))
-        return rows
+        return rows.append_column(BAD, pa.array(wrong.values(), pa.string()))
+
+    def _named(self, column: str, value: Any) -> Any:
+        """Put the names of the labels to the probabilities of all."""
+        if column != "probabilities":
+            return value
+        return dict(zip(self._predict.export.label_names, value, strict=True))
 
 
 def _pool(asked: Cluster) -> dict[str, Any]:
@@ -92,66 +154,16 @@ def _pool(asked: Cluster) -> dict[str, Any]:
     }
 
 
-def _read(source: str, inputs: Sequence[Column], added: Sequence[str]) -> "ray.data.Dataset":
+def _read(asked: Asked, inputs: Sequence[Column], added: Sequence[str]) -> "ray.data.Dataset":
     """Put all rows into the object store, as blocks in their order.
 
-    So whatever is wrong with a row is said before a model is loaded.
+    So what is wrong with a file is said before a model is loaded.
     """
     blocks = (
         block.slice(start, BATCH_ROWS)
-        for each in find_input(source)
+        for each in find_input(asked.source, asked.kind)
         for block in read_whole(each, inputs, added)
         for start in range(0, block.num_rows, BATCH_ROWS)
     )
     held: list[Any] = [ray.put(block) for block in blocks]
     return ray.data.from_arrow_refs(held)
-
-
-def _write(blocks: Iterable[pa.Table], output: str, *, overwrite: bool = False) -> int:
-    """Write blocks as one file, there entirely or not at all; gives the number of rows."""
-    with tempfile.TemporaryDirectory(prefix="thaw-predict-") as folder:
-        path = Path(folder) / "output"
-        write = _write_parquet if output.endswith(".parquet") else _write_lines
-        rows = write(blocks, path)
-        files.upload(path, output, replace=overwrite)
-    return rows
-
-
-def _write_parquet(blocks: Iterable[pa.Table], path: Path) -> int:
-    rows = 0
-    writer = None
-    for block in blocks:
-        writer = writer or pq.ParquetWriter(path, block.schema)
-        writer.write_table(_like(block, writer.schema))
-        rows += block.num_rows
-    if writer is None:
-        pq.write_table(pa.table({}), path)
-    else:
-        writer.close()
-    return rows
-
-
-def _like(block: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Bring a block into a schema; files of one input may differ in the types of their columns."""
-    try:
-        return block.select(schema.names).cast(schema)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, KeyError) as error:
-        raise DataError(
-            f"the files of the input have other columns or types than the first: {error}. Predict "
-            "them one by one, or into JSON lines"
-        ) from error
-
-
-def _shown(value: object) -> str:
-    """Write what JSON has no form for: bytes, times."""
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
-
-
-def _write_lines(blocks: Iterable[pa.Table], path: Path) -> int:
-    rows = 0
-    with path.open("w", encoding="utf-8") as stream:
-        for block in blocks:
-            for row in block.to_pylist():
-                stream.write(json.dumps(row, ensure_ascii=False, default=_shown) + "\n")
-            rows += block.num_rows
-    return rows

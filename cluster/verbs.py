@@ -59,23 +59,28 @@ def export(order: "JobOrder", log: TextIO) -> Ended:
 def predict(order: "JobOrder", log: TextIO) -> Ended:
     """Predict every row of a file with a run's exported model."""
     from cluster import machines
-    from cluster.outputs import refuse_output
-    from cluster.predict import check_output, predict_file
+    from cluster.outputs import refuse_output, refuse_unexported
+    from cluster.predict import Asked, plural, predict_file
+    from cluster.prediction_files import check_output
 
     recipe, state = _read_run(order)
-    folder = files.join(runs.run_directory(state.storage, state.name), "export")
-    if not files.exists(folder):
-        raise NotFoundError(
-            f"Run {state.name} has no export yet, it is {state.state}. Predict when it succeeded"
-        )
-    source, output = order.arguments["input"], order.arguments["output"]
-    check_output(output)
-    overwrite = "overwrite" in order.arguments
-    refuse_output(output, source, overwrite=overwrite)
+    given = order.arguments
+    asked = Asked(
+        source=given["input"],
+        output=given["output"],
+        overwrite="overwrite" in given,
+        skips_bad=given.get("bad") == "skip",
+        kind=given.get("format", "auto"),
+    )
+    check_output(asked.output)
+    refuse_output(asked.output, asked.source, overwrite=asked.overwrite)
+    refuse_unexported(state.storage, state.name, state.state)
     machines.join_cluster(recipe.cluster.secrets)
     _find_room(order, recipe.cluster.model_copy(update={"num_workers": 1}), 1, log)
-    rows = predict_file(recipe, folder, source, output, overwrite=overwrite)
-    return _say(log, _done(f"{rows} rows predicted into {output}", rows))
+    folder = files.join(runs.run_directory(state.storage, state.name), "export")
+    rows, bad = predict_file(recipe, folder, asked)
+    skipped = f", {plural(bad.total)} of them with an error: {bad}" if bad.total else ""
+    return _say(log, _done(f"{plural(rows)} predicted into {asked.output}{skipped}", rows))
 
 
 def stop(order: "JobOrder", log: TextIO) -> Ended:

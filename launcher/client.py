@@ -141,18 +141,38 @@ class Thaw:
         """Evaluate a run's best weights on its test split, or on other files."""
         return self._on_run("evaluate", run, {"data": absolute(data)} if data else {})
 
-    def predict(self, run: str, source: str, output: str, *, overwrite: bool = False) -> Submitted:
+    def predict(
+        self,
+        run: str,
+        source: str,
+        output: str,
+        *,
+        overwrite: bool = False,
+        skips_bad: bool = False,
+        kind: str | None = None,
+    ) -> Submitted:
         """Predict every row of a file with a run's exported model.
 
-        Raises LockedError for an output that is there already, unless `overwrite`.
+        A row that cannot be predicted ends it, or with `skips_bad` is written with an error; `kind`
+        is the input's format where its name does not tell it. Raises LockedError for an output that
+        is there already, unless `overwrite`, RecipeError for one that names no format, DataError
+        for an input on a disk of this machine that cannot be predicted.
         """
-        from cluster.outputs import refuse_output
+        from cluster.outputs import refuse_output, refuse_unexported
+        from cluster.prediction_files import check_output
+        from cluster.prediction_input import check_input
 
         arguments = {"input": absolute(source), "output": absolute(output)}
         if "://" not in arguments["output"]:  # the job looks at what only the cluster may see
             refuse_output(arguments["output"], arguments["input"], overwrite=overwrite)
-        allowed = {"overwrite": "yes"} if overwrite else {}
-        return self._on_run("predict", run, arguments | allowed)
+        check_output(arguments["output"])
+        state = self.status(run)
+        refuse_unexported(state.storage, run, state.state)
+        check_input(self.recipe(run), arguments["input"], kind or "auto")
+        arguments |= {"overwrite": "yes"} if overwrite else {}
+        arguments |= {"bad": "skip"} if skips_bad else {}
+        arguments |= {"format": kind} if kind is not None else {}
+        return self._on_run("predict", run, arguments)
 
     def export(self, run: str, folder: str, *, overwrite: bool = False) -> "Submitted | int":
         """Write a run's best weights as a Hugging Face folder.

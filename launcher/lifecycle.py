@@ -1,5 +1,6 @@
 """Commands of a run's life: submit, watch, stop, resume; what they print is said in messages.py."""
 
+import re
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -101,7 +102,10 @@ def show_job(
         else:
             terminal.lines([Line("job", (job_id, submitted.address, "goes on by itself"))])
         return 0
-    story = Story(run, steps=not terminal.is_live)
+    # What `thaw why` and `thaw logs` tell is of the run, not of a job that only reads it.
+    is_own = re.fullmatch(r"\.?[-\d]+", job_id.removeprefix(run)) is not None
+    look = () if is_own else (f"ray job logs {job_id} --address {submitted.address}",)
+    story = Story(run, steps=not terminal.is_live, look=look)
     entries = client.backend.jobs.follow(submitted.address, job_id)
     if take_back:
         return _shown_or_taken_back(client, terminal, submitted, story, entries)

@@ -136,8 +136,10 @@ def evaluation_line(record: Evaluated) -> Line:
 class Story:
     """Tell a run's records one after another; keeps what the closing lines need."""
 
-    def __init__(self, name: str, *, steps: bool = True) -> None:
+    def __init__(self, name: str, *, steps: bool = True, look: tuple[str, ...] = ()) -> None:
+        """Begin a story; `look` names where to look when a job that is not the run's own fails."""
         self.progress = Progress(name)
+        self._look = look
         self._steps = steps
 
     def tell(self, record: Record) -> list[Line]:
@@ -172,7 +174,7 @@ class Story:
         seconds = ended.time - (progress.started or ended.time)
         took = (duration(seconds),) if seconds >= 1 else ()  # a job may say its last word alone
         if ended.state == "failed":
-            look = (f"thaw why {name}", f"thaw logs {name}")
+            look = self._look or (f"thaw why {name}", f"thaw logs {name}")
             return [Line("failed", (ended.message, *took), "bad"), Line("look at", look)]
         if ended.state == "stopped":
             again = (f"go on with: thaw resume {name}",)

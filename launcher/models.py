@@ -38,6 +38,19 @@ def evaluate(
 @click.argument("source", metavar="INPUT")
 @click.option("-o", "--output", required=True, metavar="OUTPUT", help="File to write.")
 @click.option("--overwrite", is_flag=True, help="Replace OUTPUT where it is there.")
+@click.option(
+    "--bad",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="A row that cannot be predicted: name all such and end, or write it with an error.",
+)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["csv", "tsv", "json", "jsonl", "parquet", "arrow"]),
+    help="Format of an INPUT whose name does not tell it.",
+)
 @DETACH
 @ADDRESS
 @STORAGE
@@ -48,19 +61,25 @@ def predict(
     source: str,
     output: str,
     overwrite: bool,
+    bad: str,
+    kind: str | None,
     detach: bool,
     address: str | None,
     storage: str | None,
 ) -> int:
     """Predict every row of a file.
 
-    INPUT is of any format that is trained on: csv, tsv, json, json lines, parquet or Arrow.
+    INPUT is of any format that is trained on: csv, tsv, json, json lines, parquet or Arrow. OUTPUT
+    ends in .csv, .tsv, .jsonl or .parquet; it has all columns of the input beside those that are
+    predicted.
     """
     from launcher.lifecycle import show_job
     from launcher.terminal import Terminal
 
     client = open_client(ctx, address, storage)
-    submitted = client.predict(run, source, output, overwrite=overwrite)
+    submitted = client.predict(
+        run, source, output, overwrite=overwrite, skips_bad=bad == "skip", kind=kind
+    )
     return show_job(client, Terminal(), submitted, detach=detach, take_back=True)
 
 

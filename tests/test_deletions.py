@@ -106,7 +106,7 @@ WRITES = {
     "cluster/located.py": STATE,
     "cluster/lock.py": RUN,
     "cluster/outputs.py": "a file that a person named, there only with --overwrite",
-    "cluster/predict.py": "a file that a person named, there only with --overwrite",
+    "cluster/prediction_files.py": "a file that a person named, there only with --overwrite",
     "cluster/recipe_file.py": RUN,
     "cluster/runs.py": RUN,
     "cluster/worker.py": RUN,

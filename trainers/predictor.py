@@ -21,7 +21,7 @@ class Predictor:
     """A loaded model and what turns cells into its inputs."""
 
     def __init__(self, address: str, *, microbatch_size: int = 32) -> None:
-        """Load an exported folder; raises NotFoundError when there is none."""
+        """Open an exported folder; raises NotFoundError when there is none."""
         import torch
         from transformers.utils import logging
 
@@ -40,9 +40,20 @@ class Predictor:
     def __call__(self, cells: pa.Table) -> dict[str, list[Any]]:
         """Give the task's columns of predictions for each row of text cells, in order.
 
-        Raises DataError for a column or a cell that is missing.
+        Raises DataError for a column or a cell that is missing, or a row that cannot be encoded.
         """
-        rows = self._encoded(cells)
+        rows, wrong = self.encode(cells)
+        for place, sentence in wrong.items():
+            raise DataError(f"row {place}{sentence if sentence[:1] == ' ' else f': {sentence}'}")
+        return self.predict(rows)
+
+    @property
+    def predicted(self) -> tuple[str, ...]:
+        """Names of the columns that predicting adds."""
+        return self._task.predicted
+
+    def predict(self, rows: pa.Table) -> dict[str, list[Any]]:
+        """Return the task's columns of predictions for encoded rows, in their order."""
         task, names = self.export.task, self.export.label_names
         writer = build_writer(self._model, task, lambda: self._processor)
         setting = Setting(task, names, self._device, lambda: self._processor, writer)
@@ -75,9 +86,14 @@ class Predictor:
         every = torch.ones(len(labels), dtype=torch.bool)
         return Fed(inputs, labels.to(self._device), outputs, every)
 
-    def _encoded(self, cells: pa.Table) -> pa.Table:
+    def encode(self, cells: pa.Table) -> tuple[pa.Table, dict[int, str]]:
+        """Turn text cells into rows; return those that can be, and what is wrong with the others.
+
+        Raises DataError for a column that is missing.
+        """
         task = self.export.task
         columns = self._task.columns(task).to_predict
+        wrong: dict[int, str] = {}
         for column in columns:
             if column.name not in cells.column_names:
                 raise DataError(
@@ -85,17 +101,32 @@ class Predictor:
                     f"{', '.join(cells.column_names)}. Name the {column.kind} column {column.name}"
                 )
             missing = cells[column.name].is_null().to_numpy()
-            if missing.any() and not column.may_be_empty:
-                place = int(np.flatnonzero(missing)[0])
-                raise DataError(
-                    f"row {place} has no {column.name}. Fill it in or leave the row out"
-                )
+            if not column.may_be_empty:
+                sentence = f" has no {column.name}. Fill it in or leave the row out"
+                wrong |= {int(place): sentence for place in np.flatnonzero(missing)}
         chosen = cells.select([column.name for column in columns])
+        while True:
+            good = [place for place in range(chosen.num_rows) if place not in wrong]
+            try:
+                return self._encoded(chosen.take(pa.array(good, pa.int64()))), wrong
+            except RowError as error:
+                place = good[error.index]
+                wrong[place] = error.sentence
+            wrong |= self._faults(chosen, [each for each in good if each > place])
+
+    def _faults(self, cells: pa.Table, places: list[int]) -> dict[int, str]:
+        """Encode rows one by one; return what is wrong with those that cannot be."""
+        wrong = {}
+        for place in places:
+            try:
+                self._encoded(cells.slice(place, 1))
+            except RowError as error:
+                wrong[place] = error.sentence
+        return wrong
+
+    def _encoded(self, cells: pa.Table) -> pa.Table:
         most = self.export.max_length
-        try:
-            return self._task.encode_inputs(task, self._processor, most, chosen)
-        except RowError as error:
-            raise DataError(f"row {error.index}: {error.sentence}") from error
+        return self._task.encode_inputs(self.export.task, self._processor, most, cells)
 
 
 def _local_folder(address: str, temporary: Path) -> Path:

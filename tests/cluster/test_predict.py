@@ -1,7 +1,7 @@
 """Files in and out; the model's own answers are tested with trainers.predictor."""
 
-import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -10,59 +10,93 @@ import pytest
 
 from cluster import jobs, runs
 from cluster.local import LocalCluster
-from cluster.predict import BATCH_ROWS, PredictBatch, _write, check_output
-from configs.errors import DataError, RecipeError
+from cluster.predict import BATCH_ROWS, PredictBatch, settle
+from configs.errors import DataError
 from configs.records import Ended
 from configs.task_columns import Column
 from tests.recipes import tiny_recipe
 from tests.trainers.test_predictor import make_export
+from trainers.data.bad_rows import BadRows
 from trainers.data.sources import find_input
 from trainers.data.whole_rows import read_whole
 from trainers.predictor import Predictor
-from trainers.tasks.refusals import RowError
-
-
-@pytest.mark.parametrize("output", ["out.csv", "out", "folder/"])
-def test_output_has_a_format(output: str) -> None:
-    with pytest.raises(RecipeError, match=r"\.parquet or \.jsonl"):
-        check_output(output)
 
 
 class Shouts:
     """Says texts aloud in the place of a model; refuses silence."""
 
-    def __call__(self, cells: pa.Table) -> dict[str, list[Any]]:
+    predicted = ("said",)
+
+    def __init__(self) -> None:
+        self.predictions = 0
+
+    def encode(self, cells: pa.Table) -> tuple[pa.Table, dict[int, str]]:
         texts = cells["text"].to_pylist()
-        if "" in texts:
-            raise RowError(texts.index(""), "there is nothing to say. Say something")
-        return {"said": [text.upper() for text in texts]}
+        wrong = {n: "there is nothing to say. Say it" for n, text in enumerate(texts) if not text}
+        return cells.filter(pa.array([bool(text) for text in texts], pa.bool_())), wrong
+
+    def predict(self, rows: pa.Table) -> dict[str, list[Any]]:
+        self.predictions += 1
+        return {"said": [text.upper() for text in rows["text"].to_pylist()]}
+
+
+def _batch(*, skips_bad: bool) -> PredictBatch:
+    batch = PredictBatch.__new__(PredictBatch)
+    batch._predict, batch._skips_bad, batch._found_bad = Shouts(), skips_bad, False
+    return batch
+
+
+def _read(path: Path, text: str) -> list[pa.Table]:
+    path.write_text(text)
+    [source] = find_input(str(path))
+    return list(read_whole(source, [Column("text", "text")]))
 
 
 def test_predictions_stand_beside_the_columns_of_the_input(tmp_path: Path) -> None:
-    path = tmp_path / "in.csv"
-    path.write_text("n,text\n007,a\n,b\n")
-    [source] = find_input(str(path))
-    [block] = read_whole(source, [Column("text", "text")])
-    batch = PredictBatch.__new__(PredictBatch)
-    batch._predict = Shouts()
-    assert batch(block).to_pylist() == [
+    [block] = _read(tmp_path / "in.csv", "n,text\n007,a\n,b\n")
+    [made] = settle([_batch(skips_bad=False)(block)], BadRows(), skips_bad=False)
+    assert made.to_pylist() == [
         {"n": "007", "text": "a", "said": "A"},
         {"n": "", "text": "b", "said": "B"},
     ]
-    path.write_text("n,text\n1,a\n2,\n")
-    [block] = read_whole(source, [Column("text", "text")])
-    with pytest.raises(DataError, match=r"in.csv row 2: there is nothing to say. Say something$"):
-        batch(block)
 
 
-def test_files_of_one_input_may_differ_in_json_lines_alone(tmp_path: Path) -> None:
-    blocks = [pa.table({"n": [1], "b": [b"\x00"]}), pa.table({"n": ["x"], "b": [b"\x01"]})]
-    assert _write(blocks, str(tmp_path / "out.jsonl")) == 2
-    lines = (tmp_path / "out.jsonl").read_text().splitlines()
-    assert list(map(json.loads, lines)) == [{"n": 1, "b": "AA=="}, {"n": "x", "b": "AQ=="}]
-    with pytest.raises(DataError, match=r"files of the input have other columns or types"):
-        _write(blocks, str(tmp_path / "out.parquet"))
-    assert not (tmp_path / "out.parquet").exists()
+BAD_LINES = "".join(f'{{"text": {text}}}\n' for text in ('"a"', "null", '""', 42, 7, '"b"'))
+
+
+def test_bad_rows_are_refused_all_at_once(tmp_path: Path) -> None:
+    [block] = _read(tmp_path / "in.jsonl", BAD_LINES)
+    batch = _batch(skips_bad=False)
+    with pytest.raises(DataError) as refused:
+        list(settle([batch(block), batch(block)], BadRows(), skips_bad=False))
+    assert str(refused.value) == (
+        "8 rows cannot be predicted: "
+        "4 x column text is an integer, not text (in.jsonl line 4, in.jsonl line 5, "
+        "in.jsonl line 4, in.jsonl line 5); "
+        "2 x column text is empty (in.jsonl line 2, in.jsonl line 2); "
+        "2 x there is nothing to say (in.jsonl line 3, in.jsonl line 3). "
+        "Mend them, or give --bad skip, which writes them with what is wrong in the column error"
+    )
+    assert batch._predict.predictions == 0  # nobody waits for what is refused in the end
+
+
+def test_bad_rows_that_are_skipped_keep_their_place(tmp_path: Path) -> None:
+    [block] = _read(tmp_path / "in.jsonl", BAD_LINES)
+    bad = BadRows()
+    [made] = settle([_batch(skips_bad=True)(block)], bad, skips_bad=True)
+    rows = made.to_pylist()
+    assert [row["said"] for row in rows] == ["A", None, None, None, None, "B"]
+    assert [row["text"] for row in rows] == ["a", None, "", "42", "7", "b"]
+    assert [row["error"] is None for row in rows] == [True, False, False, False, False, True]
+    assert rows[2]["error"] == "there is nothing to say. Say it"
+    assert bad.total == 4
+
+
+def test_probabilities_have_the_names_of_the_labels() -> None:
+    batch = _batch(skips_bad=False)
+    batch._predict.export = SimpleNamespace(label_names=("no", "yes"))
+    assert batch._named("probabilities", [0.25, 0.75]) == {"no": 0.25, "yes": 0.75}
+    assert batch._named("probability", 0.75) == 0.75
 
 
 @pytest.mark.slow

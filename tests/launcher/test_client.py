@@ -1,5 +1,7 @@
 """The verbs for notebooks."""
 
+from pathlib import Path
+
 import pytest
 
 from configs.errors import ClusterError, LockedError, NotFoundError, RecipeError
@@ -48,6 +50,7 @@ def test_later_commands_go_to_the_cluster_and_storage_of_the_run(cluster, tmp_pa
     cluster.add_run("s3://bucket/runs")
     client = cluster.client(address=None)
     client.evaluate("small", "rows.csv")
+    Path("in.csv").write_text("text\na\n")
     client.predict("small", "in.csv", "s3://bucket/out.csv")
     client.export("small", "folder")
     assert [(address, verb, arguments) for address, verb, _, arguments in cluster.submitted] == [

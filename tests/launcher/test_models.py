@@ -146,3 +146,29 @@ def test_predict_refuses_at_once_what_is_there(cluster, tmp_path, capsys, output
     assert bool(cluster.submitted) == (output == "theirs.jsonl")
     assert code in (0, 9)
     assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["small", "in.csv", "-o", "out.txt"], 2, "names no format"),
+        (["small", "absent.csv", "-o", "out.csv"], 3, "does not exist"),
+        (["small", "other.csv", "-o", "out.csv"], 3, "has no column text. Nearest: txt"),
+        (["small", "in.txt", "-o", "out.csv"], 3, "Give --format"),
+        (["going", "in.csv", "-o", "out.csv"], 8, "has no export yet, it is stopped"),
+    ],
+)
+def test_predict_refuses_here_what_this_machine_can_see(
+    cluster, tmp_path, capsys, words, code, said
+):
+    cluster.add_run(str(tmp_path / "runs"))
+    cluster.add_run(str(tmp_path / "runs"), "going", "stopped")
+    write(tmp_path, {"in.csv": "text\na", "other.csv": "txt\na", "in.txt": "text\na"})
+    assert run(["predict", *words], cluster.client()) == code
+    assert said in capsys.readouterr().err
+    assert not cluster.submitted
+    cluster.story = (ended(),)
+    more = ["--format", "csv", "--bad", "skip"]
+    assert run(["predict", "small", "in.txt", "-o", "out.csv", *more], cluster.client()) == 0
+    ((_, _, _, given),) = cluster.submitted
+    assert (given["format"], given["bad"]) == ("csv", "skip")

@@ -65,6 +65,8 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         predictor(pa.table({"sentence": TEXTS}))
     with pytest.raises(DataError, match="row 1 has no text"):
         predictor(pa.table({"text": ["a", None]}))
+    _, wrong = predictor.encode(pa.table({"text": ["a", None, "b", None]}))
+    assert list(wrong) == [1, 3]
     with pytest.raises(NotFoundError, match="holds no exported model"):
         Predictor(str(tmp_path))
 

@@ -110,12 +110,13 @@ def list_sources(data: Data) -> tuple[Source, ...]:
     return tuple(found)
 
 
-def find_input(path: str) -> tuple[Source, ...]:
+def find_input(path: str, kind: str = "auto") -> tuple[Source, ...]:
     """Find the files of an input that no recipe names, such as rows to predict, in their order.
 
-    Raises DataError for a path or glob that finds nothing.
+    `kind` is their format where their names do not tell it. Raises DataError for a path or glob
+    that finds nothing.
     """
-    return tuple(_expand(None, SourceEntry(path=path), path, "auto"))
+    return tuple(_expand(None, SourceEntry(path=path), path, kind))
 
 
 def hash_source(source: Source) -> Source:
@@ -171,7 +172,7 @@ def _expand(split: SplitName | None, entry: SourceEntry, path: str, kind: str) -
             )
         return [_source(split, entry, files[0], "text")]
     if files:
-        return [_source(split, entry, file, _format(kind, file)) for file in files]
+        return [_source(split, entry, file, _format(kind, file, split)) for file in files]
     if not listing.is_glob(path) and listing.is_folder(path):
         return _expand_folder(split, entry, path.rstrip("/"), kind)
     place = storage.local_path(path)
@@ -233,7 +234,7 @@ def _advice(pattern: str) -> str:
     return "Check the path, as the machines that prepare the data see it"
 
 
-def _format(kind: str, address: str) -> str:
+def _format(kind: str, address: str, split: SplitName | None = "train") -> str:
     if kind == "hf":
         raise DataError(f"{address} is a file. Set its format: hf is for folders of save_to_disk")
     if kind != "auto":
@@ -242,6 +243,7 @@ def _format(kind: str, address: str) -> str:
     if suffixes and suffixes[-1] in FORMATS:
         return FORMATS[suffixes[-1]]
     raise DataError(
-        f"{address}: its name does not tell its format. Set data.format to csv, tsv, json, jsonl, "
+        f"{address}: its name does not tell its format. "
+        f"{'Give --format' if split is None else 'Set data.format to'} csv, tsv, json, jsonl, "
         "parquet or arrow"
     )

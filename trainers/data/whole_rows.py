@@ -3,7 +3,8 @@
 Rows to be trained on are read by rows.py, which leaves out what the task does not read.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +24,8 @@ CELL = "thaw.cell."
 """What the names of columns begin with that hold the text of a task's column."""
 WHERE = "thaw.where"
 """Column with file and row."""
+BAD = "thaw.bad"
+"""Column with what is wrong with a row, null where nothing is."""
 IMAGES = Columns((Column("image", "image"),), Column("label", "label"))
 
 
@@ -31,8 +34,9 @@ def read_whole(
 ) -> Iterator[pa.Table]:
     """Yield all columns of a source, with texts of the input columns and places, block by block.
 
-    Raises DataError for a source that cannot be read, a missing column, a cell that is empty or
-    that its column cannot hold, and for a column called like one that will be `added`.
+    A cell that is empty, or that its column cannot hold, is said in the column `BAD`. Raises
+    DataError for a source that cannot be read, a missing column, and for a column called like one
+    that will be `added`.
     """
     asked = list_asked(source, Columns(tuple(inputs), None))
     num_rows = 0
@@ -59,13 +63,14 @@ def _blocks(source: Source, asked: Sequence[Asked]) -> Iterator[pa.Table]:
     first_row = 1
     for block in _raw_blocks(source):
         check_columns(source.address, [each.name for each in asked], block.column_names)
-        whole = block
+        whole, wrong = block, _Wrong(block.num_rows)
         for each in asked:
             values = pa.concat_arrays(block[each.name].chunks)
-            cells = column_array(values, each, source.address, first_row)
+            cells = _array(values, each, (source.address, first_row), wrong)
             whole = whole.append_column(CELL + each.name, cells)
         rows = range(first_row, first_row + block.num_rows)
-        yield whole.append_column(WHERE, [[f"{source.address} row {row}" for row in rows]])
+        places = [f"{source.address} row {row}" for row in rows]
+        yield whole.append_column(WHERE, [places]).append_column(BAD, wrong.array())
         first_row += block.num_rows
 
 
@@ -101,15 +106,53 @@ def _json_blocks(source: Source, asked: Sequence[Asked]) -> Iterator[pa.Table]:
     names = dict.fromkeys(key for row in rows for key in row)
     check_columns(source.address, [each.name for each in asked], list(names))
     table = pa.table({name: _json_array([row.get(name) for row in rows]) for name in names})
+    wrong = _Wrong(len(rows))
     for each in asked:
-        cells = (
-            cell_text(row.get(each.name), each, place)
-            for row, place in zip(rows, places, strict=True)
-        )
+        cells = [
+            wrong.settle(number, partial(cell_text, row.get(each.name), each, places[number]))
+            for number, row in enumerate(rows)
+        ]
         table = table.append_column(CELL + each.name, string_array(cells, source.address))
-    table = table.append_column(WHERE, [places])
+    table = table.append_column(WHERE, [places]).append_column(BAD, wrong.array())
     for start in range(0, len(rows), MAX_ROWS):
         yield table.slice(start, MAX_ROWS)
+
+
+class _Wrong:
+    """What is wrong with the rows of a block, the first of each."""
+
+    def __init__(self, num_rows: int) -> None:
+        self._sentences: list[str | None] = [None] * num_rows
+
+    def settle(self, number: int, read: Callable[[], str | None]) -> str | None:
+        """Return what a cell reads as; None where it cannot be read, which is noted."""
+        try:
+            return read()
+        except DataError as error:
+            self._sentences[number] = self._sentences[number] or str(error)
+            return None
+
+    def array(self) -> pa.ChunkedArray:
+        """Return a sentence a row, null for the good ones."""
+        return pa.chunked_array([pa.array(self._sentences, pa.string())])
+
+
+def _array(values: pa.Array, asked: Asked, start: tuple[str, int], wrong: _Wrong) -> pa.Array:
+    """Turn a column into texts, cell by cell where one cannot be read."""
+    address, first_row = start
+    try:
+        return column_array(values, asked, address, first_row)
+    except DataError:
+        if asked.kind in ("text", "label"):
+            raise  # of another type as a whole
+
+    def cell(place: int) -> str | None:
+        read = column_array(values.slice(place, 1), asked, address, first_row + place)
+        text: str | None = read[0].as_py()
+        return text
+
+    texts = [wrong.settle(place, partial(cell, place)) for place in range(len(values))]
+    return string_array(texts, address)
 
 
 def _json_array(values: list[Any]) -> pa.Array:
@@ -132,10 +175,11 @@ def _complete(block: pa.Table, inputs: Sequence[Column]) -> pa.Table:
         if not pc.any(missing).as_py():
             continue
         if not column.may_be_empty:
-            where = block[WHERE].filter(missing)[0].as_py()
-            raise DataError(
-                f"{where}: column {column.name} is empty. Fill it in or leave the row out"
-            )
+            sentence = f"column {column.name} is empty. Fill it in or leave the row out"
+            known, at = block[BAD], block.column_names.index(BAD)
+            wrong = pc.if_else(pc.and_(missing, pc.is_null(known)), sentence, known)
+            block = block.set_column(at, BAD, wrong)
+            continue
         filled = pc.if_else(missing, empty_text(column), cells)
         block = block.set_column(place, CELL + column.name, filled)
     return block
