@@ -201,7 +201,7 @@ def _failed(run: Run, failure: "Failure", failures: int) -> Ended:
         message = (
             f"Gave up after {failures + 1} attempts, cluster.max_failures is "
             f"{run.recipe.cluster.max_failures}: {message}. "
-            f"`thaw resume {run.recipe.name}` goes on from the last commit"
+            f"`thaw resume {run.recipe.name}` goes on from {_newest_commit(run)}"
         )
     return _ended(run, "failed", failure.exit_code, failure.error, message)
 
@@ -229,6 +229,11 @@ def _stop_requested(run: Run) -> bool:
     run.refuse_if_lost()
     asked = partial(runs.stop_requested, run.state.storage, run.recipe.name)
     return persist(asked, run.recipe.checkpoint.deadline_s)
+
+
+def _newest_commit(run: Run) -> str:
+    step = _committed_step(run)
+    return f"the commit of step {step}" if step is not None else "its start: it has no commit yet"
 
 
 def _committed_step(run: Run) -> int | None:

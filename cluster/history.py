@@ -20,7 +20,7 @@ RETRIED = re.compile(r"attempt (\d+) ended: (.*)\. Trying again from .*", re.DOT
 PAUSED = re.compile(r"attempt (\d+) (paused after step \d+: .*)", re.DOTALL)
 GAVE_UP = re.compile(
     r"^Gave up after \d+ attempts, cluster\.max_failures is \d+: (.*)\. `thaw resume \S+` goes on "
-    r"from the last commit$",
+    r"from (?:the last commit|the commit of step \d+|its start: it has no commit yet)$",
     re.DOTALL,
 )
 STEP_LINE = re.compile(r"\{\"v\":1,\"kind\":\"step\".*\}$", re.MULTILINE)

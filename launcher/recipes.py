@@ -101,6 +101,7 @@ def schema() -> None:
 @OVERRIDES
 @click.option("--rows", default=256, show_default=True, help="Training rows to take, at most.")
 @click.option("--alone", default=1, show_default=True, help="Workers of the smaller run.")
+@click.option("--keep", is_flag=True, help="Keep the three runs.")
 @ADDRESS
 @STORAGE
 @click.pass_context
@@ -110,18 +111,20 @@ def verify(
     overrides: tuple[str, ...],
     rows: int,
     alone: int,
+    keep: bool,
     address: str | None,
     storage: str | None,
 ) -> None:
     """Prove on your own recipe that machines and faults change nothing.
 
-    A few rows, three runs: on all workers, on one, and with a worker that is killed.
+    A few rows, three runs: on all workers, on one, and with a worker that is killed. They are
+    deleted when all agree.
     """
     from launcher.terminal import Terminal
     from launcher.verification import prove
 
     client = open_client(ctx, address, storage)
-    prove(client, Terminal(), client.load(recipe, overrides), rows, alone)
+    prove(client, Terminal(), client.load(recipe, overrides), (rows, alone), keep=keep)
 
 
 COMMANDS = {"check": check, "verify": verify, "prepare": prepare, "schema": schema}

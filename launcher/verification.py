@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from configs.errors import ClusterError, RecipeError, TrainingError
+from configs.errors import ClusterError, NotFoundError, RecipeError, TrainingError
 from configs.load import recipe_from
 from configs.records import Attempt, Ended, Evaluated, Ledger, Proof, Record, Step
 from configs.schema import Recipe
@@ -20,6 +20,7 @@ from configs.source_sections import source_entries
 
 if TYPE_CHECKING:
     from launcher.client import Thaw
+    from launcher.messages import Line
     from launcher.terminal import Terminal
 
 COMMIT_EVERY = 2
@@ -158,9 +159,10 @@ def _workers(trial: Trial) -> str:
     return f"{trial.num_workers} worker{'s' if trial.num_workers > 1 else ''}"
 
 
-def run_trials(client: "Thaw", recipe: Recipe, alone: int) -> Iterator[Trial]:
+def run_trials(client: "Thaw", recipe: Recipe, alone: int, begun: list[str]) -> Iterator[Trial]:
     """Run the recipe on all workers, on `alone` of them, and on all with one that dies.
 
+    The name of each run is added to `begun` before it begins.
     Raises ClusterError with a run's own sentence where one does not end well.
     """
     from cluster.verification import DYING
@@ -177,6 +179,7 @@ def run_trials(client: "Thaw", recipe: Recipe, alone: int) -> Iterator[Trial]:
             }
         )
         address = client.where.address_of(trial)
+        begun.append(trial.name)
         job_id = client.backend.jobs.submit(address, "finetune", trial, arguments)
         entries = client.backend.jobs.follow(address, job_id)
         records = tuple(entry for entry in entries if not isinstance(entry, str))
@@ -192,10 +195,17 @@ def _check_end(name: str, records: Iterable[Record]) -> None:
         raise ClusterError(f"run {name} {ended[-1].state}: {ended[-1].message}")
 
 
-def prove(client: "Thaw", terminal: "Terminal", asked: Recipe, rows: int, alone: int) -> None:
-    """Run a recipe's trials and print what they show; raises TrainingError where they disagree."""
+def prove(
+    client: "Thaw", terminal: "Terminal", asked: Recipe, sizes: tuple[int, int], *, keep: bool
+) -> None:
+    """Run a recipe's trials and print what they show; raises TrainingError where they disagree.
+
+    `sizes` are the most rows and the workers of the smaller run. The runs are deleted once all
+    agree, unless `keep`; else it is said what is left.
+    """
     from launcher.messages import Line
 
+    rows, alone = sizes
     if alone < 1 or asked.batch.lanes % alone:
         raise RecipeError(
             f"--alone {alone}: {asked.batch.lanes} lanes cannot be shared among so many. "
@@ -204,13 +214,56 @@ def prove(client: "Thaw", terminal: "Terminal", asked: Recipe, rows: int, alone:
     small = small_recipe(asked, rows)
     facts = (f"at most {rows:,} rows", f"{small.epochs} epoch{'s' if small.epochs > 1 else ''}")
     terminal.lines([Line("verify", (asked.name, *facts, f"in {small.storage}"))])
+    begun: list[str] = []
+    agree = False
+    try:
+        _compare(client, terminal, small, alone, begun)
+        agree = True
+    finally:
+        if agree and not keep:
+            terminal.lines(clean_up(small.storage, begun))
+        elif begun:
+            words = f"thaw delete NAME --storage {small.storage}"
+            terminal.say(Line("left", (*begun, f"delete them one by one: {words}"), "warning"))
+
+
+def _compare(
+    client: "Thaw", terminal: "Terminal", small: Recipe, alone: int, begun: list[str]
+) -> None:
+    from launcher.messages import Line
+
     trials = []
-    for trial in run_trials(client, small, alone):
+    for trial in run_trials(client, small, alone, begun):
         trials.append(trial)
         steps = f"{len(trial.losses())} steps"
         terminal.lines([Line("run", (trial.name, _workers(trial), steps))])
-    found = list(findings(trials[0], trials[1:], asked.precision))
+    found = list(findings(trials[0], trials[1:], small.precision))
     terminal.lines([Line(f.label, (f.text,), "plain" if f.holds else "warning") for f in found])
     wrong = [finding for finding in found if not finding.holds]
     if wrong:
         raise TrainingError(f"{wrong[0].label}: {wrong[0].text}. Do not trust this set-up")
+
+
+def clean_up(storage: str, names: Sequence[str]) -> "list[Line]":
+    """Delete the runs of a verification that went well; say so, and what stays."""
+    from cluster.deletion import delete_run, find_belongings
+    from launcher.amounts import plural, size
+    from launcher.messages import Line
+
+    freed, left, unseen = 0, [], []
+    for name in names:
+        try:
+            found = find_belongings(storage, name)
+            kept = delete_run(storage, name)
+        except NotFoundError:
+            unseen.append(name)
+            continue
+        freed += sum(found.num_bytes.values())
+        left += [f"{found.folder}/{path}" for path in kept]
+    gone = plural(len(names) - len(unseen), "run")
+    lines = [Line("deleted", (gone, size(freed), "their few prepared rows stay"))]
+    lines += [Line("stays", tuple(left), "warning")] if left else []
+    if unseen:
+        where = f"{storage} is not seen from here: {', '.join(unseen)} stay"
+        lines.append(Line("stays", (where,), "warning"))
+    return lines

@@ -122,6 +122,7 @@ WRITES = {
     "trainers/commit_thread.py": RUN,
     "trainers/damage.py": "a cache of this person",
     "trainers/data/encoding.py": "its work folder's, which a lock guards",
+    "trainers/data/first_rows.py": OWN,
     "trainers/data/publication.py": "its work folder's, or a set by its fingerprint",
     "trainers/data/scratch.py": "its work folder's, which a lock guards",
     "trainers/data/sources.py": OWN,

@@ -8,6 +8,7 @@ import pytest
 from configs.records import Attempt, Evaluated, Ledger, Proof, Record, Step
 from configs.source_sections import source_entries
 from launcher.verification import Trial, agreement, findings, small_recipe
+from tests.cluster.test_deletion import make_run
 from tests.recipes import tiny_recipe
 
 
@@ -159,3 +160,20 @@ def test_the_recipe_becomes_small(tmp_path: Path) -> None:
 def test_a_schedule_keeps_as_many_epochs_as_it_needs(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path, epochs=9, freezing={"preset": "lp_ft"})
     assert 1 < small_recipe(recipe, 30).epochs < 9
+
+
+def test_runs_of_a_verification_go_and_a_persons_files_stay(tmp_path, monkeypatch):
+    from launcher.verification import clean_up
+
+    storage = str(tmp_path / "runs")
+    folders = [make_run(storage, name) for name in ("v-all", "v-alone")]
+    other = make_run(storage, "v")
+    (folders[1] / "notes.txt").write_text("theirs")
+    lines = clean_up(storage, ["v-all", "v-alone", "v-killed"])
+    said = " ".join(part for line in lines for part in line.parts)
+    assert "2 runs" in said
+    assert f"{folders[1]}/notes.txt" in said
+    assert "v-killed stay" in said
+    assert not folders[0].exists()
+    assert [path.name for path in folders[1].iterdir()] == ["notes.txt"]
+    assert (other / "run.json").exists()
