@@ -118,7 +118,8 @@ def describe_lines(
     progress = progress_of(state.name, kept)
     tone = TONES.get(state.state, "plain")
     created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.created))
-    took = duration(state.updated - state.created)
+    until = time.time() if state.state in LIVE else state.updated
+    took = duration(until - state.created)
     lines = [Line("run", (state.name, state.state, f"submitted {created}", took), tone)]
     lines.append(Line("owner", (state.owner or "nobody: it is older than owners are",)))
     lines += recipe_lines(recipe) if recipe is not None else []

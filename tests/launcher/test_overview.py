@@ -1,5 +1,7 @@
 """How runs stand, as lines and tables."""
 
+import time
+
 from launcher.overview import (
     describe_lines,
     evaluation_table,
@@ -77,3 +79,11 @@ def test_tables_have_a_column_for_the_metrics_looked_at_first_and_a_row_for_ever
     assert body[-1] == ["140", "1.00", "test", "top5", "1.0000"]
     header, body = step_table([EVALUATED, step_record()])
     assert len(header) == len(body[0]) and len(body) == 1
+
+
+def test_describe_counts_the_time_of_a_live_run_until_now():
+    cluster = FakeCluster()
+    began = time.time() - 7_200
+    state = cluster.add_run("runs", state="running", created=began, updated=began + 52)
+    (first, *_) = rows(describe_lines(state, cluster.recipes["runs", "small"], ()))
+    assert first.endswith(" \u00b7 2 h")
