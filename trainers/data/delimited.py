@@ -6,7 +6,7 @@ complaint, Python's reader takes over: it knows bare quotes and names the line.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -17,9 +17,16 @@ import pyarrow.csv as pacsv
 from configs.errors import DataError
 from trainers.data.cells import Asked
 from trainers.data.columns import block_rows, check_columns, string_array, text_columns
-from trainers.data.text_streams import READ_BYTES, Read, check_utf8, count_lines, open_utf8
+from trainers.data.text_streams import (
+    MAX_ROW_BYTES,
+    READ_BYTES,
+    Read,
+    check_utf8,
+    count_lines,
+    open_utf8,
+    refuse_long_row,
+)
 
-MAX_CELL_CHARACTERS = 2**31 - 1
 QUOTE = ord('"')
 
 
@@ -31,15 +38,17 @@ def read_delimited(
     Raises DataError for a ragged row, a missing column or one that stands twice, wrong quotes and
     bytes that are not in the encoding.
     """
-    csv.field_size_limit(MAX_CELL_CHARACTERS)
+    csv.field_size_limit(MAX_ROW_BYTES)
     with open_utf8(path, address, encoding) as read:
         rows = _Rows(address, delimiter, columns)
         held, last = _more(b"", read)
         held = rows.take_header(held)
         while held or not last:
             end = _end_of_rows(held, delimiter, last)
+            if end == 0:
+                rows.refuse_long(len(held))
             if end is None:
-                yield from rows.read_exactly(_lines(held, read))
+                yield from rows.read_exactly(_lines(held, read, rows.refuse_long))
                 return
             yield from rows.read(held[:end])
             held = held[end:]
@@ -49,7 +58,7 @@ def read_delimited(
 
 def read_header(path: Path, address: str, delimiter: str, encoding: str = "utf-8") -> list[str]:
     """Give the names of the columns of a csv or tsv file."""
-    csv.field_size_limit(MAX_CELL_CHARACTERS)
+    csv.field_size_limit(MAX_ROW_BYTES)
     with open_utf8(path, address, encoding) as read:
         rows = _Rows(address, delimiter, [])
         rows.take_header(_more(b"", read)[0])
@@ -109,6 +118,10 @@ class _Rows:
             first_row = self._num_rows - len(block) + 1
             yield text_columns(table, self._asked, self._address, first_row)
 
+    def refuse_long(self, num_bytes: int) -> None:
+        """Raise DataError where the line at hand is longer than any row."""
+        refuse_long_row(num_bytes, self._address, f"line {self._num_lines + 1}")
+
     def _parse(self, piece: bytes) -> pa.Table:
         names = [str(place) for place in range(len(self.header))]
         wanted = [names[place] for place in self._places]
@@ -141,6 +154,8 @@ class _Rows:
         try:
             yield from filter(None, reader)
         except csv.Error as error:
+            if "field limit" in str(error):
+                self.refuse_long(MAX_ROW_BYTES + 1)
             raise DataError(
                 f"{self._address} line {self._num_lines}: {error}. Quote cells that hold quotes, "
                 "and double the quotes in them"
@@ -178,17 +193,21 @@ def _end_of_rows(held: bytes, delimiter: str, last: bool) -> int | None:
     return end
 
 
-def _lines(held: bytes, read: Read) -> Iterator[bytes]:
+def _lines(
+    held: bytes, read: Read, refuse_long: Callable[[int], None] | None = None
+) -> Iterator[bytes]:
     """Yield the lines of bytes at hand and of a stream, ended as Python takes lines to end."""
-    while more := read(READ_BYTES):
+    while more := read(max(READ_BYTES, len(held))):
         *lines, held = (held + more).splitlines(keepends=True)
         yield from lines
+        if refuse_long is not None:
+            refuse_long(len(held))
     yield from held.splitlines(keepends=True)
 
 
 def _more(held: bytes, read: Read) -> tuple[bytes, bool]:
-    """Read at least as much again; also say whether that was the end."""
-    parts, wanted = [held], max(READ_BYTES, len(held))
+    """Read some more; also say whether that was the end."""
+    parts, wanted = [held], READ_BYTES
     while wanted > 0:
         data = read(wanted)
         if not data:

@@ -62,7 +62,7 @@ def read_json(
         if field is not None:
             yield from rows.tables(rows.cells(field_values(read, address, field), "row {}"))
             return
-        first, text = begin(read)
+        first, text = begin(read, address)
         if text[:1] == b"[":
             yield from rows.tables(rows.cells(list_values(text[1:], read, address), "row {}"))
         else:
@@ -150,7 +150,7 @@ class _Columns:
 
 def _lines_of_objects(read: Read, rows: _Columns) -> Iterator[pa.Table]:
     num_lines = 0
-    pieces = read_pieces(read)
+    pieces = read_pieces(read, rows.address)
     piece = next(pieces, None)
     while piece is not None:
         following = next(pieces, None)

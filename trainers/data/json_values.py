@@ -16,9 +16,12 @@ from trainers.data.text_streams import (
     open_utf8,
     read_after,
     read_pieces,
+    refuse_long_row,
 )
 
 WHITE_SPACE = frozenset(" \t\r\n")
+MAX_OBJECT_BYTES = 512 * 2**20
+"""Most bytes of a file that is read as one object."""
 LONGEST_SIGN = 16
 """Characters of a literal, number or escape that may be cut in two."""
 
@@ -31,23 +34,24 @@ def read_values(
     Raises DataError for what is no JSON.
     """
     with open_utf8(path, address, encoding) as read:
-        first, text = begin(read)
+        first, text = begin(read, address)
         if text[:1] == b"[" and not lines:
             for number, value in enumerate(list_values(text[1:], read, address), 1):
                 yield f"row {number}", value
             return
         num_lines = 0
-        for piece in read_pieces(read_after(first, read)):
+        for piece in read_pieces(read_after(first, read), address):
             check_utf8(piece, address, num_lines)
             yield from line_values(piece, address, num_lines)
             num_lines += piece.count(b"\n")
 
 
-def begin(read: Read) -> tuple[bytes, bytes]:
+def begin(read: Read, address: str) -> tuple[bytes, bytes]:
     """Read the first bytes; gives them as they are and from the first sign on."""
     first = read(READ_BYTES)
     while not first.strip() and (more := read(READ_BYTES)):
         first += more
+        refuse_long_row(len(first), address, "begins with blanks and")
     return first, first.lstrip()
 
 
@@ -87,6 +91,7 @@ def list_values(first: bytes, read: Read, address: str) -> Iterator[Any]:
                 "Write it flatter"
             ) from error
         except json.JSONDecodeError as error:
+            refuse_long_row(len(text) - place, address, f"row {number + 1}")
             more = next(texts, "") if _may_go_on(error) else ""
             if not more:
                 line = lines + error.lineno
@@ -133,7 +138,14 @@ def _texts(first: bytes, read: Read, address: str) -> Iterator[str]:
 
 def field_values(read: Read, address: str, field: str) -> Iterator[Any]:
     """Yield the items of a list inside one object."""
-    content = b"".join(iter(lambda: read(READ_BYTES), b""))
+    content = b""
+    while len(content) <= MAX_OBJECT_BYTES and (more := read(len(content) + READ_BYTES)):
+        content += more
+    if len(content) > MAX_OBJECT_BYTES:
+        raise DataError(
+            f"{address} is one object of more than {MAX_OBJECT_BYTES // 2**20} MiB. Write its rows "
+            "one a line as .jsonl, and leave field out"
+        )
     check_utf8(content, address, 0)
     try:
         found = json.loads(content)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from configs.errors import DataError
 from trainers.data.cells import Asked
 from trainers.data.columns import text_columns
-from trainers.data.text_streams import check_utf8, open_utf8, read_pieces
+from trainers.data.text_streams import Read, check_utf8, open_utf8, read_pieces
 
 MAX_ROWS = 16_384
 
@@ -28,7 +28,7 @@ def read_text_pairs(
         )
     with ExitStack() as files:
         first, second = (
-            _blocks(read_pieces(files.enter_context(open_utf8(path, address, encoding))), address)
+            _blocks(files.enter_context(open_utf8(path, address, encoding)), address)
             for path, address in zip(paths, addresses, strict=True)
         )
         num_lines = [0, 0]
@@ -65,10 +65,10 @@ def _rows(
     return first.append_column(columns[1].name, second.column(0))
 
 
-def _blocks(pieces: Iterator[bytes], address: str) -> Iterator[list[str]]:
+def _blocks(read: Read, address: str) -> Iterator[list[str]]:
     """Yield lists of lines without their ends."""
     num_lines = 0
-    for piece in pieces:
+    for piece in read_pieces(read, address):
         check_utf8(piece, address, num_lines)
         lines = piece.decode().removesuffix("\n").split("\n")
         num_lines += len(lines)

@@ -17,7 +17,10 @@ import pyarrow as pa
 from configs.errors import DataError
 
 READ_BYTES = 8 * 2**20
+MAX_ROW_BYTES = 64 * 2**20
+"""Most bytes of a row, unpacked: a small file may unpack to more than a machine holds."""
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".lz4")
+NEWLINE = b"\n"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAGIC = {
     b"PAR1": "a parquet file",
@@ -60,18 +63,32 @@ def open_utf8(path: Path, address: str, encoding: str) -> Iterator[Read]:
         yield read_after(first.removeprefix(BYTE_ORDER_MARK), stream.read)
 
 
-def read_pieces(read: Read) -> Iterator[bytes]:
-    """Yield the bytes of a stream in large pieces of whole lines; the last may lack its end."""
-    held, size = b"", READ_BYTES
+def read_pieces(read: Read, address: str) -> Iterator[bytes]:
+    """Yield the bytes of a stream in large pieces of whole lines; the last may lack its end.
+
+    Raises DataError for a line that is longer than any row.
+    """
+    held, size, num_lines = b"", READ_BYTES, 0
     while more := read(size):
         held += more
         end = held.rfind(b"\n") + 1
+        refuse_long_row(len(held) - end, address, f"line {num_lines + held.count(NEWLINE) + 1}")
         if end:
+            num_lines += held.count(NEWLINE)
             yield held[:end]
         # A line that is longer: read as much again, not a bit at a time.
         held, size = held[end:], READ_BYTES if end else max(READ_BYTES, len(held))
     if held:
         yield held
+
+
+def refuse_long_row(num_bytes: int, address: str, place: str) -> None:
+    """Raise DataError for a row that is longer than any may be."""
+    if num_bytes > MAX_ROW_BYTES:
+        raise DataError(
+            f"{address} {place} is longer than {MAX_ROW_BYTES // 2**20} MiB, and so no row. Write "
+            "rows one a line and close every quote"
+        )
 
 
 def read_after(first: bytes, read: Read) -> Read:

@@ -6,7 +6,8 @@ import pytest
 
 from configs.errors import DataError
 from trainers.data import json_values, text_streams
-from trainers.data.json_values import read_values
+from trainers.data.json_values import field_values, read_values
+from trainers.data.text_streams import READ_BYTES
 
 VALUES = [{"a": 1}, [2, "\u00fc"], "three", None]
 
@@ -36,3 +37,13 @@ def test_what_is_no_json_is_named(tmp_path: Path) -> None:
     path.write_text("[{}, x]")
     with pytest.raises(DataError, match=r"^rows is not JSON: .*\(line 1, after row 1\)"):
         list(read_values(path, "rows", "utf-8", lines=False))
+
+
+def test_an_object_without_end_is_refused() -> None:
+    blanks = b" " * READ_BYTES
+
+    def read(size: int) -> bytes:
+        return blanks[:size]
+
+    with pytest.raises(DataError, match="one object of more than 512 MiB"):
+        list(field_values(read, "a.json", "rows"))

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import resource
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -237,3 +238,34 @@ def test_images_of_hugging_face_are_their_bytes(tmp_path: Path) -> None:
         columns = Columns((Column("image", "image"),), None)
         [table] = read_rows(source(tmp_path / "rows.parquet", "parquet"), columns)
         assert table["image"][0].as_py() == "data:;base64,AA=="
+
+
+WIDE = b"x" * 80 * 2**20
+GOOD_CSV = b"text,label\none,a\n"
+LONG = {
+    "csv": (GOOD_CSV + WIDE, "line 3 is longer than 64 MiB"),
+    "csv-quoted": (GOOD_CSV + b'"' + b"x\n" * 40 * 2**20, r"line \d+ is longer than 64 MiB"),
+    "csv-bare-quote": (GOOD_CSV + b'a"b,a\n' + WIDE, "line 4 is longer than 64 MiB"),
+    "jsonl": (b'{"text": "one", "label": "a"}\n{"text": "' + WIDE, "line 2 is longer than 64 MiB"),
+    "json": (b'[{"text": "one", "label": "a"}, {"text": "' + WIDE, "row 2 is longer than 64 MiB"),
+    "json-blanks": (b" " * len(WIDE), "begins with blanks and is longer than 64 MiB"),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_row_without_end_is_refused_in_bounded_memory(name: str, tmp_path: Path) -> None:
+    content, said = LONG[name]
+    path = tmp_path / "rows.gz"
+    path.write_bytes(gzip.compress(content, 1))
+    assert path.stat().st_size < 2**20
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match=said):
+        list(read_rows(source(path, name.partition("-")[0]), TEXT_AND_LABEL))
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 600 * 1024  # KiB: some copies of the longest row, not of the file
+
+
+def test_a_cell_of_six_megabytes_is_a_cell(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(GOOD_CSV + b"x" * 6 * 2**20 + b",b\n")
+    assert [len(row["text"]) for row in read(path, "csv")] == [3, 6 * 2**20]

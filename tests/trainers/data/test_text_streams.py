@@ -69,7 +69,7 @@ def test_pieces_are_whole_lines() -> None:
         place += size
         return data[place - size : place]
 
-    pieces = list(read_pieces(take))
+    pieces = list(read_pieces(take, "a.jsonl"))
     assert b"".join(pieces) == data
     assert all(piece.endswith(b"\n") for piece in pieces[:-1])
     assert pieces[-1] == b"last"
