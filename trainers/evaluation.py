@@ -18,6 +18,7 @@ from trainers.data.lanes import LanePlan
 from trainers.data.store import SplitInfo, SplitName
 from trainers.engine import feed
 from trainers.own_metrics import OwnMetrics
+from trainers.sample_choice import MOST_LOOKED_AT, chosen
 from trainers.session import Session
 from trainers.tasks.generation import rows_to_write
 from trainers.tasks.judging import Fed, Sample, Scored, is_target
@@ -51,6 +52,8 @@ class _Sums:
     rows: int = 0
     id_sum: int = 0
     samples: list[Sample] = field(default_factory=list)
+    looked_at: int = 0
+    """Microbatches whose rows are among the samples."""
 
 
 def evaluate_split(session: Session, split: SplitName) -> Evaluation:
@@ -91,8 +94,8 @@ def evaluate_split(session: Session, split: SplitName) -> Evaluation:
     own_metrics = own.compute(names, list(metrics))
     for source, name in names.items():
         metrics |= {f"{key}/{name}": value for key, value in found[source].metrics.items()}
-    metrics |= own_metrics
-    return Evaluation(info.rows, found[EVERY], metrics, sums.samples)
+    samples = chosen(sums.samples, session.recipe.tracking.sample_predictions)
+    return Evaluation(info.rows, found[EVERY], metrics | own_metrics, samples)
 
 
 def _build_scores(session: Session, info: SplitInfo) -> "dict[int, Scores]":
@@ -161,9 +164,11 @@ def _feed(
     sums.rows += microbatch.num_rows
     if microbatch.num_rows:
         sums.id_sum += int(microbatch.row_ids.sum(dtype=np.uint64))
-    missing = session.recipe.tracking.sample_predictions - len(sums.samples)
-    if session.leads and missing > 0 and microbatch.num_rows:
-        sums.samples += session.task.samples(session.setting(), fed, answer)[:missing]
+    count = session.recipe.tracking.sample_predictions
+    looks = sums.looked_at < MOST_LOOKED_AT
+    if session.leads and count and looks and microbatch.num_rows:
+        sums.looked_at += 1
+        sums.samples += chosen(session.task.samples(session.setting(), fed, answer), count)
     return answer, is_target(labels).reshape(len(labels), -1).any(1)
 
 
