@@ -20,6 +20,7 @@ from configs.task_sections import (
 from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER, build_empty, build_merged, save_adapter
 from trainers.export_folder import EXPORT_FILE, Mark
+from trainers.masking import is_active, masked_bytes
 from trainers.model_card import Origin, render_model_card
 from trainers.sentence_files import save_sentence_files
 from trainers.tasks import functions_of
@@ -85,6 +86,18 @@ def save_export(
     export = _as_export(origin)
     (folder / EXPORT_FILE).write_text(export.model_dump_json(indent=2) + "\n")
     (folder / "README.md").write_text(render_model_card(origin))
+    mask_texts(folder)
+
+
+def mask_texts(folder: Path) -> None:
+    """Put stars for secrets into all files of a folder but weights: libraries wrote most."""
+    if not is_active():
+        return
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix != ".safetensors":
+            data = path.read_bytes()
+            if (clean := masked_bytes(data)) != data:
+                path.write_bytes(clean)
 
 
 def _as_export(origin: Origin) -> Export:

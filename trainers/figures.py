@@ -10,6 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from configs.outside_text import one_line
+from trainers.masking import masked
+
 Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 DPI = 100
@@ -96,6 +99,8 @@ def _add_axes(figure: Figure, left: float, bottom: float, width: float, height: 
 
 
 def _shortened(name: str) -> str:
+    """Return a name as it is drawn; dollar signs would begin a formula (matplotlib)."""
+    name = one_line(masked(name)).replace("$", r"\$")
     return name if len(name) <= MAX_NAME_LETTERS else name[: MAX_NAME_LETTERS - 3] + "..."
 
 

@@ -1,13 +1,17 @@
 """Write the README.md that tells where exported weights come from; the weights are export.py's."""
 
+import html
+import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from configs.import_paths import split_import_path
-from configs.load import recipe_to_yaml
+from configs.outside_text import code_span, one_line, visible
 from configs.schema import Recipe
 from configs.task_sections import SentenceEmbedding
+from configs.yaml_text import write_yaml
 from trainers.data.store import Manifest
+from trainers.masking import masked
+from trainers.shown_paths import shown_model, without_places
 from trainers.tasks import functions_of
 
 TEMPLATE = """\
@@ -21,11 +25,11 @@ tags:
 - thaw
 ---
 
-# {{ recipe.name }}
+# {{ recipe.name | md }}
 
 {{ recipe.task.kind | replace("_", " ") | capitalize }}
 {%- if labels %} with {{ labels | length }} labels{% endif -%}
-, fine-tuned from `{{ base_name }}` with Thaw.
+, fine-tuned from {{ base_name | code }} with Thaw.
 
 ```python
 {% if implementation -%}
@@ -59,7 +63,7 @@ the head, to be put onto the base model:
 from peft import PeftModel
 from transformers import {{ task.auto_model }}
 
-base = {{ task.auto_model }}.from_pretrained("{{ base_name }}"{% if labels %}, num_labels={{
+base = {{ task.auto_model }}.from_pretrained({{ base_name | tojson }}{% if labels %}, num_labels={{
   labels | length }}{% endif %})
 model = PeftModel.from_pretrained(base, "path/to/this/folder/adapter")
 ```
@@ -72,7 +76,7 @@ Over every row of the {{ split }} split, each counted once ({{ rows }} rows).
 | metric | value |
 |---|---|
 {%- for name, value in metrics.items() %}
-| {{ name }} | {{ "%.4f" | format(value) }} |
+| {{ name | md }} | {{ "%.4f" | format(value) }} |
 {%- endfor %}
 {% else %}
 The recipe had no split to evaluate.
@@ -86,14 +90,15 @@ The recipe had no split to evaluate.
 {%- endfor %}
 
 {{ manifest.report.rows_in }} rows were read and {{ manifest.report.duplicates }} duplicates dropped
-{%- for reason, count in manifest.report.dropped.items() %}, {{ count }} rows dropped ({{ reason }})
+{%- for reason, count in manifest.report.dropped.items() -%}
+, {{ count }} rows dropped ({{ reason | md }})
 {%- endfor %}. Texts of more than {{ manifest.max_length }} tokens were cut.
 Fingerprint of the prepared data: `{{ manifest.fingerprint }}`.
 
 {% if labels -%}
 ## Labels
 
-{% for label in labels %}{{ loop.index0 }}. `{{ label }}`
+{% for label in labels %}{{ loop.index0 }}. {{ label | code }}
 {% endfor %}
 {% endif -%}
 ## Licence
@@ -101,6 +106,8 @@ Fingerprint of the prepared data: `{{ manifest.fingerprint }}`.
 Unknown. The licences of the base model and of the data apply; neither was checked.
 
 ## Recipe
+
+Of absolute paths the last parts are shown.
 
 ```yaml
 {{ yaml }}
@@ -134,7 +141,8 @@ def render_model_card(origin: Origin) -> str:
     path, from_hub = recipe.model.path, is_hub_id(recipe.model.path)
     # The result is Markdown for a file, never HTML that a browser gets from us.
     environment = Environment(autoescape=False, undefined=StrictUndefined)
-    return environment.from_string(TEMPLATE).render(
+    environment.filters |= {"md": _marked, "code": code_span}
+    text = environment.from_string(TEMPLATE).render(
         recipe=recipe,
         manifest=manifest,
         task=functions_of(recipe.task),
@@ -145,6 +153,18 @@ def render_model_card(origin: Origin) -> str:
         split=splits[0] if splits else None,
         rows=manifest.splits[splits[0]].rows if splits else 0,
         base_model=path if from_hub else None,
-        base_name=path if from_hub else PurePosixPath(path).name,
-        yaml=recipe_to_yaml(recipe).strip(),
+        base_name=shown_model(path),
+        yaml=_fenced(write_yaml(without_places(recipe.model_dump(mode="json"))).strip()),
     )
+    return masked(text)
+
+
+def _fenced(yaml: str) -> str:
+    """Return YAML that does not end the block of code it stands in."""
+    return visible(yaml).replace("```", "` ` `")
+
+
+def _marked(text: str) -> str:
+    """Return Markdown for a name: its underscores stay readable, they mark nothing inside words."""
+    shown = html.escape(one_line(text), quote=False)
+    return re.sub(r"([\\`*\[\]|])", r"\\\1", shown)

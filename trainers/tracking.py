@@ -16,17 +16,18 @@ import numpy as np
 from pydantic import ValidationError
 
 from configs.errors import StorageError
+from configs.outside_text import markdown, one_line, visible
 from configs.records import Committed, Evaluated, Mishap, Record, Step, read_record
 from configs.schema import Recipe
 from configs.shown_metrics import first_metrics
 from trainers import storage
 from trainers.delivery import Delivery
+from trainers.event_writer import EventWriter
 from trainers.fence import is_superseded
+from trainers.masking import masked
 from trainers.persistence import persist
 
 if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
     from trainers.tasks.judging import Sample, Scored
 
 RECORDS_FILE = "metrics.jsonl"
@@ -95,7 +96,7 @@ class Tracker:
         self._recipe = recipe
         self._first_step = resumed_from_step
         self._last_step = resumed_from_step
-        self._opened: SummaryWriter | None = None
+        self._opened: EventWriter | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._deadline_s = recipe.checkpoint.deadline_s
         self._artist = ThreadPoolExecutor(max_workers=1, thread_name_prefix="figures")
@@ -125,7 +126,7 @@ class Tracker:
         self._last_step = max(self._last_step, record.step)
         if self._recipe.tracking.tensorboard:
             for tag, value in scalars.items():
-                self._writer.add_scalar(tag, value, record.step, walltime=record.time)
+                self._writer.scalar(tag, value, record.step, record.time)
 
     def evaluated(self, record: Evaluated, scored: "Scored", samples: "list[Sample]") -> None:
         """Show an evaluation as pictures, curves and samples."""
@@ -137,7 +138,7 @@ class Tracker:
             _add_pr_curves(writer, f"{prefix}/pr_curve", names, scored.pr_counts, step)
         pictured = [sample for sample in samples if sample.picture is not None]
         if samples and not pictured:
-            writer.add_text(f"{prefix}/samples", _sample_table(samples), step)
+            writer.text(f"{prefix}/samples", _sample_table(samples), step)
         # Drawn beside the training: the other ranks would wait seconds for a hundred classes.
         self._finish_drawing()
         self._drawing = self._artist.submit(self._draw, prefix, scored, pictured, step)
@@ -146,13 +147,10 @@ class Tracker:
         """Set the finished run's first metrics beside its hyperparameters."""
         if not self._recipe.tracking.tensorboard:
             return
-        from torch.utils.tensorboard.summary import hparams
-
         names = [*first_metrics(metrics), *(["loss"] if "loss" in metrics else [])]
         for name in dict.fromkeys(names):
-            self._writer.add_scalar(f"result/{name}", metrics[name], self._last_step)
-        _, _, ended = hparams({}, {})
-        add_summary(self._writer, ended)
+            self._writer.scalar(f"result/{name}", metrics[name], self._last_step)
+        self._writer.end()
 
     def flush(self) -> None:
         """Bring what was said so far to its place; raises StorageError where it is not taken."""
@@ -182,22 +180,19 @@ class Tracker:
                 self._scratch.cleanup()
 
     @property
-    def _writer(self) -> "SummaryWriter":
+    def _writer(self) -> EventWriter:
         """Open the event file at the first number: the first step does not wait for TensorBoard."""
         if self._opened is None:
-            from torch.utils.tensorboard import SummaryWriter
-            from torch.utils.tensorboard.summary import hparams
-
             # A writer that the storage fails once is lost, so it writes into a folder of the node.
             self._scratch = tempfile.TemporaryDirectory(prefix="thaw-tensorboard-")
             folder = Path(self._scratch.name)
             # Points of steps that will be taken again are hidden from here on.
             purge = self._first_step + 1 if self._first_step else 0
-            self._opened = SummaryWriter(str(folder), purge_step=purge, flush_secs=30)
+            self._opened = EventWriter(folder, purge)
             text = json.dumps(self._recipe.model_dump(mode="json"), indent=2)
-            self._opened.add_text("recipe", f"```json\n{text}\n```", self._first_step)
-            _, begun, _ = hparams(hyperparameters(self._recipe), {})
-            add_summary(self._opened, begun)
+            shown = visible(text).replace("```", "\\u0060\\u0060\\u0060")
+            self._opened.text("recipe", f"```json\n{shown}\n```", self._first_step)
+            self._opened.begin(hyperparameters(self._recipe))
             self._delivery.follow(folder, self._opened.flush)
         return self._opened
 
@@ -229,12 +224,6 @@ def forget_later_steps(address: str, step: int) -> None:
     after = b"".join(line + b"\n" for line in kept)
     if after != before:
         storage.write_atomically(address, after)
-
-
-def add_summary(writer: "SummaryWriter", summary: Any) -> None:
-    """Write what torch has made for TensorBoard but writes into a folder of its own alone."""
-    files: Any = writer.file_writer  # typed as None (torch 2.13)
-    files.add_summary(summary)
 
 
 def split_prefix(split: str) -> str:
@@ -295,45 +284,46 @@ def _step_of(line: bytes) -> int | None:
     return int(vars(record)["step"]) if record.kind in OF_A_STEP else 0
 
 
-def _add_figures(writer: "SummaryWriter", prefix: str, scored: "Scored", step: int) -> None:
+def _add_figures(writer: EventWriter, prefix: str, scored: "Scored", step: int) -> None:
     from trainers.figures import draw_confusion_matrix, draw_f1_per_class
 
     if scored.confusion is not None:
         matrix = draw_confusion_matrix(scored.confusion, scored.label_names)
-        writer.add_image(f"{prefix}/confusion_matrix", matrix, step, dataformats="HWC")
+        writer.image(f"{prefix}/confusion_matrix", matrix, step)
     if scored.per_class:
         bars = draw_f1_per_class(scored.per_class)
-        writer.add_image(f"{prefix}/f1_per_class", bars, step, dataformats="HWC")
+        writer.image(f"{prefix}/f1_per_class", bars, step)
 
 
-def _add_pictures(writer: "SummaryWriter", tag: str, samples: "list[Sample]", step: int) -> None:
+def _add_pictures(writer: EventWriter, tag: str, samples: "list[Sample]", step: int) -> None:
     from trainers.figures import draw_pictures
 
     pictures = [sample.picture for sample in samples if sample.picture is not None]
     titles = [
-        f"{sample.prediction} ({sample.probability or 0.0:.2f})\nlabel {sample.label}"
+        f"{_drawn(sample.prediction)} ({sample.probability or 0.0:.2f})\n"
+        f"label {_drawn(sample.label)}"
         for sample in samples
     ]
-    writer.add_image(tag, draw_pictures(pictures, titles), step, dataformats="HWC")
+    writer.image(tag, draw_pictures(pictures, titles), step)
 
 
 def _add_pr_curves(
-    writer: "SummaryWriter", prefix: str, names: tuple[str, ...], pr_counts: np.ndarray, step: int
+    writer: EventWriter, prefix: str, names: tuple[str, ...], pr_counts: np.ndarray, step: int
 ) -> None:
     support = pr_counts[0, :, 1].sum(axis=-1)  # each threshold divides the same rows
     most = np.argsort(-support, kind="stable")[:MAX_CURVES]
     for number in (n for n in most if support[n]):
         counts = pr_counts[:, number]  # (thresholds, 2, 2)
         hits, false_alarms = counts[:, 1, 1], counts[:, 0, 1]
-        writer.add_pr_curve_raw(
+        writer.pr_curve(
             f"{prefix}/{names[number]}",
+            step,
             true_positive_counts=hits,
             false_positive_counts=false_alarms,
             true_negative_counts=counts[:, 0, 0],
             false_negative_counts=counts[:, 1, 0],
             precision=hits / np.maximum(1, hits + false_alarms),
             recall=hits / support[number],
-            global_step=step,
             num_thresholds=len(counts),
         )
 
@@ -348,4 +338,9 @@ def _sample_table(samples: "list[Sample]") -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return markdown(masked(" ".join(text.split())))
+
+
+def _drawn(text: str) -> str:
+    """Return text for a picture; dollar signs would begin a formula (matplotlib)."""
+    return one_line(masked(text)).replace("$", "\\$")

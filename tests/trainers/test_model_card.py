@@ -24,7 +24,7 @@ def test_model_card_tells_data_metrics_labels_and_recipe() -> None:
 def test_model_card_names_no_folder_as_base_model() -> None:
     card = render_model_card(make_origin("/data/models/MiniLM", {}))
     assert "base_model" not in card.split("\n---\n")[0]
-    assert "fine-tuned from `MiniLM`" in card
+    assert "fine-tuned from `.../models/MiniLM`" in card and "/data/models" not in card
     assert "The recipe had no split to evaluate." in card
 
 
@@ -56,3 +56,22 @@ def test_model_card_shows_what_transformers_still_has() -> None:
     labels = card_of({"kind": "text_classification"})
     assert "library_name: transformers\npipeline_tag: text-classification\nbase_model" in labels
     assert 'pipe = pipeline("text-classification", model="path/to/this/folder")' in labels
+
+
+def test_what_comes_from_outside_breaks_no_table_list_or_block() -> None:
+    origin = make_origin("someone/some-model", {"a|b\n# c <script>": 0.5})
+    labels = ("`x`", "two\nlines", "\u202e<b>")
+    manifest = origin.manifest.model_copy(update={"label_names": labels})
+    card = render_model_card(replace(origin, manifest=manifest))
+    assert "| a\\|b\\\\n# c &lt;script&gt; | 0.5000 |" in card
+    assert "0. `` `x` ``\n1. `two\\nlines`\n2. `\\u202e<b>`\n" in card
+
+
+def test_card_holds_no_place_of_the_machine() -> None:
+    origin = make_origin("/people/ann/models/mini/model")
+    values = origin.recipe.model_dump() | {
+        "storage": "/people/ann/runs",
+        "data": {"train": "/people/ann/d/t.csv"},
+    }
+    card = render_model_card(replace(origin, recipe=origin.recipe.model_validate(values)))
+    assert "/people/ann" not in card and ".../d/t.csv" in card and "`.../mini/model`" in card
