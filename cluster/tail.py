@@ -1,6 +1,6 @@
 """Read new lines of a file of records, each once; what they say is the reader's."""
 
-from configs.errors import StorageError
+from configs.errors import StorageError, reason_of
 from configs.records import split_lines
 from trainers import storage as files
 
@@ -44,4 +44,4 @@ class RecordTail:
         except FileNotFoundError:
             return b""
         except OSError as error:
-            raise StorageError(f"{self._address} could not be read: {error}") from error
+            raise StorageError(f"{self._address} could not be read: {reason_of(error)}") from error

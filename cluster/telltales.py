@@ -14,6 +14,7 @@ OVER_QUOTA = (
 )
 NO_RIGHT = (
     r"ACCESS_DENIED|AccessDenied|Access Denied|Permission denied|Errno 13\b|Errno 30\b"
+    r"|Read-only file system"
     r"|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|INVALID_ACCESS_KEY"
     r"|no (AWS )?credentials|Anonymous caller"
 )
@@ -37,7 +38,7 @@ SUPERSEDED = r"has taken the run over"
 VERSIONS_DIFFER = (
     r"Version mismatch: The cluster was started with|cannot import name '|undefined symbol"
     r"|driver version is insufficient|driver on your system is too old|no kernel image is available"
-    r"|binary incompatibility|compiled using NumPy 1|runs Ray \S+, which has known"
+    r"|binary incompatibility|compiled using NumPy 1|runs Ray \S+, through which"
 )
 NO_PACKAGE = r"No module named '|needs the package |requires the \S+ library|requires the following"
 NO_START = r"did not start in time|could not be started|set up runtime environment|runtime_env"

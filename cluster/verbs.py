@@ -196,7 +196,10 @@ def _read_run(order: "JobOrder") -> tuple[Recipe, runs.RunState]:
 
 def _prepared(state: runs.RunState) -> str:
     if state.data_dir is None:
-        raise NotFoundError(f"Run {state.name} has no prepared data yet, it is {state.state}")
+        raise NotFoundError(
+            f"Run {state.name} has no prepared data yet: it is {state.state}. Submit or "
+            "resume it first"
+        )
     return state.data_dir
 
 

@@ -46,7 +46,9 @@ def address_problem(address: str, *, to_write: bool) -> str | None:
         limit = f"at most {MAX_CHARACTERS:,} are taken"
         return f"{shown} has {len(address):,} characters, {limit}. Shorten it"
     if to_write and (found := VARIABLE.search(address)):
-        return f"{shown} holds {found.group()}, and nobody puts its value in here. Write it out"
+        return (
+            f"{shown} holds {found.group()}, which is not replaced by its value here. Write it out"
+        )
     scheme = SCHEME.match(address)
     if scheme is not None and (scheme[2] or _is_known(scheme[1])):
         return _remote_problem(address, scheme, shown, to_write=to_write)

@@ -57,7 +57,7 @@ class Cleaning(BaseModel):
         if self.max_characters is not None and self.max_characters < self.min_characters:
             raise ValueError(
                 f"max_characters ({self.max_characters}) is less than min_characters "
-                f"({self.min_characters}). No row would be left: swap them"
+                f"({self.min_characters}). Set max_characters to more, or no row is left"
             )
         return self
 

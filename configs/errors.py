@@ -4,6 +4,8 @@ Each class says who acts and carries the exit code of the command line. Every er
 message string, so that it survives pickling between processes.
 """
 
+import re
+
 
 class RecipeError(Exception):
     """The recipe or the command line asks for something that cannot be (the user acts)."""
@@ -70,6 +72,15 @@ THAW_ERRORS = (
     LockedError,
     TrainingError,
 )
+
+ERRNO = re.compile(r"\[errno -?\d+\] ?", re.IGNORECASE)
+
+
+def reason_of(error: Exception) -> str:
+    """Return in words why the system refused something: no number, and no path told twice."""
+    words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return ERRNO.sub("", words)
+
 
 INTERRUPTED = 130
 STOPPED = 143

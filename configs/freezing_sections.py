@@ -161,8 +161,8 @@ class Freezing(BaseModel):
         for number, phase in enumerate(schedule[:-1], start=1):
             if phase.epochs is None and phase.steps is None and phase.until_stall is None:
                 raise ValueError(
-                    f"phase {number} of {len(schedule)} has no length. Give epochs, steps or "
-                    "until_stall; only the last phase takes what is left"
+                    f"phase {number} of {len(schedule)} has no length, and only the last one takes "
+                    "what is left. Give it epochs, steps or until_stall"
                 )
             if schedule[number].learn.adds_nothing_to(phase.learn):
                 raise ValueError(

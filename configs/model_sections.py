@@ -100,7 +100,7 @@ class Optimizer(BaseModel):
     @classmethod
     def _betas_are_decays(cls, betas: tuple[float, float]) -> tuple[float, float]:
         if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"betas {betas} must be at least 0 and less than 1")
+            raise ValueError(f"found {list(betas)}, each must be at least 0 and less than 1")
         return betas
 
 

@@ -55,6 +55,9 @@ EXPECTED = {
     "less_than_equal": "at most {le:,}",
 }
 
+SHORT_FORMS = {"freezing": ["head", "full"]}
+"""Values that may stand for a section, where not every one of its first key may."""
+
 ABSENT = ("missing", "union_tag_not_found")
 SECTION_TYPES = ("model_type", "model_attributes_type", "dict_type")
 
@@ -108,6 +111,9 @@ def _grouped(
     """Yield one problem per YAML path: the members of a union are one problem, not several."""
     seen: set[Path] = set()
     for detail in details:
+        member = str(detail["loc"][-1]) if detail["loc"] else ""
+        if member.startswith("literal[") and isinstance(detail["input"], Mapping):
+            continue  # the other members of the union say what is wrong in the mapping
         path, is_union = _yaml_path(detail, value)
         if path in seen and (is_union or detail["type"] in ABSENT):
             continue
@@ -142,12 +148,13 @@ def _sentences(path: Path, detail: ErrorDetails, is_union: bool) -> list[str]:
     dotted = ".".join(map(str, path))
     kind, found = detail["type"], _shown(detail["input"])
     if kind == "union_tag_invalid" and not is_union:
-        kind, found = "literal_error", _shown(detail["ctx"]["tag"])
+        tag = detail["ctx"]["tag"]
+        kind, found = "literal_error", _shown(None if tag == "None" else tag)
     if kind == "value_error":
         text = str(detail["ctx"]["error"])
         return [_sentence(part if not path else f"{dotted}: {part}") for part in text.split("; ")]
     if kind == "extra_forbidden":
-        return [_unknown(path, dotted, detail["input"])]
+        return [_unknown(path, dotted, detail)]
     field = _field(path)
     about = (field.description or "").split("; None")[0].rstrip(".") if field else ""
     choices = _choices(path)
@@ -156,7 +163,7 @@ def _sentences(path: Path, detail: ErrorDetails, is_union: bool) -> list[str]:
         allowed = f" ({' or '.join(choices)})" if choices else ""
         return [_sentence(f"{dotted} is missing. Give it{allowed}: {about}")]
     if kind == "literal_error":
-        choices = choices or ["head", "full"]  # a section that has a short form: freezing
+        choices = choices or SHORT_FORMS.get(dotted) or _choices(detail["loc"])
         near = difflib.get_close_matches(found.strip("'"), choices, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         return [f"{dotted}: found {found}, allowed is {' or '.join(choices)}.{hint}"]
@@ -207,10 +214,12 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "?")) else f"{text}."
 
 
-def _unknown(path: Path, dotted: str, given: Any) -> str:
+def _unknown(path: Path, dotted: str, detail: ErrorDetails) -> str:
     """Say that a key does not exist, with the nearest one that does."""
+    given = detail["input"]
     sections = list(_sections_at(path[:-1]))
-    keys = [key for section in sections for key in section.model_fields]
+    chosen = [one for one in sections if {*detail["loc"]} & {*_tags(one)}]  # a member of a union
+    keys = list(dict.fromkeys(key for one in chosen or sections for key in one.model_fields))
     name = str(path[-1])[:MAX_NAME]
     everywhere = every_key()
     near = difflib.get_close_matches(name, keys, n=1)
@@ -225,11 +234,24 @@ def _unknown(path: Path, dotted: str, given: Any) -> str:
         nearest = ".".join(map(str, (*path[:-1], near[0])))
     elif name in TRAINING_ARGUMENTS:
         nearest = TRAINING_ARGUMENTS[name]
-    elif elsewhere := difflib.get_close_matches(name, everywhere, n=1, cutoff=0.8):
-        nearest = everywhere[elsewhere[0]]
-    if nearest is not None:
+    elif elsewhere := _elsewhere(name, within=len(path) > 1):
+        nearest = everywhere[elsewhere]
+    if nearest is not None and nearest != dotted:
         return f"{dotted} is not a key of a recipe. Did you mean {nearest}?"
     return f"{dotted} is not a key of a recipe. Allowed here: {', '.join(keys)}."
+
+
+def _tags(section: type[BaseModel]) -> tuple[str, ...]:
+    """Return the values by which a section is chosen in a union; most have none."""
+    field = section.model_fields.get("kind")
+    return typing.get_args(field.annotation) if field is not None else ()
+
+
+def _elsewhere(name: str, *, within: bool) -> str | None:
+    """Return the key of another section that is meant; within a section it must be the only one."""
+    names = [key for key, _ in _all_keys(Recipe)]
+    near = difflib.get_close_matches(name, every_key(), n=1, cutoff=0.9 if within else 0.8)
+    return next((key for key in near if not within or names.count(key) == 1), None)
 
 
 def place_of(path: Path, origins: Mapping[Path, str]) -> str:

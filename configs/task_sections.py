@@ -188,8 +188,8 @@ class InstructionTuning(BaseModel):
     def _answers_are_known(self) -> Self:
         if self.loss_on == "all" and self.generation.evaluation_rows != 0:
             raise ValueError(
-                "generation.evaluation_rows writes answers anew, and with loss_on all nobody knows "
-                "where they begin. Use loss_on completion, or evaluation_rows 0"
+                "generation.evaluation_rows writes answers anew, and with loss_on all nothing says "
+                "where an answer begins. Use loss_on completion, or evaluation_rows 0"
             )
         return self
 

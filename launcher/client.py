@@ -249,7 +249,7 @@ class Thaw:
         entries = self.backend.jobs.follow(submitted.address, submitted.job_id)
         ended = [entry for entry in entries if isinstance(entry, Ended)]
         if not ended:
-            raise ClusterError(f"Job {submitted.job_id} ended without a last word. See its log.")
+            raise ClusterError(f"Job {submitted.job_id} ended without saying how. See its log.")
         return ended[-1]
 
     def list(self) -> "Sequence[RunState]":
@@ -365,7 +365,10 @@ class Thaw:
             )
         state = self.status(place)
         if state.data_dir is None:
-            raise NotFoundError(f"Run {place} has no prepared data yet, it is {state.state}")
+            raise NotFoundError(
+                f"Run {place} has no prepared data yet: it is {state.state}. Submit or "
+                "resume it first"
+            )
         return self.backend.data_sets.find_set(state.data_dir)
 
     def cluster_up(

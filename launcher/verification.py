@@ -190,7 +190,7 @@ def run_trials(client: "Thaw", recipe: Recipe, alone: int, begun: list[str]) -> 
 def _check_end(name: str, records: Iterable[Record]) -> None:
     ended = [record for record in records if isinstance(record, Ended)]
     if not ended:
-        raise ClusterError(f"run {name} ended without a last word. See `thaw logs {name}`")
+        raise ClusterError(f"run {name} ended without saying how. See `thaw logs {name}`")
     if ended[-1].state != "succeeded":
         raise ClusterError(f"run {name} {ended[-1].state}: {ended[-1].message}")
 
@@ -208,7 +208,7 @@ def prove(
     rows, alone = sizes
     if alone < 1 or asked.batch.lanes % alone:
         raise RecipeError(
-            f"--alone {alone}: {asked.batch.lanes} lanes cannot be shared among so many. "
+            f"--alone {alone}: {asked.batch.lanes} lanes cannot be divided among {alone} workers. "
             "Use a number that divides batch.lanes"
         )
     small = small_recipe(asked, rows)

@@ -1,4 +1,7 @@
-"""What tests of several rooms share: a Ray cluster of two nodes and an S3 server, both here."""
+"""What tests of several rooms share: a Ray cluster of two nodes and an S3 server, both here.
+
+With `--reached` every refusal that a test reaches is written down, see tests/refusals.py.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +10,20 @@ import pytest
 
 from cluster.local import LocalCluster, start_local_cluster, stop_local_cluster
 from tests.object_store import ObjectStore, started_object_store
+from tests.refusals import Recorder
 
 TESTS = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that measures which refusals the tests reach."""
+    parser.addoption("--reached", action="store_true", help="write down which refusals are reached")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin to measure where it is asked for."""
+    if config.getoption("--reached"):
+        config.pluginmanager.register(Recorder())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

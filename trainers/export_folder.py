@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from configs.errors import LockedError, NotFoundError, RecipeError, StorageError
+from configs.errors import LockedError, NotFoundError, RecipeError, StorageError, reason_of
 from trainers import storage
 
 EXPORT_FILE = "thaw.json"
@@ -140,7 +140,7 @@ def workshop(address: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(dir=parent, prefix=WORK) as temporary:
             yield Path(temporary)
     except OSError as error:
-        raise StorageError(f"{address} could not be written: {error}") from error
+        raise StorageError(f"{address} could not be written: {reason_of(error)}") from error
     finally:
         with suppress(OSError):  # a folder that is not empty stays
             for each in made:

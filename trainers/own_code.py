@@ -65,7 +65,8 @@ def call_own(key: str, path: str, function: Callable[..., Any], *arguments: Any)
         return function(*arguments)
     except Exception as error:
         raise RecipeError(
-            f"{key} ({path}) raised {type(error).__name__}: {first_line(error)}. Mend the function"
+            f"{key} ({path}) raised {type(error).__name__}: {first_line(error)}. Correct the "
+            "function"
         ) from error
 
 

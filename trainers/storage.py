@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from configs.addresses import WITH_BUCKET
-from configs.errors import LockedError, NotFoundError, StorageError
+from configs.errors import LockedError, NotFoundError, StorageError, reason_of
 from trainers.heartbeat import beat
 from trainers.masking import masked, masked_bytes
 
@@ -348,7 +348,7 @@ def _told(address: str, done: str, *, missing: bool = False) -> Iterator[None]:
     except OSError as error:
         if missing and isinstance(error, FileNotFoundError):
             raise NotFoundError(f"{address} does not exist. Check the address") from error
-        raise StorageError(f"{address} could not be {done}: {error}") from error
+        raise StorageError(f"{address} could not be {done}: {reason_of(error)}") from error
 
 
 def _write_synced(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
@@ -384,5 +384,7 @@ def open_remote(address: str) -> "tuple[FileSystem, str]":
     try:
         filesystem, inner = FileSystem.from_uri(address)
     except (OSError, ValueError) as error:
-        raise StorageError(f"{address} is not an address that can be opened: {error}") from error
+        raise StorageError(
+            f"{address} is not an address that can be opened: {reason_of(error)}. Correct it"
+        ) from error
     return filesystem, inner

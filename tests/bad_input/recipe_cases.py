@@ -9,8 +9,9 @@ GOOD = {
 
 
 def changed(line: str) -> str:
-    """Give the good recipe with one section replaced or added."""
-    return "\n".join((GOOD | {line.split(":")[0]: line}).values()) + "\n"
+    """Return the good recipe with sections replaced or added, one a line."""
+    sections = {one.split(":")[0]: one for one in line.split("\n")}
+    return "\n".join((GOOD | sections).values()) + "\n"
 
 
 def without(key: str) -> str:
@@ -112,7 +113,7 @@ LINES = [
     ("storage: s3://a b/x", "no bucket's name"),
     ("storage: ftp://host/x", "is no storage that can be written"),
     ("storage: ''", "is empty"),
-    ("storage: $HOME/runs", "nobody puts its value in here"),
+    ("storage: $HOME/runs", "is not replaced by its value here"),
     ('storage: "a\\0b"', "Take it out"),
     ("storage: " + "x" * 6000, "Shorten it"),
     ("storage: " + "x" * 300, "file systems take 255"),
@@ -166,4 +167,505 @@ TEXTS = [
     *((without(key), f"{key} is missing") for key in GOOD),
 ]
 
-RECIPES = [*((changed(line), words) for line, words in LINES), *TEXTS]
+HABITS = [
+    (
+        "per_device_train_batch_size: 8",
+        "per_device_train_batch_size is not a key of a recipe. Did you",
+    ),
+    (
+        "gradient_accumulation_steps: 4",
+        "gradient_accumulation_steps is not a key of a recipe. Did you",
+    ),
+    ("num_epochs: 3", "num_epochs is not a key of a recipe. Did you mean epochs?"),
+    ("lr: 2e-5", "lr is not a key of a recipe. Did you mean"),
+    ("weight_decay: 0.01", "weight_decay is not a key of a recipe. Did you mean"),
+    ("warmup_ratio: 0.1", "warmup_ratio is not a key of a recipe. Did you mean"),
+    ("lr_scheduler_type: cosine", "lr_scheduler_type is not a key of a recipe. Did you mean"),
+    ("output_dir: out", "output_dir is not a key of a recipe. Did you mean storage?"),
+    ("logging_steps: 10", "logging_steps is not a key of a recipe. Did you mean"),
+    ("save_steps: 500", "save_steps is not a key of a recipe. Did you mean"),
+    ("eval_steps: 500", "eval_steps is not a key of a recipe. Did you mean"),
+    ("fp16: true", "fp16 is not a key of a recipe. Did you mean precision?"),
+    ("bf16: true", "bf16 is not a key of a recipe. Did you mean precision?"),
+    ("report_to: wandb", "report_to is not a key of a recipe. Did you mean"),
+    (
+        "load_best_model_at_end: true",
+        "load_best_model_at_end is not a key of a recipe. Did you mean",
+    ),
+    ("metric_for_best_model: f1", "metric_for_best_model is not a key of a recipe. Did you mean"),
+    ("max_seq_length: 512", "max_seq_length is not a key of a recipe. Did you mean"),
+    ("dataset: my.csv", "dataset is not a key of a recipe. Did you mean data?"),
+    ("base_model: org/model", "base_model is not a key of a recipe. Did you mean model?"),
+    ("lora_r: 8", "lora_r is not a key of a recipe. Did you mean"),
+    ("lora_alpha: 16", "lora_alpha is not a key of a recipe. Did you mean"),
+    ("deepspeed: ds.json", "deepspeed is not a key of a recipe. Did you mean zero?"),
+    (
+        "gradient_checkpointing: true",
+        "gradient_checkpointing is not a key of a recipe. Did you mean",
+    ),
+    ("optim: adamw_torch", "optim is not a key of a recipe. Did you mean optimizer?"),
+    ("push_to_hub: true", "push_to_hub is not a key of a recipe. Allowed here: name,"),
+    ("train_file: a.csv", "train_file is not a key of a recipe. Did you mean data.train?"),
+    (
+        "hyperparameters: {epochs: 3}",
+        "hyperparameters is not a key of a recipe. Write what is in it",
+    ),
+    (
+        "training_arguments: {num_train_epochs: 3}",
+        "training_arguments is not a key of a recipe. Write what is in",
+    ),
+    ("trainer: {max_epochs: 3}", "trainer is not a key of a recipe. Write what is in it as epochs"),
+    ("adapter: lora", "adapter is not a key of a recipe. Did you mean freezing.lora?"),
+    ("val_set_size: 0.1", "val_set_size is not a key of a recipe. Did you mean"),
+    ("micro_batch_size: 2", "micro_batch_size is not a key of a recipe. Did you mean"),
+    ("sequence_len: 512", "sequence_len is not a key of a recipe. Did you mean"),
+    ("datasets: [{path: a.csv}]", "datasets is not a key of a recipe. Did you mean data?"),
+    ("optimizer: adamw", "optimizer: found 'adamw', must be a mapping of keys to values"),
+    ("optimizer: {name: AdamW}", "optimizer.name: found 'AdamW', allowed is adamw or adam or sgd"),
+    ("optimizer: {lr: 0.1}", "optimizer.lr is not a key of a recipe. Did you mean"),
+    (
+        "optimizer: {learning_rate: 2e-5e}",
+        "optimizer.learning_rate: found '2e-5e', must be a number",
+    ),
+    (
+        "optimizer: {betas: [0.9, 1.0]}",
+        "optimizer.betas: found [0.9, 1.0], each must be at least 0 and",
+    ),
+    ("optimizer: {weight_decay: -0.1}", "optimizer.weight_decay: found -0.1, must be at least 0.0"),
+    ("optimizer: {betas: 0.9}", "optimizer.betas: found 0.9, must be a list"),
+    ("schedule: cosine", "schedule: found 'cosine', must be a mapping of keys to values"),
+    ("schedule: {name: cosin}", "schedule.name: found 'cosin', allowed is constant or linear or"),
+    ("schedule: {warmup_ratio: 10}", "schedule.warmup_ratio: found 10, must be less than 1.0"),
+    ("schedule: {warmup_steps: -5}", "schedule.warmup_steps: found -5, must be at least 0"),
+    ("schedule: {warmup_steps: 1.5}", "schedule.warmup_steps: found 1.5, must be a whole number"),
+    ("batch: 32", "batch: found 32, must be a mapping of keys to values. Write it"),
+    ("batch: {size: 32}", "batch.size is not a key of a recipe. Allowed here: lanes,"),
+    ("batch: {lanes: -8}", "batch.lanes: found -8, must be at least 1"),
+    ("batch: {max_length: 0}", "batch.max_length: found 0, must be at least 1"),
+    ("batch: {lanes: yes}", "batch.lanes: found 'yes', must be a whole number"),
+    ("batch: {microbatch_size: 0}", "batch.microbatch_size: found 0, must be at least 1"),
+    (
+        "batch: {lanes: 5}\ncluster: {num_workers: 4}",
+        "batch.lanes (5) is not a multiple of cluster.num_workers (4)",
+    ),
+    ("model: {name: org/model}", "model.path is missing. Give it: Hugging Face hub id, or a"),
+    ("model: {path: [a, b]}", "model.path: found ['a', 'b'], must be text"),
+    ("model: {path: 5}", "model.path: found 5, must be text. Put quotes around it"),
+    (
+        "model: {path: 'https://huggingface.co/org/model'}",
+        "model.path: https://huggingface.co/org/model is neither a",
+    ),
+    (
+        "model: {path: x, dtype: fp16}",
+        "model.dtype: found 'fp16', allowed is float32 or bfloat16 or",
+    ),
+    (
+        "model: {path: x, torch_dtype: bfloat16}",
+        "model.torch_dtype is not a key of a recipe. Did you mean",
+    ),
+    ("model: {path: x, dropout: -0.1}", "model.dropout: found -0.1, must be at least 0.0"),
+    (
+        "model: {path: x, implementation: Model}",
+        "model.implementation: 'Model' names no code. Write module:name,",
+    ),
+    ("task: {type: text_classification}", "task.kind is missing. Give it (text_classification or"),
+    ("task: {kind: classification}", "task.kind: found 'classification', allowed is"),
+    ("task: {kind: causal_lm}", "task.kind: found 'causal_lm', allowed is text_classification or"),
+    ("task: {kind: ner}", "task.kind: found 'ner', allowed is text_classification or"),
+    ("task: {kind: }", "task.kind: found nothing, allowed is text_classification or"),
+    (
+        "task: {kind: text_classification, num_labels: 2}",
+        "task.num_labels is not a key of a recipe. Did you mean",
+    ),
+    ("task: {kind: text_classification, labels: a}", "task.labels: found 'a', must be a list"),
+    (
+        "task: {kind: text_classification, labels: {a: 0, b: 1}}",
+        "task.labels: found a mapping, must be a list",
+    ),
+    (
+        "task: {kind: text_classification, labels: [1, 2]}",
+        "task.labels.0: found 1, must be text. Put quotes around it",
+    ),
+    (
+        "task: {kind: text_classification, label: [a, b]}",
+        "task.label: found ['a', 'b'], must be text",
+    ),
+    (
+        "task: {kind: text_classification, text: 5}",
+        "task.text: found 5, must be text. Put quotes around it",
+    ),
+    (
+        "task: {kind: text_regression, labels: [a, b]}",
+        "task.labels is not a key of a recipe. Allowed here: kind, text,",
+    ),
+    (
+        "task: {kind: instruction_tuning, messages: m, prompt: p}",
+        "task: messages and prompt are both given. Keep one",
+    ),
+    (
+        "task: {kind: sentence_embedding, negative: n, score: s}",
+        "task: negative and score are both given. Keep one",
+    ),
+    (
+        "task: {kind: instruction_tuning, loss_on: all, generation: {evaluation_rows: 5}}",
+        "task: generation.evaluation_rows writes answers anew, and with",
+    ),
+    (
+        "task: {kind: text_classification, metrics: [acuracy]}",
+        "task.metrics is not a key of a recipe. Did you mean task.metric?",
+    ),
+    (
+        "task: {kind: image_classification, image_size: 0}",
+        "task.image_size: found 0, must be at least 1",
+    ),
+    ("data: train.csv", "data: found 'train.csv', must be a mapping of keys to values"),
+    ("data: [a.csv]", "data: found ['a.csv'], must be a mapping of keys to values"),
+    ("data: {trian: a.csv}", "data.trian is not a key of a recipe. Did you mean data.train?"),
+    ("data: {train: a.csv, valid: b.csv}", "data.valid is not a key of a recipe. Did you mean"),
+    (
+        "data: {train: a.csv, validation: 0}",
+        "data.validation: found 0. Give files, or a share of the",
+    ),
+    (
+        "data: {train: a.csv, validation: 1.5}",
+        "data.validation: found 1.5. Give files, or a share of the",
+    ),
+    (
+        "data: {train: a.csv, validation: -10%}",
+        "data.validation: found -0.1. Give files, or a share of the",
+    ),
+    (
+        "data: {train: a.csv, validation: 100%}",
+        "data.validation: found 1.0. Give files, or a share of the",
+    ),
+    ("data: {train: null}", "data.train: found nothing. Give file, glob or list of them with"),
+    ("data: {train: {file: a.csv}}", "data.train.file is not a key of a recipe. Did you mean"),
+    (
+        "data: {train: {path: a.csv, weight: -1}}",
+        "data.train.weight: found -1, must be greater than 0.0",
+    ),
+    (
+        "data: {train: {path: a.csv, weight: heavy}}",
+        "data.train.weight: found 'heavy', must be a number",
+    ),
+    (
+        "data: {train: {path: [a.csv, b.csv], pair: c.txt}}",
+        "data.train: query and pair go with one path. Give one",
+    ),
+    (
+        "data: {train: {path: a.csv, pair: b.csv, format: csv}}",
+        "data.train: pair goes with format text, found csv. Leave one",
+    ),
+    (
+        "data: {train: {path: a.txt, format: text}}",
+        "data.train: format text needs pair. Give the file with the",
+    ),
+    (
+        "data: {train: [{path: a.csv, name: x}, {path: b.csv, name: x}]}",
+        "data: two sources of one split are called x. Name each its own",
+    ),
+    (
+        "data: {train: a.csv, format: CSV}",
+        "data.format: found 'CSV', allowed is auto or csv or tsv or json",
+    ),
+    (
+        "data: {train: a.csv, split: {by: random}}",
+        "data.split.by: found 'random', allowed is hash or stratified or",
+    ),
+    (
+        "data: {train: a.csv, split: {by: stratified}}",
+        "data: split.by is stratified, but no share is taken. Set",
+    ),
+    (
+        "data: {train: a.csv, validation: 10%, split: {time_format: '%Y'}}",
+        "data.split: time_format is for by: time. Leave it out",
+    ),
+    (
+        "data: {train: a.csv, cleaning: {max_characters: 5, min_characters: 9}}",
+        "data.cleaning: max_characters (5) is less than min_characters",
+    ),
+    (
+        "data: {train: a.csv, cleaning: {missing: ignore}}",
+        "data.cleaning.missing: found 'ignore', allowed is drop or fill",
+    ),
+    (
+        "data: {train: a.csv, cleaning: true}",
+        "data.cleaning: found true, must be a mapping of keys to values",
+    ),
+    (
+        "data: {train: a.csv, cleaning: {duplicates: maybe}}",
+        "data.cleaning.duplicates is not a key of a recipe. Did you mean",
+    ),
+    (
+        "data: {train: 'https://example.org/a.csv'}",
+        "data.train: https://example.org/a.csv: https:// is no storage",
+    ),
+    (
+        "data: {train: 'htp://x/a.csv'}",
+        "data.train: htp://x/a.csv: htp:// is no storage that can be",
+    ),
+    ("freezing: heads", "freezing: found 'heads', allowed is head or full. Did you mean"),
+    ("freezing: {mode: partial}", "freezing: mode partial names nothing that learns. Give last,"),
+    ("freezing: {last: 0}", "freezing.last: found 0, must be at least 1"),
+    ("freezing: {last: -1}", "freezing.last: found -1, must be at least 1"),
+    (
+        "freezing: {mode: full, last: 2}",
+        "freezing: last and train need mode partial, found full. Leave",
+    ),
+    (
+        "freezing: {mode: head, embeddings: true}",
+        "freezing: mode head trains only what is new. Use mode partial",
+    ),
+    ("freezing: {preset: lp-ft}", "freezing.preset: found 'lp-ft', allowed is ulmfit or lp_ft or"),
+    (
+        "freezing: {preset: lp_ft, mode: head}",
+        "freezing: preset says what learns. Leave mode, last and train",
+    ),
+    (
+        "epochs: 1\nfreezing: {preset: lp_ft}",
+        "freezing.preset lp_ft has two phases but epochs is 1. Use 2 or",
+    ),
+    (
+        "epochs: 2\nfreezing: {schedule: [{learn: head, epochs: 1}, {learn: all, epochs: 5}]}",
+        "the phases of freezing.schedule take 6 epochs but epochs is 2",
+    ),
+    (
+        "freezing: {schedule: [{learn: head}, {learn: all}]}",
+        "freezing.schedule: phase 1 of 2 has no length, and only the",
+    ),
+    (
+        "freezing: {schedule: [{learn: tail, epochs: 1}]}",
+        "freezing.schedule.0.learn: found 'tail', allowed is head, all,",
+    ),
+    (
+        "epochs: 3\nfreezing: {schedule: [{learn: head, epochs: 1, steps: 5}, {learn: all}]}",
+        "freezing.schedule.0: epochs, steps and until_stall exclude each",
+    ),
+    (
+        "epochs: 3\nfreezing: {schedule: [{learn: all, epochs: 1}, {learn: head}]}",
+        "freezing.schedule: phase 2 unfreezes nothing that phase 1 did",
+    ),
+    ("freezing: [head]", "freezing: found ['head'], must be a mapping of keys to values"),
+    ("freezing: 5", "freezing: found 5, must be a mapping of keys to values"),
+    ("adapters: {modules: []}", "adapters is not a key of a recipe. Allowed here: name, storage,"),
+    ("adapters: {rank: 0}", "adapters is not a key of a recipe. Write what is in it as"),
+    ("adapters: {bits: 4}", "adapters is not a key of a recipe. Write what is in it as"),
+    ("adapters: {bits: 3}", "adapters is not a key of a recipe. Write what is in it as"),
+    (
+        "adapters: true\nzero: {stage: 3}",
+        "adapters is not a key of a recipe. Allowed here: name, storage,",
+    ),
+    ("balance: classes", "balance: found 'classes', allowed is none or oversample or"),
+    ("balance: {target: even}", "balance.target: found 'even', allowed is equal or"),
+    ("balance: {target: {a: -1}}", "balance.target.a: found -1, must be greater than 0.0"),
+    ("balance: {target: 5}", "balance.target: found 5, allowed is equal or effective_number"),
+    ("loss: {function: loss}", "loss.function: 'loss' names no code. Write module:name, such as"),
+    (
+        "loss: {function: 'my:loss', label_smoothing: 0.1}",
+        "loss: function and label_smoothing are both given. Keep one",
+    ),
+    ("loss: {label_smoothing: 2}", "loss.label_smoothing: found 2, must be less than 1.0"),
+    (
+        "augmentation: {images: {crop: true}}",
+        "augmentation.images.crop: found true, must be less than 1.0",
+    ),
+    ("augmentation: {delete: 2}", "augmentation.delete: found 2, must be at most 1.0"),
+    ("augmentation: {rotate: 5}", "augmentation.rotate is not a key of a recipe. Did you mean"),
+    ("early_stopping: true", "early_stopping: found true, must be a mapping of keys to values"),
+    ("early_stopping: {patience: -2}", "early_stopping.patience: found -2, must be at least 1"),
+    (
+        "early_stopping: {metric: f1}",
+        "early_stopping.metric: f1 is no metric of text_classification",
+    ),
+    ("best_metric: f2", "best_metric is not a key of a recipe. Did you mean"),
+    ("best_metric: 5", "best_metric is not a key of a recipe. Did you mean"),
+    ("zero: 3", "zero: found 3, must be a mapping of keys to values. Write it as"),
+    ("zero: {stage: '2'}", "zero.stage: found '2', allowed is 0 or 1 or 2 or 3. Did you"),
+    (
+        "zero: {offload_optimizer: disk}",
+        "zero.offload_optimizer: found 'disk', allowed is none or cpu or",
+    ),
+    (
+        "zero: {offload_optimizer: cpu, stage: 0}",
+        "zero: offload_optimizer needs stage 1, 2 or 3, found 0. Set one",
+    ),
+    (
+        "zero: {stage: 3, offload_parameters: nvme}",
+        "zero: offload to nvme needs nvme_path. Give a local folder",
+    ),
+    (
+        "zero: {overrides: {zero_optimisation: {}}}",
+        "zero: overrides: DeepSpeed has no zero_optimisation. Did you",
+    ),
+    ("zero: {overrides: [1]}", "zero.overrides: found [1], must be a mapping of keys to values"),
+    (
+        "zero: {overrides: {zero_optimization: {stage: 3}}}",
+        "zero: overrides may not set zero_optimization.stage: the",
+    ),
+    (
+        "zero: {overrides: {train_batch_size: 8}}",
+        "zero: overrides may not set train_batch_size: the recipe's own",
+    ),
+    ("precision: 16", "precision: found 16, allowed is fp32 or bf16 or fp16. Did you"),
+    ("precision: half", "precision: found 'half', allowed is fp32 or bf16 or fp16"),
+    ("precision: int8", "precision: found 'int8', allowed is fp32 or bf16 or fp16"),
+    ("activation_checkpointing: 3", "activation_checkpointing: found 3, must be true or false"),
+    ("cluster: {workers: 2}", "cluster.workers is not a key of a recipe. Did you mean"),
+    ("cluster: {num_workers: two}", "cluster.num_workers: found 'two'. Give worker processes, or"),
+    (
+        "cluster: {num_workers: [4, 2]}",
+        "cluster: num_workers [4, 2] is no range. Give the fewest first",
+    ),
+    (
+        "cluster: {num_workers: [1, 2, 3]}",
+        "cluster.num_workers: found [1, 2, 3]. Give worker processes, or",
+    ),
+    ("cluster: {num_workers: 2.5}", "cluster.num_workers: found 2.5. Give worker processes, or"),
+    ("cluster: {gpus_per_worker: -1}", "cluster.gpus_per_worker: found -1, must be at least 0.0"),
+    ("cluster: {cpus_per_worker: 0}", "cluster.cpus_per_worker: found 0, must be greater than 0.0"),
+    ("cluster: {env: [A=1]}", "cluster.env: found ['A=1'], must be a mapping of keys to values"),
+    (
+        "cluster: {env: {'A B': x}}",
+        "cluster.env: 'A B' is not the name of a variable. Use letters,",
+    ),
+    (
+        "cluster: {secrets: HF_TOKEN}",
+        "cluster.secrets: must be a list of names such as [HF_TOKEN],",
+    ),
+    (
+        "cluster: {secrets: [HF TOKEN]}",
+        "cluster.secrets: entry 1 is not the name of a variable. Give",
+    ),
+    (
+        "cluster: {secrets: [PATH]}",
+        "cluster.secrets: PATH is set by Ray or by Thaw itself. Leave it",
+    ),
+    (
+        "cluster: {secrets: [RAY_ADDRESS]}",
+        "cluster.secrets: RAY_ADDRESS is set by Ray or by Thaw itself",
+    ),
+    (
+        "cluster: {secrets: [A], env: {A: x}}",
+        "cluster: A is in env and in secrets. Keep it in secrets alone",
+    ),
+    ("cluster: {address: [a]}", "cluster.address: found ['a'], must be text"),
+    ("cluster: 2", "cluster: found 2, must be a mapping of keys to values"),
+    ("cluster: {placement: pack}", "cluster.placement: found 'pack', allowed is PACK or SPREAD or"),
+    ("storage: s3:/bucket/x", "storage: s3:/bucket/x is neither a path nor an address. Write"),
+    ("storage: gs://", "storage: gs:// names no bucket. Write gs://bucket/folder"),
+    ("storage: file://x", "storage: file://x names no whole path. Write file:///folder,"),
+    (
+        "storage: '${SCRATCH}/runs'",
+        "storage: ${SCRATCH}/runs holds ${, which is not replaced by its",
+    ),
+    ("storage: /proc/x", "storage: /proc/x is a place of the system that holds no files"),
+    ("storage: 5", "storage: found 5, must be text. Put quotes around it"),
+    ("storage: [a]", "storage: found ['a'], must be text"),
+    ("storage: {path: x}", "storage: found a mapping, must be text"),
+    ("storage: 'S3://bucket/x'", "storage: S3://bucket/x: S3:// is no storage that can be"),
+    ("storage: ~nobody-such/runs", "~nobody-such/runs: ~nobody-such is nobody's home on this"),
+    (
+        "storage: s3://Bad_Bucket!/x",
+        "storage: s3://Bad_Bucket!/x: 'Bad_Bucket!' is no bucket's name",
+    ),
+    ("checkpoint: 5", "checkpoint: found 5, must be a mapping of keys to values. Write"),
+    ("checkpoint: {every: 5}", "checkpoint.every is not a key of a recipe. Did you mean"),
+    ("checkpoint: {every_steps: -1}", "checkpoint.every_steps: found -1, must be at least 1"),
+    ("checkpoint: {keep_last: none}", "checkpoint.keep_last: found 'none', must be a whole number"),
+    ("tracking: wandb", "tracking: found 'wandb', must be a mapping of keys to values"),
+    ("tracking: {wandb: {project: 5}}", "tracking.wandb is not a key of a recipe. Allowed here"),
+    ("tracking: {mlflow: http://x}", "tracking.mlflow is not a key of a recipe. Allowed here"),
+    ("tracking: {tensorbord: true}", "tracking.tensorbord is not a key of a recipe. Did you mean"),
+    ("faults: {watchdog_s: -1}", "faults.watchdog_s: found -1, must be greater than 0.0"),
+    ("faults: {max_failures: lots}", "faults.max_failures is not a key of a recipe. Did you mean"),
+    ("seed: 1.5", "seed: found 1.5, must be a whole number"),
+    ("seed: random", "seed: found 'random', must be a whole number"),
+    ("seed: [1]", "seed: found [1], must be a whole number"),
+    ("metrics: accuracy", "metrics is not a key of a recipe. Did you mean"),
+    ("tags: 5", "tags is not a key of a recipe. Did you mean task?"),
+    ("notes: [a]", "notes is not a key of a recipe. Allowed here: name, storage,"),
+    ("version: 2", "version is not a key of a recipe. Did you mean precision?"),
+]
+"""What is brought from other trainers, or written by guess."""
+
+
+FILES: list[tuple[str | bytes, str]] = [
+    (
+        "name good\nmodel: {path: x}\n",
+        "mapping values are not allowed here. Put quotes around text",
+    ),
+    ("name: good: better\n", "mapping values are not allowed here. Put quotes around text"),
+    (
+        "name: good\n  model: {path: x}\n",
+        "mapping values are not allowed here. Put quotes around text",
+    ),
+    ("name: good\nmodel:\npath: x\n", "path is not a key of a recipe. Did you mean batch?"),
+    (
+        "model: {path: x\ntask: {kind: text_classification}\n",
+        "while parsing a flow mapping, expected ',' or '}', but got ':'",
+    ),
+    (
+        "data: {train: a.csv, validation: 10%\n",
+        "while parsing a flow mapping, expected ',' or '}', but got",
+    ),
+    ('name: "good\nmodel: x\n', "while scanning a quoted scalar, found unexpected end of stream"),
+    ("name: @good\n", "while scanning for the next token, found character '@' that"),
+    ("name: `good`\n", "while scanning for the next token, found character '`' that"),
+    ("name: %good\n", "while scanning for the next token, found character '%' that"),
+    ("name: good\nmodel: [path: x]\n", "data is missing. Give it: The labelled rows"),
+    ('{"name": "good"}\n', "data is missing. Give it: The labelled rows"),
+    (
+        "<recipe><name>good</name></recipe>\n",
+        "a recipe is a mapping of keys to values, found text. Write it",
+    ),
+    ("import thaw\nthaw.run()\n", "a recipe is a mapping of keys to values, found text. Write it"),
+    ("[name]\ngood = 1\n", "expected '<document start>', but found '<scalar>'. Correct the"),
+    ("name=good\nepochs=3\n", "a recipe is a mapping of keys to values, found text. Write it"),
+    (
+        "name: good\n...\nmore: 1\n",
+        "expected '<document start>', but found '<block mapping start>'",
+    ),
+    ("name: good\nname: good\n", "name is already given on line 1. Keep one of the two"),
+    ("<<: *base\nname: good\n", "found undefined alias 'base'. Put quotes around text that"),
+    (
+        "name: !include other.yaml\n",
+        "could not determine a constructor for the tag '!include'. Leave",
+    ),
+    ("name: !!binary aGVsbG8=\n", "data is missing. Give it: The labelled rows"),
+    (
+        "name: good\nepochs: {{ epochs }}\n",
+        "while constructing a mapping, found unhashable key. Write keys",
+    ),
+    (
+        "name: good\nmodel: {path: x}}\n",
+        "while parsing a block mapping, expected <block end>, but found",
+    ),
+    ("# only a comment\n", "a recipe is a mapping of keys to values, found nothing. Write"),
+    ("null\n", "a recipe is a mapping of keys to values, found nothing. Write"),
+    ("~\n", "a recipe is a mapping of keys to values, found nothing. Write"),
+    ("true\n", "a recipe is a mapping of keys to values, found a number. Write"),
+    ("42\n", "a recipe is a mapping of keys to values, found a number. Write"),
+    (
+        "name: good\nmodel: &m {path: *m}\n",
+        "aliases make the document too large. Write the values out",
+    ),
+    (b"name: caf\xe9\n", "is not UTF-8 text. Save it as UTF-8"),
+    (
+        b"\xff\xfen\x00a\x00m\x00e\x00:\x00 \x00g\x00o\x00o\x00d\x00\n\x00",
+        "is not UTF-8 text. Save it as UTF-8",
+    ),
+    (b"\x89PNG\r\n\x1a\n\x00\x00", "is not UTF-8 text. Save it as UTF-8"),
+    (b"PK\x03\x04abc", "character 3 is no text (#x0003). Take it out"),
+    (b"\x1f\x8b\x08\x00abc", "is not UTF-8 text. Save it as UTF-8"),
+    (b"name: go\x1bod\n", "character 9 is no text (#x001b). Take it out"),
+    (b"\xff\xfe\xfd", "is not UTF-8 text. Save it as UTF-8"),
+    (b"name: good\x07\n", "character 11 is no text (#x0007). Take it out"),
+]
+"""Files that are no YAML, or other YAML than a recipe."""
+
+
+RECIPES: list[tuple[str | bytes, str]] = [
+    *((changed(line), words) for line, words in (*LINES, *HABITS)),
+    *TEXTS,
+    *FILES,
+]

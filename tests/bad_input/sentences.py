@@ -13,6 +13,7 @@ WAY_OUT = re.compile(
 INNARDS = re.compile(
     r"Traceback|0x[0-9a-f]{6,}|<class|<built-in|object at|pydantic|site-packages|\.py\b"
     r"|\b[A-Z][A-Za-z]+(Error|Exception)\b|errno|\[Errno|For further information"
+    r"|did not expect|\{\"(?!role\")|\bfound None\b|literal\["
 )
 
 

@@ -30,9 +30,9 @@ def test_the_good_recipe_is_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "words"), RECIPES)
 def test_recipe_is_refused_in_sentences(
-    text: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    text: str | bytes, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "recipe.yaml").write_bytes(text.encode())
+    (tmp_path / "recipe.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
     before = left_in(tmp_path)
     cluster = FakeCluster()
     assert run(["submit", "recipe.yaml"], cluster.client()) == 2

@@ -101,7 +101,7 @@ def test_the_best_metric_is_evaluations_then_early_stoppings():
         (
             {"loss_on": "all", "generation": {"evaluation_rows": 3}},
             {},
-            "with loss_on all nobody knows",
+            "with loss_on all nothing says where",
         ),
     ],
 )

@@ -79,7 +79,7 @@ def test_wait_gives_the_last_word(cluster):
     client = cluster.client()
     assert client.wait(client.submit(VALUES)) == STORY[-1]
     cluster.story = ("only text",)
-    with pytest.raises(ClusterError, match="without a last word"):
+    with pytest.raises(ClusterError, match="without saying how"):
         client.wait(client.submit(VALUES))
 
 

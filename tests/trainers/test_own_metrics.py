@@ -77,7 +77,7 @@ def test_rows_of_which_nothing_was_said_are_left_out() -> None:
     ("name", "sentence"),
     [
         ("wordy", "gave str 'good' as wordy over 2 rows. Return a finite number"),
-        ("broken", "raised ZeroDivisionError: no rows. Mend the function"),
+        ("broken", "raised ZeroDivisionError: no rows. Correct the function"),
     ],
 )
 def test_what_is_no_number_is_refused(name: str, sentence: str) -> None:

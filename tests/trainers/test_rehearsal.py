@@ -17,7 +17,7 @@ REFUSED = {
     "careless": "for rows without targets, where the sum is 0. Leave out labels of -100",
     "rows": "Return the sum over the targets, a tensor of one number without dimensions",
     "numb": "gave a loss without gradient",
-    "broken": "raised ZeroDivisionError: no rows. Mend the function",
+    "broken": "raised ZeroDivisionError: no rows. Correct the function",
     "nowhere": "gave float nan as nowhere over 14 rows. Return a finite number",
     "wordy": "gave str 'good' as wordy",
     "accuracy": "gave accuracy, which is measured already. Choose another name",

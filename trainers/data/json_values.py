@@ -120,7 +120,7 @@ def _may_go_on(error: json.JSONDecodeError) -> bool:
 
 def _check_end(text: str, texts: Iterator[str], address: str) -> None:
     if text.strip() or any(more.strip() for more in texts):
-        raise DataError(f"{address} goes on behind its list. Leave one list in it, and no more")
+        raise DataError(f"{address} has more after its list. Keep one list in it, and nothing else")
 
 
 def _texts(first: bytes, read: Read, address: str) -> Iterator[str]:

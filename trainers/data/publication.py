@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from configs.errors import DataError, StorageError
+from configs.errors import DataError, StorageError, reason_of
 from trainers import storage
 from trainers.belongings import PREPARED, delete_ours, find_strangers
 from trainers.data.encoding import Encoded, join_splits
@@ -118,7 +118,7 @@ def _rename(plan: Plan, manifest: Manifest) -> Manifest:
             pass
         except OSError as error:
             if not target.exists():
-                raise StorageError(f"{target} could not be made: {error}") from error
+                raise StorageError(f"{target} could not be made: {reason_of(error)}") from error
         else:
             storage.sync(target.parent)
             return manifest

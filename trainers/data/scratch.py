@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 
-from configs.errors import NotFoundError, StorageError
+from configs.errors import NotFoundError, StorageError, reason_of
 from trainers import storage
 from trainers.data.store import FROZEN
 
@@ -179,7 +179,7 @@ def _temporary_folder(folder: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(dir=local) as temporary:
             yield Path(temporary)
     except OSError as error:
-        raise StorageError(f"{folder} could not be written: {error}") from error
+        raise StorageError(f"{folder} could not be written: {reason_of(error)}") from error
 
 
 def _put(path: Path, address: str) -> None:

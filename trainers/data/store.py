@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from configs.errors import DataError, NotFoundError
+from configs.errors import DataError, NotFoundError, reason_of
 from configs.names import FILE_NAME
 from trainers import storage
 from trainers.data.shard_cache import DEFAULT_BYTES, Fetch, fetch_within, node_folder, touch
@@ -289,7 +289,7 @@ class _Shards:
                 reader = pa.ipc.open_file(pa.memory_map(str(path)))
                 batch = reader.get_batch(0)
             except (pa.ArrowInvalid, OSError) as error:
-                problem = f"cannot be read ({error})"
+                problem = f"cannot be read ({reason_of(error)})"
             else:
                 self._good[shard.file] = stamp
                 return batch

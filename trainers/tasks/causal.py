@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from configs.errors import CheckpointError
+from configs.errors import RecipeError
 from configs.model_sections import Model
 from configs.task_sections import InstructionTuning, LanguageModeling
 from trainers.tasks.continuations import Written, prepare_to_write, write
@@ -138,14 +138,13 @@ def build_model(
 
     No head is named: what a language model ends with is as pre-trained as the rest. The model keeps
     no cache while it trains, with which transformers 5.23 lets packed rows see each other. Raises
-    RecipeError for a model that cannot be used as asked, CheckpointError for one whose weights are
-    not whole.
+    RecipeError for a model that cannot be used as asked, or whose weights are not whole.
     """
     loaded, _, new = build_pretrained(AUTO_MODEL, model, None, bits)
     if new:
-        raise CheckpointError(
-            f"{model.path} lacks {min(new)}: it cannot write. Use a folder with the whole language "
-            "model"
+        raise RecipeError(
+            f"model.path ({model.path}) lacks {min(new)}, so it cannot write text. Use a folder "
+            "with the whole language model"
         )
     processor = load_tokenizer(model)
     grow_embeddings(loaded, len(processor))

@@ -126,7 +126,7 @@ def _render(
     except TemplateSyntaxError as error:
         raise RecipeError(
             f"task.chat_template is no Jinja template: {error.message} (line {error.lineno}). "
-            "Mend it"
+            "Correct it"
         ) from error
     except TemplateError as error:
         raise RowError(

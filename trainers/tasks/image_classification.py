@@ -104,7 +104,7 @@ def build_model(
     """Load the model with a classification head in fp32; also name the head and what of it is new.
 
     Nothing is new where the head came with the model. Raises RecipeError for a model that cannot be
-    used as asked, CheckpointError for one whose weights are not whole.
+    used as asked, or whose weights are not whole.
     """
 
     def adapt(config: "PreTrainedConfig") -> None:

@@ -51,7 +51,7 @@ def encode(
     """Turn texts into input_ids, label and length; an end token follows each text.
 
     Every token but the first is a target. Texts longer than max_length tokens, or than the model
-    can take, are cut at the end. Raises RowError for a text that leaves nothing to foretell.
+    can take, are cut at the end. Raises RowError for a text that leaves nothing to predict.
     """
     limit = token_limit(processor, max_length)
     made = opening(processor, cells[task.text].to_pylist())
@@ -60,7 +60,7 @@ def encode(
         if len(ids) < 2:
             raise RowError(
                 index,
-                f"{len(ids)} tokens leave nothing to foretell. Drop the row"
+                f"{len(ids)} tokens leave nothing to predict. Drop the row"
                 + (", or raise batch.max_length" if limit < 2 else ""),
             )
     return as_shard(rows, [labelled(ids, [True] * len(ids)) for ids in rows])

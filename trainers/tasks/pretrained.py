@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Literal
 
-from configs.errors import CheckpointError, RecipeError
+from configs.errors import RecipeError
 from configs.model_sections import Model
 from trainers.quantization import four_bit_loading
 from trainers.tasks.functions import BuildModel, Built, LabelNames
@@ -57,7 +57,7 @@ def build_pretrained(
 
     Without `head` the model keeps the one that it has. With 4 `bits` the linear modules of the
     blocks are loaded in them. A model from scratch has random weights, none of them called new.
-    Raises RecipeError for a model that cannot be used as asked, CheckpointError for one whose
+    Raises RecipeError for a model that cannot be used as asked, or whose
     weights are not whole.
 
     Collective under an alive HfDeepSpeedConfig for ZeRO-3: every rank calls this.
@@ -104,7 +104,7 @@ def _load(auto_model: str, model: Model, load: Callable[[], Any]) -> Any:
             "code. Save the model as safetensors"
         ) from error
     except (SafetensorError, RuntimeError) as error:
-        raise CheckpointError(
+        raise RecipeError(
             f"the weights of {model.path} do not fit its config: {first_line(error)}. "
             "Fetch the folder again"
         ) from error
@@ -209,8 +209,8 @@ def _head_and_new(
         if name not in head and not name.removeprefix(base).startswith("pooler.")
     )
     if lost:
-        raise CheckpointError(
-            f"{path} lacks {len(lost)} weights below the head, {lost[0]} first. "
+        raise RecipeError(
+            f"model.path ({path}) lacks {len(lost)} weights below the head, {lost[0]} first. "
             "Use a folder with the whole model"
         )
     new = frozenset(name for name, _ in model.named_parameters() if name in missing)

@@ -111,8 +111,7 @@ def build_model(
     """Load the model in fp32, so that it gives vectors too; it has no head.
 
     Also names what is new: a pooler, which nothing uses, where the folder has none. Raises
-    RecipeError for a model that cannot be used as asked, CheckpointError for one whose weights are
-    not whole.
+    RecipeError for a model that cannot be used as asked, or whose weights are not whole.
     """
     built, _, new = build_pretrained(AUTO_MODEL, model, bits=bits)
     # The loss sees outputs alone, and pooling takes the mask that was fed.

@@ -140,7 +140,7 @@ def build_model(
 ) -> Built:
     """Load the model in fp32; also name its head and what of it is new.
 
-    Raises RecipeError for a model that cannot be used as asked, CheckpointError for one whose
+    Raises RecipeError for a model that cannot be used as asked, or whose
     weights are not whole.
     """
     built = build_pretrained(AUTO_MODEL, model, None, bits)

@@ -54,7 +54,7 @@ def build_model(
 ) -> Built:
     """Load the model with a head of one output in fp32; also name the head and what of it is new.
 
-    Raises RecipeError for a model that cannot be used as asked, CheckpointError for one whose
+    Raises RecipeError for a model that cannot be used as asked, or whose
     weights are not whole.
     """
     return build_pretrained(AUTO_MODEL, model, Head((task.value,), "regression"), bits)

@@ -116,7 +116,7 @@ def test_wrong_lines_are_named(tmp_path: Path, content: str, problem: str) -> No
         ('[{"text": "a", "label": 1},\n {"text" "a"}, {}]', r"not JSON: .*\(line 2, after row 1\)"),
         ('[{"text": "a", "label": 1} {}]', r"not JSON: Expecting ',' delimiter \(line 1, after"),
         ('[{"text": "a", "label": 1}, ]', "rows is not JSON: Expecting value"),
-        ('[{"text": "a", "label": 1}] x', "rows goes on behind its list"),
+        ('[{"text": "a", "label": 1}] x', "rows has more after its list"),
         ('[{"text": "a"}]', "rows has no column label"),
         ('[{"text": "a\xef"}]', "rows line 1 is not UTF-8"),
     ],

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from configs.errors import CheckpointError
+from configs.errors import RecipeError
 from configs.model_sections import Model
 from configs.task_sections import InstructionTuning
 from tests.tiny_causal import FAMILIES, make_byte_tokenizer, make_causal_folder
@@ -141,7 +141,7 @@ def test_a_folder_without_output_embeddings_is_refused(tmp_path: Path) -> None:
     base = AutoModel.from_pretrained(folder)
     base.save_pretrained(tmp_path / "base")
     make_byte_tokenizer().save_pretrained(tmp_path / "base")
-    with pytest.raises(CheckpointError, match=r"lacks lm_head\.weight: it cannot write"):
+    with pytest.raises(RecipeError, match=r"lacks lm_head\.weight, so it cannot write text"):
         build(tmp_path / "base")
 
 

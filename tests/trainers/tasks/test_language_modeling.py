@@ -41,7 +41,7 @@ def test_a_long_text_is_cut_and_has_no_end() -> None:
 
 
 def test_a_text_with_nothing_to_foretell_is_refused() -> None:
-    with pytest.raises(RowError, match="1 tokens leave nothing to foretell") as refused:
+    with pytest.raises(RowError, match="1 tokens leave nothing to predict") as refused:
         encoded("ab", "")
     assert refused.value.index == 1
     with pytest.raises(RowError, match=r"raise batch\.max_length"):

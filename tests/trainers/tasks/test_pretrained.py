@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from configs.errors import CheckpointError, RecipeError
+from configs.errors import RecipeError
 from configs.schema import Model
 from tests.on_ranks import on_ranks
 from tests.tiny import make_model_folder
@@ -134,7 +134,7 @@ def test_weights_missing_below_the_head_are_refused(tmp_path: Path) -> None:
     del weights["encoder.layer.1.output.dense.weight"]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(
-        CheckpointError,
+        RecipeError,
         match=r"lacks 1 weights below the head, bert\.encoder\.layer\.1\.output\.dense\.weight",
     ):
         build(tmp_path)
@@ -143,14 +143,14 @@ def test_weights_missing_below_the_head_are_refused(tmp_path: Path) -> None:
 def test_weights_of_another_size_below_the_head_are_refused(tmp_path: Path) -> None:
     make_model_folder(tmp_path)
     change_config(tmp_path, vocab_size=7)
-    with pytest.raises(CheckpointError, match=r"bert\.embeddings\.word_embeddings\.weight"):
+    with pytest.raises(RecipeError, match=r"bert\.embeddings\.word_embeddings\.weight"):
         build(tmp_path)
 
 
 def test_a_cut_file_is_refused(tmp_path: Path) -> None:
     file = make_model_folder(tmp_path) / "model.safetensors"
     os.truncate(file, file.stat().st_size - 100)
-    with pytest.raises(CheckpointError, match="do not fit its config"):
+    with pytest.raises(RecipeError, match="do not fit its config"):
         build(tmp_path)
 
 
