@@ -112,8 +112,7 @@ def export_model(session: Session, target: Target, metrics: dict[str, float]) ->
     session.report(record)
     if not unchanged:
         raise TrainingError(
-            "a frozen weight changed during training, which must not happen. Report this as a bug "
-            "of Thaw"
+            "a frozen weight changed during training, which must not happen. Report this as a bug"
         )
     return record
 

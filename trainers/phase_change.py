@@ -94,7 +94,7 @@ class MotionProof:
             what = "nothing that began to learn has moved" if unchanged else "a frozen weight moved"
             raise TrainingError(
                 f"{what} in the first step of phase {record.phase}, which must not happen. Report "
-                "this as a bug of Thaw"
+                "this as a bug"
             )
         if still:
             shown = ", ".join(still[:3]) + (", ..." if len(still) > 3 else "")

@@ -179,7 +179,7 @@ class Session:
         if not self.live.frozen_unchanged():
             raise TrainingError(
                 "a frozen weight changed during training, which must not happen. Report this as "
-                "a bug of Thaw"
+                "a bug"
             )
         saved = SavedState(self.place.run_dir, name)
         partitions.restore_weights(self.engine, saved.read, self.place.rank, saved.sizes)

@@ -1,6 +1,7 @@
 """Command lines that cannot be, with exit code and what must be said of each.
 
-`good.yaml` is a recipe that can be; there is a run `done` that has ended and no other.
+`good.yaml` is a recipe that can be; there are a run `done` that succeeded,
+a run `halted` that was stopped, and no other.
 """
 
 LINES: list[tuple[list[str], int, str]] = [
@@ -41,7 +42,7 @@ LINES: list[tuple[list[str], int, str]] = [
     (["check", "good.yaml", "--set", "model.path=good.yaml"], 2, "is a file"),
     (["check", "good.yaml", "--set", "model.path=."], 2, "has no config.json"),
     (["check", "good.yaml", "--set", "task.labels=[x, y]"], 3, "Correct task.label"),
-    (["check", "good.yaml", "--set", "storage=$RUNS"], 2, "nobody puts its value in here"),
+    (["check", "good.yaml", "--set", "storage=$RUNS"], 2, "is not replaced by its value here"),
     (["check", "good.yaml", "--storage", "s3://"], 2, "names no bucket"),
     (["check", "good.yaml", "--storage", "good.yaml"], 2, "is no folder"),
     (["check", "/dev/zero"], 2, "is larger than 1,048,576 bytes"),
@@ -75,8 +76,8 @@ LINES: list[tuple[list[str], int, str]] = [
     (["stop", "nobody"], 8, "There is no run nobody"),
     (["stop", "done", "--now=yes"], 2, "--now"),
     (["resume", "nobody"], 8, "There is no run nobody"),
-    (["resume", "done", "--set", "epochs=9"], 2, "cannot change"),
-    (["resume", "done", "--set", "cluster.num_workers=0"], 2, "found 0. Give worker processes"),
+    (["resume", "halted", "--set", "epochs=9"], 2, "cannot change"),
+    (["resume", "halted", "--set", "cluster.num_workers=0"], 2, "found 0. Give worker processes"),
     (["evaluate", "done;ls"], 2, "is not a run name"),
     (["predict", "done"], 2, "INPUT"),
     (["predict", "done", "in.csv"], 2, "--output"),
@@ -309,27 +310,27 @@ LINES: list[tuple[list[str], int, str]] = [
     (["stop", "nobody", "--now"], 8, "There is no run nobody in"),
     (["resume"], 2, "Missing argument 'RUN'"),
     (
-        ["resume", "done", "--set", "seed=5"],
+        ["resume", "halted", "--set", "seed=5"],
         2,
         "A resumed run keeps its answer, so seed cannot change. Submit a",
     ),
     (
-        ["resume", "done", "--set", "name=other"],
+        ["resume", "halted", "--set", "name=other"],
         2,
         "A resumed run keeps its answer, so name cannot change. Submit a",
     ),
     (
-        ["resume", "done", "--set", "epochs"],
+        ["resume", "halted", "--set", "epochs"],
         2,
         "--set 'epochs' names no value. Write it as section.key=value",
     ),
     (
-        ["resume", "done", "--set", "model.path=other"],
+        ["resume", "halted", "--set", "model.path=other"],
         2,
         "A resumed run keeps its answer, so model.path cannot change",
     ),
     (
-        ["resume", "done", "--set", "batch.lanes=12"],
+        ["resume", "halted", "--set", "batch.lanes=12"],
         2,
         "A resumed run keeps its answer, so batch.lanes cannot change",
     ),

@@ -32,6 +32,7 @@ class Refusing(FakeCluster):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.add_run(str(folder / "runs"), "done")
+        self.add_run(str(folder / "runs"), "halted", "stopped")
 
 
 @pytest.mark.parametrize(
