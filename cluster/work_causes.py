@@ -158,7 +158,7 @@ WORK_CAUSES = (
     Cause(
         "defect",
         "Thaw found a fault of its own",
-        "Something that must not happen was seen, and the run was ended before it did harm.",
+        "Something that must never be was seen, and the run was ended before it did harm.",
         "Report it with this page and the logs.",
         (Sign(r"Report this as a defect|report this as a defect"),),
     ),

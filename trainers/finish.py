@@ -112,7 +112,7 @@ def export_model(session: Session, target: Target, metrics: dict[str, float]) ->
     session.report(record)
     if not unchanged:
         raise TrainingError(
-            "a frozen weight changed during training, which must not happen. Report this as a bug"
+            "a frozen weight changed during training, which must never be. Report this as a defect"
         )
     return record
 

@@ -93,8 +93,8 @@ class MotionProof:
         if not unchanged or not record.moved_tensors:
             what = "nothing that began to learn has moved" if unchanged else "a frozen weight moved"
             raise TrainingError(
-                f"{what} in the first step of phase {record.phase}, which must not happen. Report "
-                "this as a bug"
+                f"{what} in the first step of phase {record.phase}, which must never be. Report "
+                "this as a defect"
             )
         if still:
             shown = ", ".join(still[:3]) + (", ..." if len(still) > 3 else "")

@@ -178,8 +178,8 @@ class Session:
             return self.cursor
         if not self.live.frozen_unchanged():
             raise TrainingError(
-                "a frozen weight changed during training, which must not happen. Report this as "
-                "a bug"
+                "a frozen weight changed during training, which must never be. Report this as a "
+                "defect"
             )
         saved = SavedState(self.place.run_dir, name)
         partitions.restore_weights(self.engine, saved.read, self.place.rank, saved.sizes)

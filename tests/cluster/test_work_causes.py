@@ -159,8 +159,7 @@ CASES = [
     (
         "defect",
         "TrainingError",
-        "a frozen weight changed during training, which must not happen. Report this as a bug of "
-        "Thaw",
+        "a frozen weight changed during training, which must never be. Report this as a defect",
         {},
     ),
 ]
