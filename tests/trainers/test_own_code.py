@@ -68,7 +68,7 @@ def test_a_loss_is_one_tensor() -> None:
         own_loss(f"{HERE}:rows")(OUTPUTS, LABELS)
     with pytest.raises(RecipeError, match=r"gave float\. Return the sum"):
         own_loss(f"{HERE}:nowhere")(OUTPUTS, LABELS)
-    with pytest.raises(RecipeError, match=r"raised ZeroDivisionError: no rows\. Mend"):
+    with pytest.raises(RecipeError, match=r"raised ZeroDivisionError: no rows\. Correct"):
         own_loss(f"{HERE}:broken")(OUTPUTS, LABELS)
 
 
