@@ -43,7 +43,7 @@ WRITERS = {
     "cluster/examination.py": FILTER,
     "cluster/nodes.py": STATE,
     "cluster/outputs.py": ROWS,
-    "cluster/predict.py": ROWS,
+    "cluster/prediction_files.py": ROWS,
     "cluster/secrets.py": FILTER,
     "cluster/verbs.py": FILTER,
     "cluster/worker.py": FILTER,
