@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from configs.explanation import Explanation
 from configs.records import (
     Attempt,
     Committed,
@@ -73,6 +74,16 @@ def metric_name(key: str) -> str:
 def shown_metrics(metrics: dict[str, float]) -> tuple[str, ...]:
     """Give the few metrics a person looks at first, or all where none of them is known."""
     return tuple(f"{metric_name(key)} {metrics[key]:.4f}" for key in first_metrics(metrics))
+
+
+def explanation_lines(found: Explanation) -> list[Line]:
+    """Say what a key of a recipe means."""
+    default = "must be given" if found.default is None else f"default {found.default}"
+    lines = [Line(found.key, (found.sentence,), indent=len(found.key) + 2)]
+    if found.keys:
+        width = max(len(key) for key, _ in found.keys) + 4
+        return [*lines, *(Line(f"  {key}", (text,), indent=width) for key, text in found.keys)]
+    return [*lines, Line("", (found.type, default, *found.bounds), indent=2)]
 
 
 def data_line(record: DataReady) -> Line:

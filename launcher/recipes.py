@@ -86,14 +86,24 @@ def prepare(
 
 
 @click.command()
-def schema() -> None:
-    """Print the JSON Schema of a recipe, for editors."""
+@click.argument("key", required=False)
+def schema(key: str | None) -> None:
+    """Print the JSON Schema of a recipe, for editors; with KEY, what one key means.
+
+    KEY is dotted, such as batch.lanes, or a section.
+    """
     import json
 
+    from configs.explanation import explain
     from configs.load import recipe_schema
+    from launcher.messages import explanation_lines
     from launcher.terminal import Terminal
 
-    Terminal().text(json.dumps(recipe_schema(), indent=2))
+    if key is None:
+        Terminal().text(json.dumps(recipe_schema(), indent=2))
+        return
+    for found in explain(key):
+        Terminal().lines(explanation_lines(found))
 
 
 @click.command()

@@ -207,3 +207,12 @@ def test_recipe_of_somebody_else_gets_no_token(tmp_path, monkeypatch, capsys):
 def test_address_that_is_none_is_a_mistake_of_the_person(words, capsys):
     assert run([*words.split(), "--address", "not a url"]) == 2
     assert "is not the address of a Ray dashboard" in capsys.readouterr().err
+
+
+def test_one_key_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["schema", "batch.lanes"]) == 0
+    out = capsys.readouterr().out
+    assert "a multiple of num_workers" in out
+    assert "whole number \u00b7 default 8 \u00b7 at least 1" in out
+    assert run(["schema", "batch.lane"]) == 2
+    assert "Did you mean batch.lanes?" in capsys.readouterr().err
