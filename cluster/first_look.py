@@ -20,6 +20,8 @@ from configs.task_sections import asked_labels
 MAX_FILES = 10
 """Files of a split whose first rows are read."""
 MAX_CONFIG_BYTES = 2**20
+POOLED = ("text_classification", "multi_label_classification", "text_regression")
+"""Tasks whose models have a pooler below the head."""
 SPLITS = ("train", "validation", "test")
 PLAIN = """
 bert roberta xlm-roberta camembert electra deberta-v2 mpnet modernbert llama mistral qwen2 qwen3
@@ -44,6 +46,7 @@ def look_at(recipe: Recipe, *, into_folders: bool = True) -> list[str]:
     of them. Without `into_folders` folders, which may be large, are left alone.
     """
     _look_at_model(recipe)
+    notes = [*_of_pooling(recipe)]
     here = recipe.data.model_copy(
         update={
             name: tuple(_here(getattr(recipe.data, name), into_folders=into_folders)) or None
@@ -51,7 +54,7 @@ def look_at(recipe: Recipe, *, into_folders: bool = True) -> list[str]:
             if not isinstance(getattr(recipe.data, name), float)
         }
     )
-    return _look_at_rows(recipe, here)
+    return [*notes, *_look_at_rows(recipe, here)]
 
 
 def _here(given: Any, *, into_folders: bool) -> Iterator[SourceEntry]:
@@ -149,6 +152,27 @@ def _look_at_model(recipe: Recipe) -> None:
         )
     if not model.trust_remote_code:
         _check_blocks(recipe, config)
+
+
+def _of_pooling(recipe: Recipe) -> Iterator[str]:
+    """Yield that a head alone stands on a layer that the training of a sentence encoder passed by.
+
+    Such a folder gives the mean of its tokens (modules.json); transformers' classifiers put their
+    head on the model's own pooler, whose weights are those of an earlier training, or random.
+    """
+    path = Path(recipe.model.path) / "1_Pooling" / "config.json"
+    if recipe.task.kind not in POOLED or not recipe.model.is_folder or not path.is_file():
+        return
+    pooling = _config(path.parent)
+    by_mean = pooling.get("pooling_mode_mean_tokens") or pooling.get("pooling_mode") == "mean"
+    first = recipe.freezing.schedule[0].learn.mode if recipe.freezing.schedule else None
+    begins_with_head = recipe.freezing.gradual or recipe.freezing.preset == "lp_ft"
+    if by_mean and (begins_with_head or "head" in (recipe.freezing.mode, first)):
+        yield (
+            f"{recipe.model.path} was trained to give the mean of its tokens (1_Pooling), and "
+            f"{recipe.task.kind} puts the head on the model's own pooler instead: a head that "
+            "learns alone may learn little. Let blocks learn with it, such as freezing: {last: 2}"
+        )
 
 
 def _config(folder: Path) -> dict[str, Any]:

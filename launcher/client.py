@@ -9,7 +9,7 @@ for record in thaw.follow(submitted.run):
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,8 @@ class Submitted:
     job_id: str
     address: str
     storage: str
+    notes: tuple[str, ...] = ()
+    """What is unusual about the data and the model, as far as they are seen from here."""
 
 
 class Thaw:
@@ -97,18 +99,18 @@ class Thaw:
         from cluster.first_look import look_at
 
         loaded = self.load(recipe)
-        look_at(loaded, into_folders=False)
+        notes = tuple(look_at(loaded, into_folders=False))
         refuse_no_folder(loaded.storage)
-        return self._submit("prepare", loaded, {})
+        return replace(self._submit("prepare", loaded, {}), notes=notes)
 
     def submit(self, recipe: Recipe | Mapping[str, Any] | str | Path) -> Submitted:
         """Start a run on the cluster; raises LockedError when its name is seen to be taken."""
         from cluster.first_look import look_at
 
         loaded = self.load(recipe)
-        look_at(loaded, into_folders=False)
+        notes = tuple(look_at(loaded, into_folders=False))
         self.refuse_taken_name(loaded)
-        return self._submit("finetune", loaded, {})
+        return replace(self._submit("finetune", loaded, {}), notes=notes)
 
     def resume(
         self,

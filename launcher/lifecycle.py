@@ -76,7 +76,8 @@ def start(
     run = submitted.run
     watch_it = (run, f"watch it: thaw watch {run}", f"thaw tensorboard {run}")
     if not terminal.as_json:
-        terminal.lines([*recipe_lines(recipe), *shipped, Line("run", watch_it)])
+        noted = [Line("note", (note,), "warning") for note in submitted.notes]
+        terminal.lines([*recipe_lines(recipe), *shipped, *noted, Line("run", watch_it)])
     return show_job(client, terminal, submitted, detach=detach)
 
 

@@ -71,12 +71,14 @@ def prepare(
     A second time finds it done.
     """
     from launcher.lifecycle import shown
-    from launcher.messages import Story, data_table
+    from launcher.messages import Line, Story, data_table
     from launcher.terminal import Terminal
 
     client = open_client(ctx, address, storage)
     terminal = Terminal(as_json=output == "json")
     submitted = client.prepare(client.load(recipe, overrides))
+    if not terminal.as_json:
+        terminal.lines(Line("note", (note,), "warning") for note in submitted.notes)
     story = Story(submitted.run)
     entries = client.backend.jobs.follow(submitted.address, submitted.job_id)
     code = shown(terminal, story, entries)

@@ -137,6 +137,30 @@ def test_gradual_unfreezing_takes_an_epoch_a_block() -> None:
     assert look_at(made(model={"path": path}, freezing={"gradual": True}, epochs=2)) == []
 
 
+@pytest.mark.parametrize(
+    ("freezing", "is_told"),
+    [
+        ("head", True),
+        ({"preset": "lp_ft"}, True),
+        ({"gradual": True}, True),
+        ({"schedule": [{"learn": "head", "epochs": 1}, {"learn": "all"}]}, True),
+        ({"last": 1}, False),
+        ("full", False),
+    ],
+)
+def test_a_head_alone_on_a_mean_pooled_encoder_is_told(freezing: Any, is_told: bool) -> None:
+    model = model_folder(model_type="bert", num_hidden_layers=2)
+    recipe = made(model={"path": model}, freezing=freezing, epochs=4)
+    assert look_at(recipe) == []
+    Path(model, "1_Pooling").mkdir()
+    Path(model, "1_Pooling", "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    assert ["puts the head on the model's own pooler" in note for note in look_at(recipe)] == (
+        [True] if is_told else []
+    )
+    Path(model, "1_Pooling", "config.json").write_text('{"pooling_mode_cls_token": true}')
+    assert look_at(recipe) == []
+
+
 def test_known_kinds_of_models_have_their_blocks_where_it_says() -> None:
     from transformers import AutoConfig
 
