@@ -25,6 +25,9 @@ from trainers.data.store import (
     load_manifest,
 )
 
+FEW_ROWS = 5
+"""Rows of a class below which a metric of it says little."""
+
 
 def find_prepared(plan: Plan) -> Manifest | None:
     """Give the manifest if the set is there and whole, by names and sizes of its shards."""
@@ -56,7 +59,11 @@ def publish(
     parts = {split: [each.splits[split] for each in encoded] for split in plan.splits}
     splits = {split: join_splits(infos, len(label_names)) for split, infos in parts.items()}
     max_length = encoded[0].max_length
-    notes = (*label_notes(label_names), *length_notes(splits, max_length))
+    notes = (
+        *label_notes(label_names),
+        *class_notes(splits, label_names),
+        *length_notes(splits, max_length),
+    )
     manifest = Manifest(
         fingerprint=plan.fingerprint,
         task_kind=plan.recipe.task.kind,
@@ -79,6 +86,32 @@ def publish(
     if plan.shard_dir != plan.data_dir:
         return _rename(plan, manifest)
     return manifest
+
+
+def class_notes(
+    splits: Mapping[SplitName, SplitInfo], label_names: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Say of which classes validation has so few rows that the best weights are chosen by chance.
+
+    Rows are dealt by a hash of their content, so that a text is never on two sides; a share of few
+    rows does not hold each class in proportion.
+    """
+    validation = splits.get("validation")
+    if validation is None or not validation.rows:
+        return ()
+    learnt = splits["train"].class_counts
+    rare = [
+        f"{name} {count}"
+        for name, count, rows in zip(label_names, validation.class_counts, learnt, strict=False)
+        if count < FEW_ROWS and rows
+    ]
+    if not rare:
+        return ()
+    some = ", ".join(rare[:5]) + (", ..." if len(rare) > 5 else "")
+    return (
+        f"validation has fewer than {FEW_ROWS} rows of {len(rare):,} of {len(label_names):,} "
+        f"classes ({some}): metrics by class change with single rows. Give it more rows if that matters",
+    )
 
 
 def length_notes(splits: Mapping[SplitName, SplitInfo], max_length: int) -> tuple[str, ...]:

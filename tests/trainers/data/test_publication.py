@@ -9,7 +9,7 @@ from tests.trainers.data import words
 from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
 from trainers.data.plan import plan_preparation
 from trainers.data.preparation import prepare
-from trainers.data.publication import find_prepared, length_notes
+from trainers.data.publication import class_notes, find_prepared, length_notes
 from trainers.data.store import MANIFEST, SplitInfo, SplitName, open_split
 
 
@@ -67,3 +67,16 @@ def test_rows_that_fill_the_length_are_told() -> None:
     assert note.startswith("1,210 of 2,201 rows have batch.max_length (16) tokens")
     assert length_notes(splits, 17) == ()
     assert length_notes({"train": info(_1=9)}, 1) == ()
+
+
+def test_classes_with_few_rows_in_validation_are_told() -> None:
+    def info(*counts: int) -> SplitInfo:
+        rows = sum(counts)
+        return SplitInfo(rows=rows, id_sum="0", lengths={9: rows}, class_counts=counts, shards=())
+
+    names = ("cat", "dog", "eel", "fox")
+    (note,) = class_notes({"train": info(90, 90, 90, 0), "validation": info(7, 4, 0, 0)}, names)
+    assert note.startswith("validation has fewer than 5 rows of 2 of 4 classes (dog 4, eel 0): ")
+    assert class_notes({"train": info(9, 9), "validation": info(5, 5)}, names[:2]) == ()
+    assert class_notes({"train": info(9, 9), "test": info(1, 1)}, names[:2]) == ()
+    assert class_notes({"train": info(), "validation": info()}, ()) == ()
