@@ -110,7 +110,7 @@ def class_notes(
     some = ", ".join(rare[:5]) + (", ..." if len(rare) > 5 else "")
     return (
         f"validation has fewer than {FEW_ROWS} rows of {len(rare):,} of {len(label_names):,} "
-        f"classes ({some}): metrics by class change with single rows. Give it more rows if that matters",
+        f"classes ({some}): metrics by class move with single rows. Give it more if it matters",
     )
 
 
