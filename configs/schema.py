@@ -182,7 +182,7 @@ class Recipe(BaseModel):
 
     def _of_metrics(self) -> Iterator[str]:
         """Yield what is wrong with each metric that something goes by."""
-        asked = {"evaluation.best_metric": self.evaluation.best_metric}
+        asked = {} if self.exports_last else {"evaluation.best_metric": self.evaluation.best_metric}
         if self.early_stopping is not None:
             asked["early_stopping.metric"] = self.early_stopping.metric
         for number, phase in enumerate(self.freezing.schedule):
