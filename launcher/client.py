@@ -127,6 +127,14 @@ class Thaw:
         """
         self._refuse_others(run, "resume", force=force)
         self._refuse_live(run)
+        changed = self.changed_recipe(run, overrides, allow_change=allow_change)
+        allowed = {"allow_change": "yes"} if allow_change else {}
+        return self._submit("finetune", changed, {"resume": "yes"} | allowed)
+
+    def changed_recipe(
+        self, run: str, overrides: Sequence[str], *, allow_change: bool = False
+    ) -> Recipe:
+        """Return the recipe that a run would go on with; raises what `resume` raises about it."""
         recipe = self.recipe(run)
         changed = change_recipe(recipe, overrides)
         fixed = [key for key in recipe_difference(recipe, changed) if not may_change(key)]
@@ -136,8 +144,7 @@ class Thaw:
                 f"Submit a new run, change only {', '.join(MAY_CHANGE)}, or accept another answer "
                 "with --allow-change."
             )
-        allowed = {"allow_change": "yes"} if allow_change else {}
-        return self._submit("finetune", changed, {"resume": "yes"} | allowed)
+        return changed
 
     def evaluate(self, run: str, data: str | None = None) -> Submitted:
         """Evaluate a run's best weights on its test split, or on other files."""

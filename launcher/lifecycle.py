@@ -308,9 +308,10 @@ def resume(
     terminal = Terminal(as_json=output == "json")
     state = client.status(run)
     if state.state == "succeeded":
-        terminal.say(
-            Line("run", (f"{run} has succeeded already", "there is nothing to go on with"))
-        )
+        client.changed_recipe(run, overrides, allow_change=allow_change)
+        unused = ("nothing was changed",) if overrides else ()
+        done = (f"{run} has succeeded already", "there is nothing to go on with", *unused)
+        terminal.say(Line("run", done))
         return 0
     before = client.metrics(run)
     terminal.say(*damage_lines(client.damage(run), before))

@@ -132,6 +132,11 @@ def test_a_run_that_succeeded_is_not_resumed(cluster, tmp_path, capsys):
     cluster.add_run(str(tmp_path / "runs"))
     assert run(["resume", "small"], cluster.client()) == 0
     assert "small has succeeded already" in capsys.readouterr().err
+    assert run(["resume", "small", "--set", "epochs=9"], cluster.client()) == 2
+    assert "epochs cannot change" in capsys.readouterr().err
+    assert run(["resume", "small", "--set", "zero.stage=1"], cluster.client()) == 0
+    assert "nothing was changed" in capsys.readouterr().err
+    assert cluster.submitted == []
     assert cluster.submitted == []
 
 
