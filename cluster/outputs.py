@@ -48,8 +48,8 @@ def refuse_output(output: str, source: str = "", *, overwrite: bool) -> None:
 
 
 def refuse_unexported(storage: str, run: str, state: str) -> None:
-    """Raise NotFoundError for a run that has not succeeded and has no export to predict with."""
-    if state != "succeeded" and not files.exists(files.join(run_folder(storage, run), FOLDER)):
+    """Raise NotFoundError for a run that has no export to predict with."""
+    if not files.exists(files.join(run_folder(storage, run), FOLDER)):
         raise NotFoundError(
             f"Run {run} has no export yet, it is {state}. Predict when it succeeded, or write its "
             f"best commit as a folder: thaw export {run} DIR"

@@ -13,7 +13,7 @@ from cluster.located import Located as Located
 from cluster.located import locate_run as locate_run
 from cluster.located import located_runs as located_runs
 from cluster.located import remember_run as remember_run
-from cluster.lock import BEAT_LIMIT_S, beat_age_s, beats, claim
+from cluster.lock import BEAT_LIMIT_S, BEAT_S, beat_age_s, beats, claim
 from cluster.packages import installed_packages, refuse_other_packages
 from cluster.places import is_linked, refuse_links, run_folder
 from cluster.rebuilding import read_record_file, rebuilt_fields, recipe_of_commits
@@ -31,6 +31,8 @@ from trainers.masking import masked
 State = Literal["queued", "preparing", "running", "succeeded", "failed", "stopped"]
 LIVE = ("queued", "preparing", "running")
 POLL_S = 0.3
+SIGN_LIMIT_S = BEAT_S + 2.0
+"""How long who asks waits for the next beat of a driver."""
 
 
 class RunState(BaseModel):
@@ -261,6 +263,16 @@ def silent_s(storage: str, state: RunState) -> float:
     now = time.time()
     age = beat_age_s(run_directory(storage, state.name), now)
     return max(0.0, now - state.updated if age is None else age)
+
+
+def shows_life(storage: str, state: RunState, limit_s: float = SIGN_LIMIT_S) -> bool:
+    """Watch a run for a sign of life of its driver; returns as soon as there is one.
+
+    A driver that gave one lately may be dead as well, and clocks differ: only a new one counts.
+    """
+    if silent_s(storage, state) > BEAT_LIMIT_S:
+        return False
+    return beats(run_directory(storage, state.name), limit_s)
 
 
 def request_stop(storage: str, name: str) -> None:

@@ -81,6 +81,9 @@ class Runs(Protocol):
     def silent_s(self, storage: str, state: "RunState") -> float:
         """Return for how long the driver of a live run has given no sign of life."""
 
+    def shows_life(self, storage: str, state: "RunState") -> bool:
+        """Watch a run for a sign of life of its driver."""
+
     def request_stop(self, storage: str, name: str) -> None:
         """Ask a run to commit and stop."""
 

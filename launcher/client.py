@@ -25,7 +25,6 @@ from launcher.progress import progress_of, standing
 from launcher.tail import tail_lines
 from launcher.whereabouts import (
     LIVE,
-    SILENT_S,
     Whereabouts,
     absolute,
     absolute_storage,
@@ -126,8 +125,8 @@ class Thaw:
         LockedError for a run that is seen to go on, or somebody else's unless `force`.
         """
         self._refuse_others(run, "resume", force=force)
-        self._refuse_live(run)
         changed = self.changed_recipe(run, overrides, allow_change=allow_change)
+        self._refuse_live(run)
         allowed = {"allow_change": "yes"} if allow_change else {}
         return self._submit("finetune", changed, {"resume": "yes"} | allowed)
 
@@ -176,7 +175,8 @@ class Thaw:
             refuse_output(arguments["output"], arguments["input"], overwrite=overwrite)
         check_output(arguments["output"])
         state = self.status(run)
-        refuse_unexported(state.storage, run, state.state)
+        if state.state != "succeeded":  # which has one, and the job looks
+            refuse_unexported(state.storage, run, state.state)
         check_input(self.recipe(run), arguments["input"], kind or "auto")
         arguments |= {"overwrite": "yes"} if overwrite else {}
         arguments |= {"bad": "skip"} if skips_bad else {}
@@ -410,8 +410,9 @@ class Thaw:
     def _refuse_live(self, run: str) -> None:
         """Refuse at once to resume a run whose driver is seen alive; the driver looks again."""
         state = self.status(run)
-        silent_s = self.silent_s(state)
-        if silent_s is not None and silent_s <= SILENT_S and state.job_ids:
+        if state.state not in LIVE or not state.job_ids:
+            return
+        if self.backend.runs.shows_life(self.where.storage_of(run), state):
             raise LockedError(
                 f"Run {run} is {state.state}: job {state.job_ids[-1]} works on it. Wait for it, or "
                 f"stop it with `thaw stop {run}`"

@@ -119,7 +119,8 @@ def _start_node(hosts: Hosts, host: str, temp: Path, folder: Path) -> subprocess
     start: Sequence[str] = [sys.executable, "-m", "ray.scripts.scripts", "start", *role]
     shared = ["--node-ip-address", host, "--object-store-memory", "150000000", "--block"]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(hosts.token)}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    own = {"PATH": path, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(hosts.token)}
     with (folder / f"{host}.log").open("wb") as log:
         return subprocess.Popen(
             [*hosts.on(host), *start, *shared, "--temp-dir", str(temp)],

@@ -179,6 +179,9 @@ class FakeCluster:
     def silent_s(self, storage: str, state: RunState) -> float:
         return self.silent
 
+    def shows_life(self, storage: str, state: RunState) -> bool:
+        return self.silent < 15.0
+
     def request_stop(self, storage: str, name: str) -> None:
         self.stopped.append(f"run {name}")
 
