@@ -31,7 +31,8 @@ MOMENTS = {
     "the manifest gets its name": ("os.rename", rf"{KILLED}\.a01/MANIFEST", 2),
     "what was told is deleted": ("os.remove", rf"{KILLED}\.a01/rank-\d+\.json", 4),
     "the old manifest is deleted": ("os.remove", rf"{FIRST}\.a01/MANIFEST", 4),
-    "the old commit is deleted": ("shutil.rmtree", rf"{FIRST}\.a01", 4),
+    "a file of the old commit is deleted": ("os.remove", rf"{FIRST}\.a01/rank-\d+\.safetensors", 4),
+    "the old commit is deleted": ("os.rmdir", rf"{FIRST}\.a01$", 4),
     "the next commit begins": ("os.mkdir", rf"{NEXT}\.a01$", 4),
 }
 ON_TWO = (
