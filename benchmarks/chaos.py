@@ -79,7 +79,7 @@ class Scene:
                 new = stream.read()
             whole = new[: new.rfind(b"\n") + 1]
             self.read += len(whole)
-            self.records += [json.loads(line) for line in split_lines(whole)]
+            self.records += [json.loads(line) for line in split_lines(whole.decode())]
         return [record for record in self.records if record["kind"] == "step"]
 
     def last_step(self) -> dict[str, Any]:
