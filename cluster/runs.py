@@ -266,13 +266,14 @@ def silent_s(storage: str, state: RunState) -> float:
 
 
 def shows_life(storage: str, state: RunState, limit_s: float = SIGN_LIMIT_S) -> bool:
-    """Watch a run for a sign of life of its driver; returns as soon as there is one.
+    """Watch whether the driver of a run lives, for at most two beats.
 
-    A driver that gave one lately may be dead as well, and clocks differ: only a new one counts.
+    One that beat lately may be dead as well, clocks differ, and one that is just being ended may
+    beat once more: two new beats count.
     """
     if silent_s(storage, state) > BEAT_LIMIT_S:
         return False
-    return beats(run_directory(storage, state.name), limit_s)
+    return all(beats(run_directory(storage, state.name), limit_s) for _ in range(2))
 
 
 def request_stop(storage: str, name: str) -> None:

@@ -412,6 +412,13 @@ class Thaw:
         state = self.status(run)
         if state.state not in LIVE or not state.job_ids:
             return
+        try:
+            located = self.where.located(run)
+            job = self.backend.jobs.job_status(located.address, located.job_id)
+        except (ClusterError, NotFoundError):
+            return
+        if job.state not in ("pending", "running"):
+            return
         if self.backend.runs.shows_life(self.where.storage_of(run), state):
             raise LockedError(
                 f"Run {run} is {state.state}: job {state.job_ids[-1]} works on it. Wait for it, or "

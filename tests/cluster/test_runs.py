@@ -251,10 +251,14 @@ def test_a_driver_is_silent_since_its_last_beat(storage: str) -> None:
     assert runs.silent_s(storage, state) < 10
 
 
-def test_only_a_new_beat_of_a_driver_is_a_sign_of_life(storage: str) -> None:
+def test_only_new_beats_of_a_driver_are_signs_of_life(storage: str) -> None:
     state = runs.create_run(storage, recipe(), "one.01")
     folder = runs.run_directory(storage, "one")
     lock.beat(folder)  # the last one before its machine was lost
     assert not runs.shows_life(storage, state, limit_s=0.7)
+    last = threading.Timer(0.5, lock.beat, [folder])  # of a driver that is just being ended
+    last.start()
+    assert not runs.shows_life(storage, state, limit_s=2.0)
+    last.join()
     with lock.beating(folder, every_s=0.05):
         assert runs.shows_life(storage, state, limit_s=10)
