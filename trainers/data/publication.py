@@ -84,8 +84,38 @@ def publish(
     data = manifest.model_dump_json(indent=1).encode()
     storage.write_atomically(storage.join(plan.shard_dir, MANIFEST), data)
     if plan.shard_dir != plan.data_dir:
-        return _rename(plan, manifest)
+        return publish_folder(plan, manifest)
     return manifest
+
+
+def publish_folder(plan: Plan, manifest: Manifest) -> Manifest:
+    """Put a finished folder in its place; return the manifest of the set that is there then.
+
+    A set that is there and whole is used; a damaged one is replaced, unless it holds what is not
+    ours. Raises StorageError.
+    """
+    source, target = storage.local_path(plan.shard_dir), storage.local_path(plan.data_dir)
+    assert source is not None
+    assert target is not None
+    storage.sync(source)
+    while True:  # each time round a damaged set has been put aside
+        try:
+            os.rename(source, target)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            if not target.exists():
+                raise StorageError(
+                    f"{target} could not be made: {reason_of(error)}. Mend that, then prepare the "
+                    "data again"
+                ) from error
+        else:
+            storage.sync(target.parent)
+            return manifest
+        found = find_prepared(plan)
+        if found is not None:
+            return found
+        _move_aside(target)
 
 
 def class_notes(
@@ -138,30 +168,6 @@ def _report(scattered: Sequence[Scattered], tally: Tally, notes: tuple[str, ...]
     )
 
 
-def _rename(plan: Plan, manifest: Manifest) -> Manifest:
-    """Put the finished folder in its place; gives the manifest of the set that is there then."""
-    source, target = storage.local_path(plan.shard_dir), storage.local_path(plan.data_dir)
-    assert source is not None
-    assert target is not None
-    storage.sync(source)
-    for _ in range(3):
-        try:
-            os.rename(source, target)
-        except FileExistsError:
-            pass
-        except OSError as error:
-            if not target.exists():
-                raise StorageError(f"{target} could not be made: {reason_of(error)}") from error
-        else:
-            storage.sync(target.parent)
-            return manifest
-        found = find_prepared(plan)
-        if found is not None:
-            return found
-        _move_aside(target)
-    raise StorageError(f"{target} is damaged and cannot be replaced. Delete it")
-
-
 def _move_aside(damaged: Path) -> None:
     strangers = find_strangers(str(damaged), PREPARED)
     if strangers:
@@ -174,4 +180,8 @@ def _move_aside(damaged: Path) -> None:
         os.rename(damaged, aside)
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise StorageError(
+            f"{damaged} is damaged and cannot be replaced: {reason_of(error)}. Delete it"
+        ) from error
     delete_ours(str(aside), PREPARED)

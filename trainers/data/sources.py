@@ -97,10 +97,7 @@ def list_sources(data: Data) -> tuple[Source, ...]:
     found: list[Source] = []
     given = {"train": data.train, "validation": data.validation, "test": data.test}
     for split in SPLITS:
-        entries = source_entries(given[split])
-        if given[split] == ():
-            raise DataError(f"data.{split} is an empty list. Name at least one file")
-        for number, entry in enumerate(entries, 1):
+        for number, entry in enumerate(source_entries(given[split]), 1):
             kind = entry.format if entry.format != "auto" else data.format
             sources = (each for path in entry.paths for each in _expand(split, entry, path, kind))
             name = entry.name or (UNNAMED if _takes_all(entry) else f"source-{number}")
@@ -236,7 +233,10 @@ def _advice(pattern: str) -> str:
 
 def _format(kind: str, address: str, split: SplitName | None = "train") -> str:
     if kind == "hf":
-        raise DataError(f"{address} is a file. Set its format: hf is for folders of save_to_disk")
+        raise DataError(
+            f"{address} is a file, and hf is for folders of save_to_disk. Set data.format to the "
+            "file's own, or leave it out"
+        )
     if kind != "auto":
         return kind
     suffixes = PurePosixPath(without_compression(listing.file_name(address).lower())).suffixes

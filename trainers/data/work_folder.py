@@ -5,11 +5,11 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from configs.errors import StorageError
+from configs.errors import StorageError, reason_of
 from trainers import storage
 from trainers.belongings import WORK as WORK_FILES
 from trainers.belongings import delete_ours
@@ -23,11 +23,12 @@ NAME = re.compile(rf"[0-9a-f]+{re.escape(WORK)}")
 
 
 @contextmanager
-def exclusive(plan: Plan) -> Iterator[None]:
+def exclusive(plan: Plan, take: Callable[[int, int], None] = fcntl.flock) -> Iterator[None]:
     """Work on a preparation alone; waits for another one of the same data to end.
 
     The lock ends with the process that holds it, however that ends. In an object store there is no
-    lock: every preparation has a work folder of its own there.
+    lock: every preparation has a work folder of its own there. Raises StorageError for a storage
+    where none can be taken.
     """
     folder = storage.local_path(plan.data_dir)
     if folder is None:
@@ -35,7 +36,7 @@ def exclusive(plan: Plan) -> Iterator[None]:
         return
     path = folder.with_name(f"{folder.name}.lock")
     new = [each for each in path.parents if not each.exists()]
-    descriptor = _lock(path)
+    descriptor = _lock(path, take)
     try:
         yield
     finally:
@@ -88,7 +89,7 @@ def _is_held(path: Path) -> bool:
     return False
 
 
-def _lock(path: Path) -> int:
+def _lock(path: Path, take: Callable[[int, int], None]) -> int:
     while True:
         # Who had the lock and made nothing takes its empty folder away, at any moment in here.
         try:
@@ -96,12 +97,19 @@ def _lock(path: Path) -> int:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:
             continue
-        except FileExistsError:
-            if _is_file(path.parent):
-                raise
+        except FileExistsError as error:
+            if (taken := _file_among(path.parents)) is not None:
+                raise StorageError(
+                    f"{taken} is a file where a folder for prepared data belongs. Move it elsewhere"
+                ) from error
             continue
+        except OSError as error:
+            raise StorageError(
+                f"{path} cannot be made: {reason_of(error)}. Prepared data lies beside the runs: "
+                "mend that storage, or name another"
+            ) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            take(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             time.sleep(POLL_S)
@@ -109,19 +117,20 @@ def _lock(path: Path) -> int:
         except OSError as error:
             os.close(descriptor)
             raise StorageError(
-                f"{path} cannot be locked ({error.strerror}). Mount the storage with locks (flock)"
+                f"{path} cannot be locked: {reason_of(error)}. Mount the storage with locks (flock)"
             ) from error
         if _is_at(descriptor, path):
             return descriptor
         os.close(descriptor)
 
 
-def _is_file(path: Path) -> bool:
-    """Say whether what has this name now is anything but a folder."""
-    try:
-        return not stat.S_ISDIR(path.stat(follow_symlinks=False).st_mode)
-    except FileNotFoundError:
-        return False
+def _file_among(folders: Iterable[Path]) -> Path | None:
+    """Return the first that is there now and is anything but a folder."""
+    for path in folders:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if not stat.S_ISDIR(path.stat().st_mode):
+                return path
+    return None
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

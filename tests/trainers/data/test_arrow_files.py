@@ -128,6 +128,16 @@ def test_text_that_is_not_utf8_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("writer", WRITERS)
+def test_columns_of_pickled_objects_are_refused(tmp_path: Path, writer: Any) -> None:
+    """As Ray Data writes them: whoever knows the type unpickles them as soon as they are read."""
+    marked = {b"ARROW:extension:name": b"ray.data.arrow_pickled_object"}
+    schema = pa.schema([pa.field("text", pa.binary(), metadata=marked), ("label", pa.int64())])
+    rows = pa.Table.from_arrays([pa.array([b"x"]), pa.array([1])], schema=schema)
+    with pytest.raises(DataError, match=r"rows: column text holds pickled .* Write it as text or"):
+        read(writer(tmp_path / "rows", rows), writer)
+
+
+@pytest.mark.parametrize("writer", WRITERS)
 def test_all_columns_come_as_they_are(tmp_path: Path, writer: Any) -> None:
     path = writer(tmp_path / "rows", table(30_000))
     batches = list(read_batches(path, "rows", kind(writer), size=7_000))

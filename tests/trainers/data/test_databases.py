@@ -1,6 +1,7 @@
 """Databases: a SELECT's rows as text, nothing written, no password told."""
 
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,12 @@ def test_passwords_are_never_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises((DataError, RecipeError)) as caught_too:
         read("nothing://me:s3cret@host/rows")
     assert "s3cret" not in str(caught_too.value)
+
+
+def test_a_node_without_sqlalchemy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    with pytest.raises(RecipeError, match=r"needs SQLAlchemy. Install thaw\[sql\] on every node"):
+        read("sqlite:///x.db")
 
 
 def test_columns_of_other_kinds(tmp_path: Path) -> None:

@@ -85,6 +85,12 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match=r"flatten_indices"):
         find_saved_files(str(folder), "train")
+    (folder / "state.json").write_text("[]")
+    with pytest.raises(DataError, match=r"state.json is not what save_to_disk writes. Save"):
+        find_saved_files(str(folder), "train")
+    (folder / "dataset_dict.json").write_text(json.dumps({"splits": ["train"]}))
+    with pytest.raises(DataError, match=r"train/state.json is missing. Copy the folder again"):
+        find_saved_files(str(folder), "train")
 
 
 def test_files_of_a_repository_go_by_the_words_in_their_names(tmp_path: Path) -> None:

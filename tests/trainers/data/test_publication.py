@@ -4,13 +4,15 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from configs.errors import StorageError
 from tests.trainers.data import words
 from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
 from trainers.data.plan import plan_preparation
 from trainers.data.preparation import prepare
-from trainers.data.publication import class_notes, find_prepared, length_notes
-from trainers.data.store import MANIFEST, SplitInfo, SplitName, open_split
+from trainers.data.publication import class_notes, find_prepared, length_notes, publish_folder
+from trainers.data.store import MANIFEST, Manifest, SplitInfo, SplitName, open_split
 
 
 def test_a_reader_sees_the_whole_set_or_none(tmp_path: Path) -> None:
@@ -51,6 +53,35 @@ def test_a_set_without_a_shard_or_with_a_damaged_manifest_is_not_found(tmp_path:
         path.unlink()
         assert find_prepared(plan) is None
         path.write_bytes(content)
+
+
+def test_a_damaged_set_that_cannot_be_replaced_is_named(tmp_path: Path) -> None:
+    recipe = make_recipe(write_lines(tmp_path / "a.jsonl", numbered_rows(9)))
+    plan = plan_preparation(recipe, str(tmp_path), tasks=words.WORDS)
+    made = prepare(recipe, str(tmp_path), words.WORDS)
+    ready = Path(made.data_dir).rename(tmp_path / "ready")
+
+    def publish_at(target: Path) -> Manifest:
+        where = {"shard_dir": str(ready), "data_dir": str(target)}
+        return publish_folder(plan.model_copy(update=where), made.manifest)
+
+    with pytest.raises(StorageError, match=r"none/set could not be made: No such file .* Mend"):
+        publish_at(tmp_path / "none" / "set")
+    mine = tmp_path / "set" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("kept")
+    with pytest.raises(StorageError, match=r"set is damaged .* holds mine.txt, which is not ours"):
+        publish_at(mine.parent)
+    assert mine.read_text() == "kept"
+    mine.unlink()
+    (mine.parent / MANIFEST).write_text("{")
+    assert publish_at(mine.parent) == made.manifest  # replaced, for nothing of it was a person's
+    ready = mine.parent
+    long = tmp_path / ("x" * 250)  # the name that it is put aside under would be too long
+    long.mkdir()
+    (long / MANIFEST).write_text("{")
+    with pytest.raises(StorageError, match=r"x is damaged and cannot be replaced: File name too"):
+        publish_at(long)
 
 
 def test_rows_that_fill_the_length_are_told() -> None:

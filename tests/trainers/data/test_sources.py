@@ -1,5 +1,6 @@
 """Sources: which files a recipe means, and what is said when there are none."""
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -47,6 +48,8 @@ def test_formats_go_by_name_or_by_what_is_asked(tmp_path: Path) -> None:
     ):
         found(tmp_path, "a.txt")
     assert found(tmp_path, "a.txt", format="csv") == ["a.txt"]
+    with pytest.raises(DataError, match=r"a.csv is a file, and hf is for folders of save_to_disk"):
+        found(tmp_path, "a.csv", format="hf")
 
 
 def test_splits_given_as_files_are_sources_and_shares_are_not(tmp_path: Path) -> None:
@@ -66,6 +69,9 @@ def test_what_finds_nothing_is_named_with_what_is_near(tmp_path: Path) -> None:
         found(tmp_path, "*.parquet")
     with pytest.raises(DataError, match=r"data.train: .* is a folder that has neither"):
         found(tmp_path, "")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match=r"data.train: .*pipe is a device or a pipe. Name a file"):
+        found(tmp_path, "pipe")
 
 
 def test_a_hash_is_of_the_bytes_alone(tmp_path: Path) -> None:
@@ -79,6 +85,12 @@ def test_a_hash_is_of_the_bytes_alone(tmp_path: Path) -> None:
     assert first.num_bytes == 11
     with local_copy(first.address) as path:
         assert path == tmp_path / "a.csv"
+
+
+def test_a_file_that_gives_no_bytes_is_named() -> None:
+    source = Source(split="train", address="/proc/self/mem", format="csv")
+    with pytest.raises(DataError, match=r"self/mem cannot be read: Input/output error. Check"):
+        hash_source(source)
 
 
 def test_a_tokenizer_is_known_by_its_files_not_by_the_weights(tmp_path: Path) -> None:

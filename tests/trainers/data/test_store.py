@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from configs.errors import DataError
+from configs.errors import DataError, NotFoundError
 from trainers import storage
 from trainers.data.store import (
     MANIFEST,
@@ -228,6 +228,17 @@ def test_a_damaged_remote_shard_is_a_data_error(tmp_path: Path) -> None:
 
     split = open_split("s3://bucket/set", manifest, "train", cache_dir=tmp_path, fetch=fetch)
     with pytest.raises(DataError, match=r"train-00000.arrow is damaged"):
+        split.read(np.array([0]))
+
+
+def test_a_remote_shard_that_is_gone_is_a_data_error(tmp_path: Path) -> None:
+    manifest = make_set(tmp_path / "far", [4])
+
+    def fetch(address: str, local: Path) -> None:
+        raise NotFoundError(f"{address} does not exist")
+
+    split = open_split("s3://bucket/set", manifest, "train", cache_dir=tmp_path, fetch=fetch)
+    with pytest.raises(DataError, match=r"^s3://bucket/set/train-00000.arrow is missing. Prepare"):
         split.read(np.array([0]))
 
 

@@ -1,5 +1,6 @@
 """The lock of a preparation: one at a time, free again however its holder ended."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from configs.errors import StorageError
 from tests.object_store import ObjectStore
 from tests.trainers.data import words
 from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
@@ -80,7 +82,22 @@ def test_a_file_where_the_folder_goes_is_no_folder_of_another(tmp_path: Path) ->
     plan = make_plan(tmp_path)
     Path(plan.data_dir).parent.parent.mkdir()
     Path(plan.data_dir).parent.write_text("a file")
-    with pytest.raises(FileExistsError), exclusive(plan):
+    told = r"\.prepared is a file where a folder for prepared data belongs. Move it"
+    with pytest.raises(StorageError, match=told), exclusive(plan):
+        pytest.fail("the lock was taken")
+
+
+def test_a_storage_where_no_lock_can_be_taken_is_named(tmp_path: Path) -> None:
+    def refuse(descriptor: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    plan = make_plan(tmp_path)
+    told = r"\.lock cannot be locked: No locks available. Mount the storage with locks"
+    with pytest.raises(StorageError, match=told), exclusive(plan, refuse):
+        pytest.fail("the lock was taken")
+    long = plan.model_copy(update={"data_dir": f"{plan.data_dir}{'x' * 250}"})
+    told = r"\.lock cannot be made: File name too long. Prepared data lies beside the runs"
+    with pytest.raises(StorageError, match=told), exclusive(long):
         pytest.fail("the lock was taken")
 
 
