@@ -96,7 +96,7 @@ def watch(fit: Fit, on_poll: Callable[[], None]) -> Ended | Failure:
             on_poll()
         except StorageError as error:
             # The workers end the attempt if it stays away.
-            LOG.warning("the storage is not there: %s", error)
+            LOG.warning("what the workers write cannot be read now: %s", error)
             time.sleep(GONE_POLL_S)
         if outcome is not None:
             return outcome

@@ -118,7 +118,7 @@ def submit_with_patience(client: "JobSubmissionClient", prefix: str, **request: 
         except ValueError as error:  # what Ray says of a folder that is too large to be uploaded
             raise RecipeError(
                 f"cluster.working_dir cannot be shipped: {str(error).splitlines()[0].rstrip('.')}. "
-                "Leave out what is not code, or name it in a .gitignore"
+                "Take out what is not code, or name it in a .thawignore"
             ) from error
         except RuntimeError as error:
             if "already exists" not in str(error):

@@ -221,7 +221,12 @@ def _reached_at(host: str) -> str:
 
 
 def _wait_until(
-    ready: Callable[[], bool], processes: list[NodeProcess], ground: Ground, *, first: int = 0
+    ready: Callable[[], bool],
+    processes: list[NodeProcess],
+    ground: Ground,
+    *,
+    first: int = 0,
+    limit_s: float = START_LIMIT_S,
 ) -> None:
     """Ask with back-off until something is ready.
 
@@ -239,7 +244,7 @@ def _wait_until(
         return ready()
 
     attempts = Retrying(
-        stop=stop_after_delay(START_LIMIT_S),
+        stop=stop_after_delay(limit_s),
         wait=wait_exponential(multiplier=0.05, max=0.5),
         retry=retry_if_result(lambda result: not result),
     )
@@ -247,8 +252,8 @@ def _wait_until(
         attempts(asked)
     except RetryError as error:
         raise ClusterError(
-            f"The local cluster was not ready after {START_LIMIT_S:.0f} s. "
-            "See whether the machine is overloaded, then try again"
+            f"The local cluster was not ready after {limit_s:.0f} s. See whether the machine is "
+            f"overloaded and what {ground.log_dir} says, then start it again with fewer --nodes"
         ) from error
 
 

@@ -4,6 +4,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import ray
@@ -74,17 +75,35 @@ def leaving_hosts() -> frozenset[str]:
     return frozenset(node.host for node in _alive() if node.node_id in leaving)
 
 
-def find_room(asked: Cluster, lanes: int, held: int = 0) -> int:
+@dataclass(frozen=True)
+class Sight:
+    """What a driver sees of its cluster, each looked up anew."""
+
+    nodes: Callable[[], list[Node]] = list_nodes
+    free: Callable[[], list[Node]] = list_free
+    grows: Callable[[], bool] = grows
+
+
+RAY = Sight()
+
+
+def find_room(asked: Cluster, lanes: int, held: int = 0, seen: Sight = RAY) -> int:
     """Give how many workers can be placed now, by the numbers that share the lanes; 0 for too few.
 
     `held` workers hold room that they would give back. Nodes that leave count for nothing.
     """
-    free = num_placeable(asked, list_free())
+    free = num_placeable(asked, seen.free())
     counts = [count for count in asked.worker_counts(lanes) if count <= free + held]
     return max(counts, default=0)
 
 
-def wait_for_room(asked: Cluster, lanes: int, say: Callable[[str], None]) -> int:
+def wait_for_room(
+    asked: Cluster,
+    lanes: int,
+    say: Callable[[str], None],
+    seen: Sight = RAY,
+    limit_s: float = WAIT_LIMIT_S,
+) -> int:
     """Wait until the workers can be placed now, telling once what is waited for.
 
     Gives how many of them: as many as the cluster can carry, or, where others use it, as many as
@@ -94,23 +113,23 @@ def wait_for_room(asked: Cluster, lanes: int, say: Callable[[str], None]) -> int
     started = time.monotonic()
     told = False
     while True:
-        nodes = list_nodes()
-        if not grows():
+        nodes = seen.nodes()
+        if not seen.grows():
             check_fits(asked, nodes)
         could = [c for c in asked.worker_counts(lanes) if c <= num_placeable(asked, nodes)]
         wanted = max(could, default=asked.fewest_workers)
-        found = find_room(asked, lanes)
+        found = find_room(asked, lanes, seen=seen)
         waited = time.monotonic() - started
         if found and (found >= wanted or waited > PATIENCE_S):
             return found
-        if grows() and waited > WAIT_POLL_S:
+        if seen.grows() and waited > WAIT_POLL_S:
             return max(asked.worker_counts(lanes))
-        placeable = num_placeable(asked, list_free())
-        if waited > WAIT_LIMIT_S:
+        placeable = num_placeable(asked, seen.free())
+        if waited > limit_s:
             raise HangError(
                 f"cluster.num_workers ({asked.shown_workers}): after {waited:.0f} s only "
-                f"{placeable} can be placed, because others use the cluster. Wait for them, or use "
-                "fewer workers"
+                f"{placeable} can be placed, because others use the cluster. Resume when they have "
+                "ended, or with --workers and a smaller number"
             )
         if not told and waited > 2:
             say(f"waiting for others: {placeable} of {wanted} workers can be placed now")

@@ -3,8 +3,9 @@
 from importlib import import_module
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from configs.errors import StorageError
 from configs.records import DataReady, Ended
 from configs.schema import Recipe
 from trainers import storage as files
@@ -65,17 +66,33 @@ class Orders(BaseModel):
 
 
 def read_outcome(orders: Orders) -> Ended | None:
-    """Read how an attempt ended, by rank 0's own word; None while there is none."""
+    """Read how an attempt ended, by rank 0's own word; None while there is none.
+
+    Raises StorageError for a file that is damaged.
+    """
     if not files.exists(orders.outcome):
         return None
-    return Ended.model_validate_json(files.read_bytes(orders.outcome))
+    try:
+        return Ended.model_validate_json(files.read_bytes(orders.outcome))
+    except ValidationError as error:
+        raise StorageError(
+            f"{orders.outcome} is damaged: it does not say how the attempt ended. Resume the run"
+        ) from error
 
 
 def read_data(orders: Orders) -> DataReady | None:
-    """Read what rank 0 prepared; None while there is nothing."""
+    """Read what rank 0 prepared; None while there is nothing.
+
+    Raises StorageError for a file that is damaged.
+    """
     if not files.exists(orders.data):
         return None
-    return DataReady.model_validate_json(files.read_bytes(orders.data))
+    try:
+        return DataReady.model_validate_json(files.read_bytes(orders.data))
+    except ValidationError as error:
+        raise StorageError(
+            f"{orders.data} is damaged: it does not say where the prepared data are. Resume the run"
+        ) from error
 
 
 def load_function(path: str) -> Any:

@@ -44,7 +44,9 @@ def refuse_output(output: str, source: str = "", *, overwrite: bool) -> None:
     if not overwrite:
         raise LockedError(f"{output} is there already. Name another file, or give --overwrite")
     if path is not None and (path.is_symlink() or not path.is_file()):
-        raise LockedError(f"{output} is no plain file, which --overwrite leaves alone. Name one")
+        raise LockedError(
+            f"{output} is a link or a device, which --overwrite leaves alone. Name another file"
+        )
 
 
 def refuse_unexported(storage: str, run: str, state: str) -> None:

@@ -19,7 +19,7 @@ def run_folder(storage: str, name: str) -> str:
     """
     folder = files.join(storage, check_run_name(name))
     if is_linked(storage, name):
-        target = Path(folder).resolve()
+        target = Path(os.path.realpath(folder))
         raise StorageError(
             f"{folder} is a link to {target}, not the folder of a run. Put the folder itself "
             f"there, or name its own place with --storage {target.parent}"
@@ -41,9 +41,9 @@ def refuse_links(folder: str) -> None:
     path = files.local_path(folder)
     if path is None:
         return
-    inside = path.resolve()
+    inside = Path(os.path.realpath(path))
     for link in _links(path, DEPTH):
-        target = link.resolve()
+        target = Path(os.path.realpath(link))
         if target != inside and inside not in target.parents:
             raise StorageError(
                 f"{link} is a link to {target}, which lies outside of its run. Replace it by the "

@@ -101,7 +101,7 @@ def staged(folder: Path) -> Iterator[Path]:
 
 def refuse_broad(folder: Path) -> None:
     """Raise RecipeError for the root, a home or a folder of the system, links followed."""
-    real = folder.resolve()
+    real = Path(os.path.realpath(folder))
     home = Path.home().resolve()
     if real == Path("/") or (home.is_relative_to(real) and home != real):
         what = "the root of this machine" if real == Path("/") else "a folder with a home in it"
@@ -136,13 +136,14 @@ def _walk(
 ) -> None:
     """Add what a folder below the root holds; `above` are the folders that lead to it."""
     lists = (*lists, *_lists_in(folder, prefix))
-    above = above | {folder.resolve()}
+    above = above | {Path(os.path.realpath(folder))}
     for entry in sorted(os.scandir(folder), key=lambda one: one.name):
         path = f"{prefix}{entry.name}"
-        place = Path(entry.path).resolve() if entry.is_symlink() else Path(entry.path)
+        # Not Path.resolve, which raises RuntimeError for a link that leads to itself.
+        place = Path(os.path.realpath(entry.path) if entry.is_symlink() else entry.path)
         is_folder = place.is_dir()
         reason = _reason(shipment.folder, path, place, lists, is_link=entry.is_symlink())
-        if reason is None and is_folder and place.resolve() in above:
+        if reason is None and is_folder and Path(os.path.realpath(place)) in above:
             reason = "a link in a circle"
         if reason is not None:
             shipment.left_out[f"{path}/" if is_folder else path] = reason

@@ -116,10 +116,11 @@ def _on_workers(
     data_dir: str | None = None,
 ) -> Ended:
     """Call a function of trainers on a group of workers, as the run itself does."""
+    recipe, state = _read_run(order)
+    data_dir = data_dir or _prepared(state)  # before anybody waits for room
     with uncollected():
         from cluster import attempts, machines
 
-    recipe, state = _read_run(order)
     machines.join_cluster(recipe.cluster.secrets)
     workers = _find_room(order, _least(recipe), recipe.batch.lanes, log)
     folder = runs.run_directory(state.storage, state.name)
@@ -131,7 +132,7 @@ def _on_workers(
             recipe=recipe,
             num_workers=workers,
             run_dir=folder,
-            data_dir=data_dir or _prepared(state),
+            data_dir=data_dir,
             attempt=state.attempts,
             reason=order.verb,
             resumed_from_step=state.step,

@@ -99,7 +99,7 @@ def _import_for(orders: Orders) -> None:
     LOG.info("imports took %.1f s", time.monotonic() - started)
 
 
-def _agree_on_data(orders: Orders, rank: int) -> str:
+def _agree_on_data(orders: Orders, rank: int, limit_s: float = DATA_LIMIT_S) -> str:
     """Prepare the data on rank 0, tell the others; no collective, which would have a time limit."""
     if rank == 0:
         from cluster.prepare import prepare_here
@@ -108,13 +108,16 @@ def _agree_on_data(orders: Orders, rank: int) -> str:
         files.append_lines(orders.records, [ready.model_dump_json()])
         files.write_atomically(orders.data, ready.model_dump_json().encode())
         return ready.path
-    limit = time.monotonic() + DATA_LIMIT_S
+    limit = time.monotonic() + limit_s
     while time.monotonic() < limit:
         found = read_data(orders)
         if found is not None:
             return found.path
         time.sleep(PRESENCE_POLL_S)
-    raise HangError(f"rank 0 has not prepared the data after {DATA_LIMIT_S:.0f} s. See its log")
+    raise HangError(
+        f"rank 0 has not prepared the data after {limit_s:.0f} s. See its log in {orders.logs}, or "
+        "prepare them first with `thaw data prepare`"
+    )
 
 
 def _begin_records(orders: Orders, world_size: int) -> None:
@@ -209,27 +212,42 @@ def _host() -> str:
     return str(ray.util.get_node_ip_address())
 
 
-def _wait_for_all(logs: str, world_size: int) -> tuple[str, ...]:
+def _wait_for_all(logs: str, world_size: int, limit_s: float = PRESENCE_LIMIT_S) -> tuple[str, ...]:
     """Wait until every rank has said where it is; give the nodes in the order of ranks."""
-    limit = time.monotonic() + PRESENCE_LIMIT_S
-    while time.monotonic() < limit:
-        hosts = read_hosts(logs)
-        if len(hosts) == world_size:
-            return hosts
+    limit = time.monotonic() + limit_s
+    while len(hosts := read_hosts(logs)) < world_size and time.monotonic() < limit:
         time.sleep(PRESENCE_POLL_S)
+    if len(hosts) == world_size:
+        return hosts
     raise HangError(
-        f"Only {len(hosts)} of {world_size} workers can be seen in {logs} after "
-        f"{PRESENCE_LIMIT_S:.0f} s. Does every node see the same storage?"
+        f"Only {len(hosts)} of {world_size} workers can be seen in {logs} after {limit_s:.0f} s. "
+        "Mount the same storage at the same path on every node"
     )
 
 
 def read_hosts(logs: str) -> tuple[str, ...]:
-    """Give the node of each rank that has announced itself, up to the first that has not."""
+    """Return the node of each rank that has announced itself, up to the first that has not.
+
+    A file that is cut or garbled announces nobody.
+    """
     names = set(files.list_names(logs))
     hosts: list[str] = []
     while (name := f"rank-{len(hosts)}.json") in names:
-        hosts.append(json.loads(files.read_bytes(files.join(logs, name)))["host"])
+        host = _host_in(files.read_bytes(files.join(logs, name)))
+        if host is None:
+            break
+        hosts.append(host)
     return tuple(hosts)
+
+
+def _host_in(announced: bytes) -> str | None:
+    """Return where a rank says it is; None for a file that is cut or garbled."""
+    try:
+        found = json.loads(announced)
+    except (ValueError, RecursionError):
+        return None
+    host = found.get("host") if isinstance(found, dict) else None
+    return host if isinstance(host, str) else None
 
 
 def _log_record(record: Record) -> None:

@@ -197,7 +197,7 @@ def _refuse_own_folder(local: Path, run_dir: str) -> None:
     home = storage.local_path(run_dir)
     if home is None:
         return
-    inside, place = home.resolve(), local.resolve()
+    inside, place = Path(os.path.realpath(home)), Path(os.path.realpath(local))
     if place == inside or inside in place.parents:
         raise RecipeError(f"{local} lies in the folder of the run itself. Name another place")
 

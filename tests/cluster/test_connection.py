@@ -9,7 +9,7 @@ from ray.job_submission import JobSubmissionClient
 
 from cluster.auth import PlainTokenWarning
 from cluster.connection import connect, limited, refuse_old, sentences, submit_with_patience
-from configs.errors import ClusterError, NotFoundError
+from configs.errors import ClusterError, NotFoundError, RecipeError
 
 HTTP = "Request failed with status code {}: {}."
 
@@ -49,13 +49,14 @@ def test_ray_with_holes_is_refused(found: str, is_refused: bool) -> None:
 class FakeClient:
     """Takes jobs as the Jobs API does, with the answers it is told to give first."""
 
-    def __init__(self, *answers: str) -> None:
+    def __init__(self, *answers: str, kind: type[Exception] = RuntimeError) -> None:
         self.answers = [*answers]
+        self.kind = kind
         self.taken = {"run.01", "run.02"}
 
     def submit_job(self, *, submission_id: str, entrypoint: str) -> str:
         if self.answers:
-            raise RuntimeError(self.answers.pop(0))
+            raise self.kind(self.answers.pop(0))
         if submission_id in self.taken:
             raise RuntimeError(f"Job with submission_id {submission_id} already exists.")
         return submission_id
@@ -84,6 +85,13 @@ def test_agent_that_is_not_ready_is_waited_for() -> None:
 def test_other_refusals_are_not_repeated() -> None:
     with pytest.raises(RuntimeError, match="bad runtime_env"):
         submit_with_patience(FakeClient("bad runtime_env", "again"), "run", entrypoint="true")
+
+
+def test_folder_that_ray_does_not_take_is_told_in_its_words() -> None:
+    client = FakeClient("Package size (600.00MiB) exceeds the limit.\nMore.", kind=ValueError)
+    told = r"working_dir cannot be shipped: Package size .* the limit\. Take out what is not code"
+    with pytest.raises(RecipeError, match=told):
+        submit_with_patience(client, "run", entrypoint="true")
 
 
 def test_token_that_leaves_this_machine_in_the_clear_is_told(

@@ -15,12 +15,14 @@ from cluster.local import (
     _delete_temp_dir,
     _make_temp_dir,
     _reached_at,
+    _wait_until,
     count_live_nodes,
     read_local_cluster,
     start_local_cluster,
     stop_local_cluster,
 )
 from cluster.located import Located, remember_run
+from cluster.nodes import Ground
 from configs.errors import ClusterError, LockedError
 from tests.other_person import all_below, what_others_can_do
 
@@ -89,6 +91,20 @@ def test_cluster_that_does_not_start_leaves_nothing_but_its_log(tmp_path: Path) 
     assert "-1" in log.read_text()
     assert not (tmp_path / "cluster.json").exists()
     assert not [child for child in psutil.Process().children() if "ray" in child.name()]
+
+
+def test_cluster_that_is_never_ready_is_given_up(tmp_path: Path) -> None:
+    ground = Ground(
+        temp_dir=tmp_path,
+        log_dir=tmp_path / "nodes",
+        token_path=tmp_path / "token",
+        gcs_port=1,
+        dashboard_port=2,
+        client_port=3,
+        cpus_per_node=1,
+    )
+    with pytest.raises(ClusterError, match=r"not ready after 0 s\. See whether .*/nodes says"):
+        _wait_until(lambda: False, [], ground, limit_s=0)
 
 
 def test_stopping_nothing_is_fine(tmp_path: Path) -> None:

@@ -6,14 +6,42 @@ import pytest
 
 from cluster import jobs
 from cluster.local import LocalCluster
+from cluster.machines import Sight, find_room, wait_for_room
+from cluster.preflight import Node
+from configs.errors import ClusterError, HangError
 from configs.records import Ended, Note
+from configs.run_sections import Cluster
 from tests.recipes import tiny_recipe
 
 ROOT = Path(__file__).parent.parent.parent
 
-pytestmark = pytest.mark.slow
+
+def seen(total: int, free: int, *, grows: bool = False) -> Sight:
+    def of(cpus: int) -> list[Node]:
+        return [Node("id", "10.0.0.1", {"CPU": cpus})]
+
+    return Sight(nodes=lambda: of(total), free=lambda: of(free), grows=lambda: grows)
 
 
+def test_room_is_what_is_free_by_numbers_that_share_the_lanes() -> None:
+    said: list[str] = []
+    asked = Cluster.model_validate({"num_workers": [1, 4]})
+    assert find_room(asked, 4, seen=seen(4, 3)) == 2  # 3 do not share 4 lanes
+    assert find_room(asked, 4, held=1, seen=seen(4, 3)) == 4
+    assert wait_for_room(asked, 4, said.append, seen(4, 4)) == 4
+    assert wait_for_room(asked, 4, said.append, seen(0, 0, grows=True)) == 4  # nodes will come
+    assert said == []
+
+
+def test_who_gets_no_room_in_time_is_told() -> None:
+    asked, said = Cluster(num_workers=4), []
+    with pytest.raises(HangError, match=r"num_workers \(4\): after 0 s only 1 can be placed, .*"):
+        wait_for_room(asked, 4, said.append, seen(4, 1), limit_s=-1)
+    with pytest.raises(ClusterError, match=r"cannot be placed: .* Use at most 3 workers"):
+        wait_for_room(asked, 4, said.append, seen(3, 3))
+
+
+@pytest.mark.slow
 @pytest.mark.proof
 def test_second_run_waits_for_the_first(two_nodes: LocalCluster, tmp_path: Path) -> None:
     ids = []

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from cluster.orders import Orders, load_function, read_data, read_outcome
+from configs.errors import StorageError
 from configs.records import Ended
 from configs.schema import Recipe
 from trainers.storage import write_atomically
@@ -56,6 +59,17 @@ def test_outcome_is_read_once_it_is_there(tmp_path: Path) -> None:
     write_atomically(sent.outcome, ended.model_dump_json().encode())
     assert read_outcome(sent) == ended
     assert Path(sent.outcome).parent == tmp_path / "logs" / "a01"
+
+
+@pytest.mark.parametrize("data", [b"", b'{"kind": "ended", "time"', b"[]", b"\xff\x00", b"{}"])
+def test_a_damaged_word_of_rank_0_is_told(tmp_path: Path, data: bytes) -> None:
+    sent = orders(tmp_path)
+    write_atomically(sent.outcome, data)
+    with pytest.raises(StorageError, match=r"outcome\.json is damaged: .* how the attempt ended"):
+        read_outcome(sent)
+    write_atomically(sent.data, data)
+    with pytest.raises(StorageError, match=r"data\.json is damaged: .* prepared data are\. Resume"):
+        read_data(sent)
 
 
 def test_function_is_found_by_its_path() -> None:

@@ -5,8 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from cluster.outputs import export_here, refuse_export, refuse_output, write_file
-from configs.errors import LockedError, RecipeError
+from cluster.outputs import (
+    export_here,
+    refuse_export,
+    refuse_output,
+    refuse_unexported,
+    write_file,
+)
+from configs.errors import LockedError, NotFoundError, RecipeError
 from tests.trainers.test_export_folder import NEW, content, make
 
 
@@ -30,6 +36,27 @@ def test_an_output_is_never_the_input(tmp_path: Path) -> None:
         refuse_output("s3://b/x.jsonl", "s3://b/x.jsonl", overwrite=True)
     refuse_output(str(tmp_path / "new.jsonl"), str(tmp_path / "*.jsonl"), overwrite=False)
     refuse_output(str(tmp_path / "a.jsonl"), str(tmp_path / "sub"), overwrite=True)
+
+
+def test_an_output_is_a_plain_file(tmp_path: Path) -> None:
+    with pytest.raises(LockedError, match=r"is a folder\. Name a file in it"):
+        refuse_output(str(tmp_path), overwrite=True)
+    (tmp_path / "kept").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "kept")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe"):
+        with pytest.raises(LockedError, match=r"is there already\. Name another"):
+            refuse_output(str(tmp_path / name), overwrite=False)
+        with pytest.raises(LockedError, match=rf"{name} is a link or a device, .* Name another"):
+            refuse_output(str(tmp_path / name), overwrite=True)
+    assert (tmp_path / "kept").read_text() == "kept"
+
+
+def test_a_run_without_an_export_predicts_nothing(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"Run one has no export yet, it is failed\. .*one DIR"):
+        refuse_unexported(str(tmp_path), "one", "failed")
+    make(tmp_path / "one" / "export", NEW)
+    refuse_unexported(str(tmp_path), "one", "succeeded")
 
 
 def test_a_file_that_came_in_between_stays(tmp_path: Path) -> None:

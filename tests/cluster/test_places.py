@@ -35,6 +35,12 @@ def calls(storage: str, name: str) -> list[Callable[[], object]]:
     ]
 
 
+def test_link_to_itself_in_the_place_of_a_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("one")
+    with pytest.raises(StorageError, match=r"is a link to .*, not the folder of a run"):
+        run_folder(str(tmp_path), "one")
+
+
 @pytest.mark.parametrize("name", ["..", "../elsewhere", "a/../../elsewhere", "/etc", "a\n"])
 def test_name_that_leads_elsewhere_is_refused(tmp_path: Path, elsewhere: Path, name: str) -> None:
     more: list[Callable[[], object]] = [
@@ -88,6 +94,7 @@ def test_link_out_of_a_run_is_refused_before_anything_is_written(
 def test_links_inside_of_a_run_are_fine(tmp_path: Path) -> None:
     (tmp_path / "step-1").mkdir()
     (tmp_path / "latest").symlink_to(tmp_path / "step-1")
+    (tmp_path / "itself").symlink_to("itself")  # leads nowhere, so not out of the run either
     refuse_links(str(tmp_path))
     refuse_links(str(tmp_path / "absent"))
     refuse_links("s3://bucket/run")

@@ -94,6 +94,21 @@ def test_size_is_bounded_and_says_where_it_is(tmp_path: Path) -> None:
     assert sorted(survey(tmp_path).files) == ["more/small.bin", "own.py"]
 
 
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "itself").symlink_to("itself")
+    assert survey(tmp_path).left_out == {"itself": "a link to nothing"}
+    at = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(20):  # 5,000 characters, where a path has at most 4,096
+        os.mkdir("x" * 250, dir_fd=at)
+        deeper = os.open("x" * 250, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = deeper
+    os.close(at)
+    told = r"cannot be read: .*xxx: File name too long\. Correct it, or name .*/\.thawignore"
+    with pytest.raises(RecipeError, match=told):
+        survey(tmp_path)
+
+
 def test_number_of_files_is_bounded() -> None:
     from cluster.shipping import _refuse_large
 

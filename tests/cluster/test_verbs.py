@@ -1,12 +1,16 @@
 """What a job can do besides fine-tuning, on the two-node cluster."""
 
+import io
 from pathlib import Path
 
 import pytest
 
 from cluster import jobs, runs
+from cluster.driver import JobOrder
 from cluster.jobs import Verb
 from cluster.local import LocalCluster
+from cluster.verbs import VERBS
+from configs.errors import NotFoundError
 from configs.records import DataReady, Ended, Note, Preparing, Record, Step
 from configs.schema import Recipe
 from tests.recipes import tiny_recipe
@@ -16,6 +20,14 @@ ROOT = Path(__file__).parent.parent.parent
 FAKE = "tests.cluster.fake_training"
 
 pytestmark = pytest.mark.slow
+
+
+def test_verbs_on_a_run_without_data_are_refused_before_anybody_waits(tmp_path: Path) -> None:
+    given = tiny_recipe(tmp_path, name="early", epochs=1)
+    runs.create_run(given.storage, given, "early.01")
+    order = JobOrder(verb="evaluate", recipe=given, arguments={})
+    with pytest.raises(NotFoundError, match=r"Run early has no prepared data yet: it is queued"):
+        VERBS["evaluate"](order, io.StringIO())
 
 
 def run(cluster: LocalCluster, verb: Verb, recipe: Recipe, **arguments: str) -> list[Record | str]:
