@@ -4,6 +4,7 @@ What only the cluster knows is handed in; how the page looks is launcher/why.py'
 """
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -79,6 +80,8 @@ class Diagnosis(BaseModel):
     state: str
     created: float
     updated: float
+    worked_s: float
+    """Seconds that was worked on it, until now where it goes on."""
     error: str | None
     message: str
     """The sentence with which it ended."""
@@ -208,6 +211,7 @@ def _judged(seen: Seen, folder: str, outside: Outside, unseen: Sequence[str]) ->
         state=state.state,
         created=state.created,
         updated=state.updated,
+        worked_s=state.total_s(time.time()),
         error=state.error,
         message=message,
         cause=_words(found[0]) if found else None,

@@ -252,6 +252,7 @@ def _close(run: Run, ended: Ended) -> None:
     if run.lease.is_lost():
         run.book.tell(ended)
         return
+    ended = ended.model_copy(update={"worked_s": run.state.total_s(time.time())})
     run.change(
         state=ended.state,
         message=ended.message,
@@ -259,6 +260,7 @@ def _close(run: Run, ended: Ended) -> None:
         exit_code=ended.exit_code,
         metrics=ended.metrics,
         step=ended.step,
+        worked_s=ended.worked_s,
     )
     if run.next_save is not None:
         persist(partial(runs.write_state, run.state), run.recipe.checkpoint.deadline_s)

@@ -49,8 +49,10 @@ def rebuilt_fields(folder: str, problem: str) -> dict[str, Any] | None:
     attempts = [record.attempt for record in records if isinstance(record, Attempt)]
     ready = [record.path for record in records if isinstance(record, DataReady)]
     claim = newest_claim(folder)
+    end = _end(folder, records, problem)
     return {
-        **_end(folder, records, problem),
+        **end,
+        **_work(records, is_live=end["state"] == "running"),
         "created": min(times, default=0.0),
         "updated": max(times, default=0.0),
         "attempts": max([*attempts, *(each.fence for each in commits)], default=0),
@@ -84,6 +86,20 @@ def _end(folder: str, records: Sequence[Record], problem: str) -> dict[str, Any]
     if age is not None and age <= ALIVE_S:
         return {"state": "running", **step}
     return {"state": "failed", "message": f"{UNKNOWN}: {problem}", **step}
+
+
+def _work(records: Sequence[Record], *, is_live: bool) -> dict[str, float]:
+    """Return since when and for how long was worked on the run; nothing where no record tells."""
+    began, worked, is_over = 0.0, 0.0, True
+    for record in records:
+        began = record.time if is_over else began
+        is_over = isinstance(record, Ended)
+        if isinstance(record, Ended):
+            told = record.worked_s
+            worked = told if told is not None else worked + record.time - began
+    if not is_over and not is_live:
+        worked += records[-1].time - began
+    return {"began": began, "worked_s": worked} if records else {}
 
 
 def _manifests(folder: str) -> list[Manifest]:

@@ -47,6 +47,10 @@ class RunState(BaseModel):
     """Seconds since the epoch, as all times here."""
     updated: float
     storage: str
+    began: float | None = None
+    """When the newest driver took the run; None for runs of old."""
+    worked_s: float = 0.0
+    """Seconds that drivers which are over worked on it."""
     attempts: int = 0
     """Number of the newest attempt; as each has a claim of its own, it is that claim's."""
     claim: int = 0
@@ -66,6 +70,12 @@ class RunState(BaseModel):
     """Who submitted it first; empty for runs of old, which are everybody's."""
     rebuilt: str = ""
     """What is wrong with run.json, where other files of the run tell what it held."""
+
+    def total_s(self, now: float) -> float:
+        """Return for how many seconds was worked on the run; none while it stood still."""
+        if self.began is None:
+            return (now if self.state in LIVE else self.updated) - self.created
+        return self.worked_s + (max(0.0, now - self.began) if self.state in LIVE else 0.0)
 
 
 def run_directory(storage: str, name: str) -> str:
@@ -105,6 +115,7 @@ def create_run(
         state="queued",
         created=now,
         updated=now,
+        began=now,
         storage=storage,
         claim=newest + 1,
         job_ids=(job_id,),
@@ -150,8 +161,11 @@ def take_over_run(
     write_recipe(files.join(folder, "recipe.yaml"), recipe)
     known = tuple(known for known in state.job_ids if known != job_id)
     ids, ended = (*known, job_id), {"exit_code": None, "error": None, "message": ""}
+    now = time.time()
+    # A driver that died worked until its last sign of life.
+    times = {"began": now, "worked_s": state.total_s(now - silent_s(storage, state))}
     changes = {"state": "queued", "claim": number, "job_ids": ids, "packages": packages}
-    return change_state(state, storage=storage, **changes, **ended)
+    return change_state(state, storage=storage, **times, **changes, **ended)
 
 
 def write_state(state: RunState) -> RunState:

@@ -146,8 +146,8 @@ class Step(BaseModel):
     grad_norm: float
     rows_per_s: float
     """Mean since the last record, summed over all ranks."""
-    tokens_per_s: float
-    """The same for tokens, padding not counted."""
+    tokens_per_s: float | None = None
+    """The same for tokens, padding not counted; None where rows have none, as images."""
     data_wait: float
     """Share of time spent waiting for data since the last record, on rank 0."""
     padding: float
@@ -289,6 +289,9 @@ class Ended(BaseModel):
     """Metrics of the last evaluation of the test split, or of validation where there is none."""
     rows: int
     """Rows those metrics are over."""
+    worked_s: float | None = None
+    """Seconds that was worked on the run so far, time that it stood still not counted; None for
+    jobs that are no run, and in old records."""
 
 
 Record = Annotated[

@@ -37,6 +37,11 @@ def duration(seconds: float) -> str:
     return " ".join(f"{count} {unit}" for count, unit in units[:2] if count)
 
 
+def epochs(count: float) -> str:
+    """Give a number of epochs with at most two digits behind the point: 3, 0.42, 1,000."""
+    return f"{count:,.2f}".rstrip("0").rstrip(".")
+
+
 def rate(per_second: float) -> str:
     """Give a rate: whole from 10 on, one digit below."""
     return f"{per_second:,.0f}" if per_second >= 10 else f"{per_second:.1f}"

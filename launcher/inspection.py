@@ -87,7 +87,10 @@ def describe(ctx: click.Context, run: str, storage: str | None, output: str) -> 
         shown = [record.model_dump(mode="json") for record in records if record.kind != "step"]
         terminal.json(
             {
-                "state": state.model_dump(mode="json"),
+                "state": {
+                    **state.model_dump(mode="json"),
+                    "worked_s": state.total_s(time.time()),
+                },
                 "recipe": recipe.model_dump(mode="json") if recipe is not None else None,
                 "records": shown,
             }

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from configs.records import Ended, Evaluated, Record
-from launcher.amounts import duration, percent, rate
-from launcher.messages import BAR, DOT, LABEL_WIDTH, Line, Story, shown_metrics
+from launcher.amounts import duration, percent
+from launcher.messages import DOT, LABEL_WIDTH, Line, Story, rates, shown_metrics
 from launcher.progress import Progress
 from launcher.terminal import Terminal
 
@@ -147,8 +147,7 @@ def progress_lines(progress: Progress, *, now: float) -> list[Line]:
     speed = (
         f"loss {step.loss:.4f}",
         f"lr {step.learning_rate:.1e}",
-        f"{rate(step.rows_per_s)} rows/s",
-        f"{rate(step.tokens_per_s)} tokens/s",
+        *rates(step),
         f"waiting for data {percent(step.data_wait)}",
     )
     saved = (
@@ -157,9 +156,9 @@ def progress_lines(progress: Progress, *, now: float) -> list[Line]:
         else (f"step {committed.step:,}", f"{duration(now - committed.time)} ago")
     )
     return [
-        Line("step", far, separator=BAR),
-        Line("", speed, separator=BAR),
-        Line("saved", saved, separator=BAR),
+        Line("step", far),
+        Line("", speed),
+        Line("saved", saved),
         *map(_how_good, progress.evaluations.values()),
     ]
 
@@ -167,4 +166,4 @@ def progress_lines(progress: Progress, *, now: float) -> list[Line]:
 def _how_good(evaluated: Evaluated) -> Line:
     best = ("the best so far",) if evaluated.best else ()
     facts = (*shown_metrics(evaluated.metrics), f"step {evaluated.step:,}", *best)
-    return Line("evaluated", (evaluated.split, *facts), separator=BAR)
+    return Line("evaluated", (evaluated.split, *facts))

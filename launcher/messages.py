@@ -27,11 +27,10 @@ from configs.records import (
     Step,
 )
 from configs.shown_metrics import first_metrics
-from launcher.amounts import duration, percent, plural, rate, short_count, size
+from launcher.amounts import duration, epochs, percent, plural, rate, short_count, size
 from launcher.progress import Progress
 
 DOT = " \u00b7 "
-BAR = " | "
 LABEL_WIDTH = 10
 
 Tone = Literal["plain", "good", "bad", "warning", "quiet"]
@@ -39,23 +38,22 @@ Tone = Literal["plain", "good", "bad", "warning", "quiet"]
 
 @dataclass(frozen=True)
 class Line:
-    """One line: a label, its facts, and what stands between them."""
+    """One line: a label and its facts."""
 
     label: str
     parts: tuple[str, ...]
     tone: Tone = "plain"
-    separator: str = DOT
     indent: int = LABEL_WIDTH
 
     def rows(self, width: int | None) -> list[str]:
         """Lay the facts out, broken between facts where they do not fit the width."""
-        text = self.separator.join(self.parts)
+        text = DOT.join(self.parts)
         room = None if width is None else width - self.indent
         if room is None or len(text) <= room or room < 20:
             return [f"{self.label:<{self.indent}}{text}".rstrip()]
         rows: list[str] = []
         for part in self.parts:
-            joined = f"{rows[-1]}{self.separator}{part}" if rows else part
+            joined = f"{rows[-1]}{DOT}{part}" if rows else part
             if rows and len(joined) <= room:
                 rows[-1] = joined
             else:
@@ -128,20 +126,26 @@ def step_line(record: Step) -> Line:
         f"step {record.step:,}/{record.total_steps:,}",
         f"loss {record.loss:.4f}",
         f"lr {record.learning_rate:.1e}",
-        f"{rate(record.rows_per_s)} rows/s",
-        f"{rate(record.tokens_per_s)} tokens/s",
+        *rates(record),
         f"waiting for data {percent(record.data_wait)}",
         f"grad norm {record.grad_norm:.2f}",
     )
-    return Line("", parts, separator=BAR, indent=2)
+    return Line("", parts, indent=2)
+
+
+def rates(record: Step) -> tuple[str, ...]:
+    """Give how many rows a second are trained on, and tokens where rows have any."""
+    tokens = record.tokens_per_s
+    told = (f"{rate(tokens)} tokens/s",) if tokens is not None else ()
+    return (f"{rate(record.rows_per_s)} rows/s", *told)
 
 
 def evaluation_line(record: Evaluated) -> Line:
     """Say how good the model is on a split."""
-    where = f"step {record.step:,}, epoch {record.epoch:.2g}"
+    where = f"step {record.step:,}, epoch {epochs(record.epoch)}"
     best = ("best so far",) if record.best else ()
     parts = (record.split, *shown_metrics(record.metrics), plural(record.rows, "row"), where, *best)
-    return Line("evaluated", parts, separator=BAR)
+    return Line("evaluated", parts)
 
 
 class Story:
@@ -182,7 +186,7 @@ class Story:
 
     def _closing(self, ended: Ended) -> list[Line]:
         name, progress = self.progress.name, self.progress
-        seconds = ended.time - (progress.started or ended.time)
+        seconds = progress.worked_s
         took = (duration(seconds),) if seconds >= 1 else ()  # a job may say its last word alone
         if ended.state == "failed":
             look = self._look or (f"thaw why {name}", f"thaw logs {name}")
@@ -256,8 +260,8 @@ def ledger_line(progress: Progress) -> Line | None:
     if not ledgers or not all(ledger.ok for ledger in ledgers):
         return None
     rows = ", ".join(sorted({f"{ledger.rows:,}" for ledger in ledgers}))
-    epochs = plural(len(ledgers), "epoch")
-    parts: tuple[str, ...] = (f"{epochs} x {rows} rows, each row once",)
+    times = plural(len(ledgers), "epoch")
+    parts: tuple[str, ...] = (f"{times} x {rows} rows, each row once",)
     if progress.exported is not None and progress.exported.frozen_unchanged:
         parts += () if progress.all_learn else ("frozen weights unchanged",)
     return Line("ledger", parts)
@@ -268,7 +272,7 @@ def exported_weights(record: Exported) -> tuple[str, ...]:
     if record.epoch is None or record.epochs is None:
         return ()
     why = f"best by {metric_name(record.best_metric)}" if record.best_metric else "the last one"
-    return (f"epoch {record.epoch:.3g} of {record.epochs:.3g} is exported, {why}",)
+    return (f"epoch {epochs(record.epoch)} of {epochs(record.epochs)} is exported, {why}",)
 
 
 def _rows_of(ended: Ended, progress: Progress) -> str:

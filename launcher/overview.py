@@ -89,8 +89,8 @@ def status_lines(
 
 def _since(state: "RunState", now: float) -> str:
     if state.state in LIVE:
-        return f"for {duration(now - state.created)}"
-    return f"{duration(now - state.updated)} ago, after {duration(state.updated - state.created)}"
+        return f"for {duration(state.total_s(now))}"
+    return f"{duration(now - state.updated)} ago, after {duration(state.total_s(now))}"
 
 
 def _next_line(state: "RunState", progress: Progress) -> Line:
@@ -118,8 +118,7 @@ def describe_lines(
     progress = progress_of(state.name, kept)
     tone = TONES.get(state.state, "plain")
     created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(state.created))
-    until = time.time() if state.state in LIVE else state.updated
-    took = duration(until - state.created)
+    took = duration(state.total_s(time.time()))
     lines = [Line("run", (state.name, state.state, f"submitted {created}", took), tone)]
     lines.append(Line("owner", (state.owner or "nobody: it is older than owners are",)))
     lines += recipe_lines(recipe) if recipe is not None else []
@@ -200,8 +199,11 @@ def every_metric_table(records: Iterable[Record]) -> Table:
 
 
 def step_table(records: Iterable[Record]) -> Table:
-    """Give every step record as a row."""
-    header = ["STEP", "EPOCH", "LOSS", "LR", "GRAD NORM", "ROWS/S", "TOKENS/S", "DATA WAIT"]
+    """Give every step record as a row; without a column for tokens where rows have none."""
+    found = [record for record in records if isinstance(record, Step)]
+    has_tokens = any(record.tokens_per_s is not None for record in found)
+    tokens = ["TOKENS/S"] if has_tokens else []
+    header = ["STEP", "EPOCH", "LOSS", "LR", "GRAD NORM", "ROWS/S", *tokens, "DATA WAIT"]
     rows: list[Sequence[str]] = [
         [
             f"{record.step:,}",
@@ -210,13 +212,16 @@ def step_table(records: Iterable[Record]) -> Table:
             f"{record.learning_rate:.1e}",
             f"{record.grad_norm:.2f}",
             rate(record.rows_per_s),
-            rate(record.tokens_per_s),
+            *([_rate_of_tokens(record)] if has_tokens else []),
             percent(record.data_wait),
         ]
-        for record in records
-        if isinstance(record, Step)
+        for record in found
     ]
     return header, rows
+
+
+def _rate_of_tokens(record: Step) -> str:
+    return rate(record.tokens_per_s) if record.tokens_per_s is not None else ""
 
 
 def metrics_table(

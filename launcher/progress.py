@@ -1,5 +1,6 @@
 """Where a run stands, folded from its records; how that looks stands in messages and live."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,9 @@ class Progress:
 
     name: str
     started: float | None = None
+    """When was begun to work, for the first time or again."""
+    worked_s: float = 0.0
+    """Seconds that was worked until the last end; none while the run stood still."""
     preparing: Preparing | None = None
     data: DataReady | None = None
     attempt: Attempt | None = None
@@ -68,6 +72,8 @@ class Progress:
             if record.split == "train":
                 self.ledgers[record.epoch] = record
         elif isinstance(record, Ended):
+            told, since = record.worked_s, record.time - self.started
+            self.worked_s = told if told is not None else self.worked_s + since
             self.ended = record
 
     @property
@@ -99,6 +105,7 @@ def standing(state: "RunState", progress: Progress, *, live: bool) -> dict[str, 
     step = progress.step if live else None
     return {
         **state.model_dump(mode="json"),
+        "worked_s": state.total_s(time.time()),
         "step": step.step if step is not None else state.step,
         "total_steps": step.total_steps if step is not None else None,
         "epoch": step.epoch if step is not None else None,

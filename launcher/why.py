@@ -69,7 +69,7 @@ def page(diagnosis: "Diagnosis", *, now: float) -> "Iterator[Line | str]":
 
     live = diagnosis.state in LIVE
     ago = f"{duration(now - diagnosis.updated)} ago"
-    since = f"for {duration(now - diagnosis.created)}" if live else ago
+    since = f"for {duration(diagnosis.worked_s)}" if live else ago
     facts = (diagnosis.run, since, plural(len(diagnosis.tries), "attempt"))
     yield Line(diagnosis.state, facts, TONES.get(diagnosis.state, "plain"))
     if diagnosis.cause is not None:

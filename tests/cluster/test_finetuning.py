@@ -74,6 +74,7 @@ def test_four_workers_on_two_nodes_say_what_they_do(two_nodes: LocalCluster, fol
     assert entries == [*runs.read_records(recipe.storage, "four")]
     state = runs.read_run(recipe.storage, "four")
     assert (state.state, state.exit_code, state.attempts) == ("succeeded", 0, 1)
+    assert ended.worked_s == state.worked_s == state.total_s(0.0) > 0
     assert state.job_ids == ("four.01",)
     logs = runs.log_files(recipe.storage, "four")
     assert [*logs] == [f"a01/rank-{rank}" for rank in range(4)]

@@ -86,3 +86,22 @@ def test_a_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
     line = begun(1).model_dump_json()
     path.write_text(f"{line}\nbad\n{line[:9]}")
     assert read_record_file(str(path)) == ([begun(1)], 1)
+
+
+def test_records_tell_how_long_was_worked(tmp_path: Path) -> None:
+    stopped = ended("stopped", "stopped").model_copy(update={"time": 11.0, "worked_s": None})
+    again = begun(2).model_copy(update={"time": 500.0})
+    first = begun(1).model_copy(update={"time": 1.0})
+    folder = write_run(tmp_path / "a", [first, stopped])
+    told = rebuilt_fields(str(folder), "run.json is gone")
+    assert told is not None
+    assert (told["began"], told["worked_s"]) == (1.0, 10.0)
+    died = step(4, 2).model_copy(update={"time": 520.0})
+    folder = write_run(tmp_path / "b", [first, stopped, again, died])
+    told = rebuilt_fields(str(folder), "run.json is gone")
+    assert told is not None
+    assert (told["began"], told["worked_s"]) == (500.0, 30.0)
+    last = ended("succeeded", "done").model_copy(update={"time": 530.0, "worked_s": 41.0})
+    folder = write_run(tmp_path / "c", [first, stopped, again, died, last])
+    told = rebuilt_fields(str(folder), "run.json is gone")
+    assert told is not None and told["worked_s"] == 41.0

@@ -1,6 +1,8 @@
 """Run directories on this machine's disk."""
 
+import json
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -262,3 +264,32 @@ def test_only_new_beats_of_a_driver_are_signs_of_life(storage: str) -> None:
     last.join()
     with lock.beating(folder, every_s=0.05):
         assert runs.shows_life(storage, state, limit_s=10)
+
+
+def test_time_that_a_run_stood_still_is_not_worked(storage: str) -> None:
+    state = runs.create_run(storage, recipe(), "one.01")
+    assert state.began == state.created
+    # One driver ended after 100 s, the next took the run 900 s later and worked for 50 s.
+    state = runs.change_state(state, state="stopped", worked_s=100.0)
+    assert state.total_s(state.created + 999.0) == 100.0
+    state = runs.take_over_run(storage, recipe(), "one.02")
+    assert state.began is not None and state.worked_s == 100.0
+    assert state.total_s(state.began + 50.0) == pytest.approx(150.0)
+
+
+def test_a_driver_that_died_worked_until_its_last_sign_of_life(storage: str) -> None:
+    state = runs.create_run(storage, recipe(), "one.01")
+    runs.change_state(state, state="running", began=time.time() - 500.0, worked_s=7.0)
+    folder = runs.run_directory(storage, "one")
+    lock.beat(folder)
+    [beat] = [path for path in Path(folder).rglob("*beat*") if path.is_file()]
+    beat.write_text(json.dumps({**json.loads(beat.read_text()), "time": time.time() - 480.0}))
+    after = runs.take_over_run(storage, recipe(), "one.02", beat_limit_s=0.1)
+    assert after.worked_s == pytest.approx(27.0, abs=5.0)  # 7 s before, 20 s until it died
+
+
+def test_a_run_of_old_has_the_time_between_its_first_and_last_word(storage: str) -> None:
+    known = {"name": "one", "storage": storage, "created": 100.0, "updated": 160.0}
+    old = runs.RunState.model_validate({**known, "state": "stopped"})
+    assert old.total_s(9_999.0) == 60.0
+    assert old.model_copy(update={"state": "running"}).total_s(190.0) == 90.0

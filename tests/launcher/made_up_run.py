@@ -48,7 +48,7 @@ PHASE = Phase(
 )
 
 
-def step_record(step: int = 120, **changes: float) -> Step:
+def step_record(step: int = 120, **changes: float | None) -> Step:
     values = {
         "time": START + 2 + step,
         "attempt": 1,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from launcher.amounts import duration, percent, plural, rate, short_count, size
+from launcher.amounts import duration, epochs, percent, plural, rate, short_count, size
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,10 @@ def test_sizes_rates_and_shares():
     ]
     assert [rate(n) for n in (3.14, 3_120.4)] == ["3.1", "3,120"]
     assert percent(0.0034) == "0.3 %"
+    assert [epochs(n) for n in (3.0, 0.42, 12.5, 100.0, 1_000.0)] == [
+        "3",
+        "0.42",
+        "12.5",
+        "100",
+        "1,000",
+    ]

@@ -28,10 +28,10 @@ def test_a_run_reads_as_its_story():
         f"{dot}77 labels{dot}cached",
         "cluster   2 workers on 2 nodes",
         f"phase     head{dot}29,645 of 22.7 M parameters learn{dot}1,120 steps",
-        "  step 120/1,120 | loss 1.8431 | lr 2.0e-04 | 120 rows/s | 3,100 tokens/s | "
-        "waiting for data 0.4 % | grad norm 0.71",
-        "evaluated validation | macro F1 0.7125 | accuracy 0.7500 | loss 0.5000 | 994 rows | "
-        "step 140, epoch 1 | best so far",
+        f"  step 120/1,120{dot}loss 1.8431{dot}lr 2.0e-04{dot}120 rows/s{dot}3,100 tokens/s{dot}"
+        f"waiting for data 0.4 %{dot}grad norm 0.71",
+        f"evaluated validation{dot}macro F1 0.7125{dot}accuracy 0.7500{dot}loss 0.5000{dot}994 rows"
+        f"{dot}step 140, epoch 1{dot}best so far",
         f"saved     step 140{dot}3.0 MiB in 0.2 s",
         "warning   A worker is slow",
         "warning   the loss is nan at step 141: the step was skipped",
@@ -176,3 +176,9 @@ def test_the_done_line_says_which_weights_were_exported(changes, said):
     record = EXPORTED.model_copy(update={"epochs": 3.0, **changes})
     assert exported_weights(record) == said
     assert [part in told(DATA, record, ended())[-2] for part in said] == [True] * len(said)
+
+
+def test_images_have_a_rate_of_rows_and_none_of_tokens():
+    (told,) = Story("small").tell(step_record(tokens_per_s=None))
+    (row,) = told.rows(None)
+    assert "120 rows/s \u00b7 waiting" in row and "tokens" not in row

@@ -2,17 +2,19 @@
 
 import time
 
+from launcher.messages import Story
 from launcher.overview import (
     describe_lines,
     evaluation_table,
     every_metric_table,
     list_row,
+    metrics_table,
     status_lines,
     step_table,
 )
-from launcher.progress import progress_of
+from launcher.progress import progress_of, standing
 from tests.launcher.fake_cluster import FakeCluster
-from tests.launcher.made_up_run import EVALUATED, START, STORY, step_record
+from tests.launcher.made_up_run import EVALUATED, START, STORY, ended, step_record
 
 
 def rows(lines):
@@ -23,9 +25,8 @@ def test_status_of_a_live_run_shows_progress_and_what_to_do():
     state = FakeCluster().add_run("runs", state="running")
     told = rows(status_lines(state, progress_of("small", STORY[:6]), now=START + 211))
     assert told[0] == "running   small \u00b7 for 3 m 31 s \u00b7 1 attempt"
-    assert (
-        "step      120/1,120 | epoch 0.86 | attempt 1 | 8 m 20 s left | as of 1 m 29 s ago" in told
-    )
+    far = "step      120/1,120 | epoch 0.86 | attempt 1 | 8 m 20 s left | as of 1 m 29 s ago"
+    assert far.replace(" | ", " \u00b7 ") in told
     assert told[-1] == "next      thaw watch small \u00b7 thaw stop small"
 
 
@@ -87,3 +88,26 @@ def test_describe_counts_the_time_of_a_live_run_until_now():
     state = cluster.add_run("runs", state="running", created=began, updated=began + 52)
     (first, *_) = rows(describe_lines(state, cluster.recipes["runs", "small"], ()))
     assert first.endswith(" \u00b7 2 h")
+
+
+def test_a_table_of_steps_has_tokens_where_rows_have_them():
+    header, rows, _ = metrics_table([step_record()], steps=True, everything=False)
+    assert "TOKENS/S" in header and len(rows[0]) == len(header)
+    of_images = [step_record(tokens_per_s=None)]
+    header, rows, _ = metrics_table(of_images, steps=True, everything=False)
+    assert "TOKENS/S" not in header and len(rows[0]) == len(header)
+
+
+def test_all_verbs_say_the_same_time_of_a_run():
+    cluster = FakeCluster()
+    began = time.time() - 7_200
+    worked = {"created": began, "updated": began + 3_700, "began": began + 3_660, "worked_s": 100.0}
+    state = cluster.add_run("runs", **worked)
+    assert rows(status_lines(state, progress_of("small", STORY), now=began + 7_200))[0].endswith(
+        "58 m 20 s ago, after 1 m 40 s \u00b7 1 attempt"
+    )
+    (first, *_) = rows(describe_lines(state, cluster.recipes["runs", "small"], ()))
+    assert first.endswith("1 m 40 s")
+    (done, *_) = Story("small").tell(ended(worked_s=100.0))
+    assert done.parts[-1] == "1 m 40 s"
+    assert standing(state, progress_of("small", STORY), live=False)["worked_s"] == 100.0

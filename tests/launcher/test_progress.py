@@ -45,3 +45,12 @@ def test_all_learn_only_when_nothing_is_frozen():
     assert not progress_of("small", [PHASE]).all_learn
     whole = PHASE.model_copy(update={"trainable_parameters": PHASE.total_parameters})
     assert progress_of("small", [whole]).all_learn
+
+
+def test_time_that_a_run_stood_still_is_not_worked():
+    stopped = ended("stopped", 143, time=START + 60)
+    again = ATTEMPT.model_copy(update={"time": START + 3_660, "attempt": 2})
+    records = [ATTEMPT.model_copy(update={"time": START}), stopped, again]
+    assert progress_of("small", [*records, ended(time=START + 3_700)]).worked_s == 100
+    # What the driver says counts: it began before its first record.
+    assert progress_of("small", [*records, ended(worked_s=104.5)]).worked_s == 104.5
