@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 from configs.errors import DataError, NotFoundError
 from trainers import storage as files
+from trainers.data.store import Images
 
 MAX_NAMED = 5
 
@@ -16,7 +17,7 @@ class SplitFacts(BaseModel):
     num_shards: int
     num_bytes: int
     mean_length: float
-    """Tokens a row."""
+    """Tokens a row; 1 where a row is an image."""
     longest: int
     labels: dict[str, int]
     """How often each label comes; empty where there are none."""
@@ -32,6 +33,8 @@ class SetFacts(BaseModel):
     fingerprint: str
     task: str
     max_length: int
+    images: Images | None
+    """Sizes of images in pixels; None where rows are tokens."""
     splits: dict[str, SplitFacts]
     rows_in: int
     duplicates: int
@@ -92,6 +95,7 @@ def inspect_set(data_dir: str, num_rows: int) -> SetFacts:
         fingerprint=manifest.fingerprint,
         task=manifest.task_kind,
         max_length=manifest.max_length,
+        images=manifest.images,
         splits=splits,
         **report.model_dump(exclude={"rows_in_by_split", "examples"}),
     )

@@ -47,14 +47,18 @@ def look_at(recipe: Recipe, *, into_folders: bool = True) -> list[str]:
     """
     _look_at_model(recipe)
     notes = [*_of_pooling(recipe)]
-    here = recipe.data.model_copy(
+    return [*notes, *_look_at_rows(recipe, local_data(recipe, into_folders=into_folders))]
+
+
+def local_data(recipe: Recipe, *, into_folders: bool = True) -> Data:
+    """Return the data of a recipe with those of their files alone that are on this machine."""
+    return recipe.data.model_copy(
         update={
             name: tuple(_here(getattr(recipe.data, name), into_folders=into_folders)) or None
             for name in SPLITS
             if not isinstance(getattr(recipe.data, name), float)
         }
     )
-    return [*notes, *_look_at_rows(recipe, here)]
 
 
 def _here(given: Any, *, into_folders: bool) -> Iterator[SourceEntry]:

@@ -24,11 +24,14 @@ def check_recipe(client: "Thaw", recipe: "Recipe") -> list[Line]:
     No cluster is called: a recipe may name one that its reader does not know.
     """
     from cluster.first_look import look_at, missing_model
+    from cluster.image_look import image_note
 
     lines = [files_line(recipe)]
     if problem := missing_model(recipe):
         raise RecipeError(problem)
     lines += [Line("data", (note,), "warning") for note in look_at(recipe)]
+    note = image_note(recipe)
+    lines += [Line("note", (note,))] if note is not None else []
     lines += code_lines(recipe)
     client.refuse_taken_name(recipe)
     lines.append(Line("storage", (f"{recipe.storage}/{recipe.name}", "the name is free")))

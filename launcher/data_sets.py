@@ -125,7 +125,7 @@ def set_lines(facts: "SetFacts") -> "list[Line]":
     changed = [f"{count:,} {what}" for what, count in facts.changed.items()]
     shared = [f"{count:,} {what}" for what, count in facts.contamination.items()]
     lines = [
-        Line("set", (facts.path, facts.task, f"at most {plural(facts.max_length, 'token')}")),
+        Line("set", (facts.path, facts.task, _row_size(facts))),
         Line("rows in", (f"{facts.rows_in:,}",)),
     ]
     lines += [Line("dropped", tuple(dropped))] if dropped else []
@@ -135,8 +135,16 @@ def set_lines(facts: "SetFacts") -> "list[Line]":
     return [*lines, *(Line("note", (note,)) for note in facts.notes)]
 
 
+def _row_size(facts: "SetFacts") -> str:
+    from launcher.amounts import plural
+
+    if facts.images is None:
+        return f"at most {plural(facts.max_length, 'token')}"
+    return f"images of {facts.images.width} x {facts.images.height} pixels (median)"
+
+
 def split_table(facts: "SetFacts") -> tuple[tuple[str, ...], list[list[str]]]:
-    """Give a row for each split."""
+    """Give a row for each split: with its lengths in tokens, or the pixels that images are fed."""
     from launcher.amounts import size
 
     rows = [
@@ -145,12 +153,18 @@ def split_table(facts: "SetFacts") -> tuple[tuple[str, ...], list[list[str]]]:
             f"{split.rows:,}",
             f"{split.num_shards:,}",
             size(split.num_bytes),
-            f"{split.mean_length:.1f}",
-            f"{split.longest:,}",
+            *_lengths(facts, split),
         ]
         for name, split in facts.splits.items()
     ]
-    return ("SPLIT", "ROWS", "SHARDS", "SIZE", "MEAN TOKENS", "LONGEST"), rows
+    lengths = ("MEAN TOKENS", "LONGEST") if facts.images is None else ("FED AS",)
+    return ("SPLIT", "ROWS", "SHARDS", "SIZE", *lengths), rows
+
+
+def _lengths(facts: "SetFacts", split: "SplitFacts") -> tuple[str, ...]:
+    if facts.images is None:
+        return f"{split.mean_length:.1f}", f"{split.longest:,}"
+    return (f"{facts.images.fed_width} x {facts.images.fed_height} pixels",)
 
 
 def label_table(facts: "SetFacts") -> tuple[tuple[str, ...], list[list[str]]]:

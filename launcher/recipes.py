@@ -45,7 +45,9 @@ def check(
     if ask_cluster:
         findings = [*findings, check_cluster(client, loaded)]
     if terminal.as_json:
-        found = {line.label: list(line.parts) for line in findings}
+        found: dict[str, list[str]] = {}
+        for line in findings:
+            found.setdefault(line.label, []).extend(line.parts)
         terminal.json({"recipe": loaded.model_dump(mode="json"), "findings": found})
     else:
         terminal.lines([*recipe_lines(loaded), *findings])

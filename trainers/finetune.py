@@ -125,7 +125,7 @@ def _train_epoch(session: Session, loop: _Loop) -> bool:
         start_step=session.cursor.step_in_epoch,
         left_out=session.cursor.mishaps.left_out_of(session.cursor.epoch),
     )
-    throughput = Throughput()
+    throughput = Throughput(has_tokens=session.task.pixels is None)
     with closing(stream):
         for microbatches in stream:
             counts = count_batch(

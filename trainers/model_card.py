@@ -92,7 +92,12 @@ The recipe had no split to evaluate.
 {{ manifest.report.rows_in }} rows were read and {{ manifest.report.duplicates }} duplicates dropped
 {%- for reason, count in manifest.report.dropped.items() -%}
 , {{ count }} rows dropped ({{ reason | md }})
-{%- endfor %}. Texts of more than {{ manifest.max_length }} tokens were cut.
+{%- endfor %}.
+{%- if manifest.images %} Images were brought to {{ manifest.images.fed_width }} x {{
+  manifest.images.fed_height }} pixels; their median was {{ manifest.images.width }} x {{
+  manifest.images.height }}.
+{%- elif manifest.max_length > 1 %} Texts of more than {{ manifest.max_length }} tokens were cut.
+{%- endif %}
 Fingerprint of the prepared data: `{{ manifest.fingerprint }}`.
 
 {% if labels -%}

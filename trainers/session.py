@@ -219,6 +219,7 @@ class Session:
                 self.recipe,
                 resumed_from_step=self.cursor.step,
                 attempt=place.attempt,
+                notes=self.manifest.report.notes,
             )
             if place.rank == 0 and training
             else None

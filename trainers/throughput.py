@@ -11,7 +11,8 @@ class Speed:
     """Means since the last record, summed over all ranks where that makes sense."""
 
     rows_per_s: float
-    tokens_per_s: float
+    tokens_per_s: float | None
+    """None where rows have no tokens."""
     data_wait: float
     """Share of the time that rank 0 waited for data."""
     padding: float
@@ -26,6 +27,8 @@ class Speed:
 class Throughput:
     """Counts since the last record."""
 
+    has_tokens: bool = True
+    """Whether rows have tokens; an image counts as one, which says nothing."""
     steps: int = 0
     rows: int = 0
     tokens: int = 0
@@ -47,7 +50,7 @@ class Throughput:
         seconds = max(now - self.started, 1e-9)
         speed = Speed(
             rows_per_s=self.rows / seconds,
-            tokens_per_s=self.tokens / seconds,
+            tokens_per_s=self.tokens / seconds if self.has_tokens else None,
             data_wait=min(1.0, (seconds_waited - self.waited_before) / seconds),
             padding=1.0 - self.tokens / max(1, self.fed_tokens),
             seconds=seconds / max(1, self.steps),

@@ -47,6 +47,7 @@ STEP_SCALARS = {
 """Tag to field of the step record."""
 # TensorBoard shows groups of tags in alphabetical order: what a person looks at first comes first.
 TAGS = {
+    "data": "text: what a person should know of the data, where there is anything",
     "loss/train": "loss per target of the step's global batch",
     "loss/{split}": "loss per target of an evaluated split, beside that of training",
     "main/{split}/{metric}": "the task's first metric, of each evaluation but the test's",
@@ -59,7 +60,7 @@ TAGS = {
     "optimizer/learning_rate": "learning rate of the step",
     "optimizer/grad_norm": "gradient norm before clipping",
     "perf/rows_per_s": "rows per second, all ranks together",
-    "perf/tokens_per_s": "tokens per second without padding, all ranks together",
+    "perf/tokens_per_s": "tokens per second without padding, all ranks together; not of images",
     "perf/data_wait": "share of the time that rank 0 waited for data",
     "perf/padding": "share of the fed tokens that was padding",
     "perf/step_seconds": "seconds per optimizer step",
@@ -86,14 +87,22 @@ class Tracker:
     """The open files of one attempt; they belong to rank 0."""
 
     def __init__(
-        self, run_dir: str, recipe: Recipe, *, resumed_from_step: int, attempt: int | None = None
+        self,
+        run_dir: str,
+        recipe: Recipe,
+        *,
+        resumed_from_step: int,
+        attempt: int | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         """Open the files, and forget what an earlier attempt said about later steps.
 
-        Nothing is written any more once an attempt behind `attempt` has taken the run over.
+        `notes` are sentences about the data. Nothing is written any more once an attempt behind
+        `attempt` has taken the run over.
         """
         self._records = storage.join(run_dir, RECORDS_FILE)
         self._recipe = recipe
+        self._notes = notes
         self._first_step = resumed_from_step
         self._last_step = resumed_from_step
         self._opened: EventWriter | None = None
@@ -110,7 +119,8 @@ class Tracker:
         self._delivery.add(record.model_dump_json())
         if isinstance(record, Step):
             values = record.model_dump()
-            scalars = {tag: values[field] for tag, field in STEP_SCALARS.items()}
+            told = {tag: values[field] for tag, field in STEP_SCALARS.items()}
+            scalars = {tag: value for tag, value in told.items() if value is not None}
         elif isinstance(record, Evaluated):
             first = first_metrics(record.metrics)[:1]
             scalars = {
@@ -192,6 +202,9 @@ class Tracker:
             text = json.dumps(self._recipe.model_dump(mode="json"), indent=2)
             shown = visible(text).replace("```", "\\u0060\\u0060\\u0060")
             self._opened.text("recipe", f"```json\n{shown}\n```", self._first_step)
+            if self._notes:
+                lines = "\n".join(f"- {_cell(note)}" for note in self._notes)
+                self._opened.text("data", lines, self._first_step)
             self._opened.begin(hyperparameters(self._recipe))
             self._delivery.follow(folder, self._opened.flush)
         return self._opened

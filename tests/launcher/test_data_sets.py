@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from cluster.data_sets import SplitFacts
+from cluster.data_sets import SetFacts, SplitFacts
 from launcher.cli import run
-from launcher.data_sets import sample_table
+from launcher.data_sets import sample_table, set_lines, split_table
 from tests.trainers.data.prepared_sets import prepare_example
+from trainers.data.store import Images
 
 
 @pytest.fixture
@@ -89,3 +90,30 @@ def test_rows_without_labels_are_shown_without_them():
     assert sample_table("test", facts) == (("TEST",), [["a"], ["b"]])
     named = facts.model_copy(update={"samples": (("a", "x"), ("b", ""))})
     assert sample_table("test", named) == (("TEST", "LABEL"), [["a", "x"], ["b", ""]])
+
+
+def test_images_are_shown_in_pixels():
+    split = SplitFacts(
+        rows=2, num_shards=1, num_bytes=1, mean_length=1.0, longest=1, labels={}, samples=()
+    )
+    images = Images(width=32, height=24, fed_width=224, fed_height=224)
+    facts = SetFacts(
+        path="set",
+        fingerprint="f",
+        task="image_classification",
+        max_length=1,
+        images=images,
+        splits={"train": split},
+        rows_in=2,
+        duplicates=0,
+        dropped={},
+        changed={},
+        conflicts=0,
+        contamination={},
+        notes=(),
+    )
+    assert set_lines(facts)[0].parts[-1] == "images of 32 x 24 pixels (median)"
+    header, rows = split_table(facts)
+    assert (header[-1], rows[0][-1]) == ("FED AS", "224 x 224 pixels")
+    header, rows = split_table(facts.model_copy(update={"images": None}))
+    assert header[-2:] == ("MEAN TOKENS", "LONGEST") and len(rows[0]) == len(header)

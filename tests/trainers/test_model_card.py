@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from tests.origin import make_origin
+from trainers.data.store import Images
 from trainers.model_card import render_model_card
 
 
@@ -75,3 +76,12 @@ def test_card_holds_no_place_of_the_machine() -> None:
     }
     card = render_model_card(replace(origin, recipe=origin.recipe.model_validate(values)))
     assert "/people/ann" not in card and ".../d/t.csv" in card and "`.../mini/model`" in card
+
+
+def test_a_card_tells_pixels_where_rows_are_images() -> None:
+    origin = make_origin("someone/some-model")
+    images = Images(width=32, height=24, fed_width=224, fed_height=224)
+    manifest = origin.manifest.model_copy(update={"images": images})
+    card = render_model_card(replace(origin, manifest=manifest))
+    assert "Images were brought to 224 x 224 pixels; their median was 32 x 24.\n" in card
+    assert "tokens were cut" not in card and "tokens were cut" in render_model_card(origin)

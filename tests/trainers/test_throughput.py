@@ -22,6 +22,14 @@ def test_means_start_anew_after_each_record() -> None:
     assert throughput.take(seconds_waited=0.0).rows_per_s == 0.0
 
 
+def test_rows_without_tokens_have_no_rate_of_tokens() -> None:
+    throughput = Throughput(has_tokens=False)
+    counts = Counts(targets=4, rows=4, tokens=4, fed_tokens=4, id_sum=0, stop=False, commit=False)
+    throughput.add(counts)
+    speed = throughput.take(seconds_waited=0.0)
+    assert speed.tokens_per_s is None and speed.rows_per_s > 0
+
+
 def test_a_process_that_computes_has_a_core_and_one_that_sleeps_has_none() -> None:
     throughput, sleeps = Throughput(), threading.Event()
     sleeps.wait(0.3)

@@ -91,7 +91,7 @@ def evaluate(tracker: Tracker, step: int, split: str) -> None:
 
 
 def test_every_listed_tag_is_in_the_event_files(tmp_path: Path) -> None:
-    tracker = Tracker(str(tmp_path), RECIPE, resumed_from_step=0)
+    tracker = Tracker(str(tmp_path), RECIPE, resumed_from_step=0, notes=("few rows of a|b",))
     for step in (1, 10, 20):
         tracker.report(made_step(step))
     tracker.report(made_commit(20))

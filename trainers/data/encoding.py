@@ -12,6 +12,7 @@ from configs.errors import DataError
 from trainers import storage
 from trainers.data.augmentation import keep_texts
 from trainers.data.duplicates import COPIES, ID_HIGH, ID_LOW
+from trainers.data.image_sizes import ImageSizes, SizeCount
 from trainers.data.mixing import source_places
 from trainers.data.plan import SET, Plan
 from trainers.data.report import PLACE
@@ -61,6 +62,7 @@ class Encoded(BaseModel):
     pad_token_id: int
     numbers: dict[str, int]
     """What batches must know besides the rows."""
+    image_sizes: ImageSizes = ImageSizes()
 
 
 def encode_bucket(plan: Plan, encode: Encode, tasks: TaskFunctions | None = None) -> Encoded:
@@ -83,11 +85,13 @@ def _encode(plan: Plan, encode: Encode, tasks: TaskFunctions | None) -> Encoded:
     tokenizer = tasks.load_processor(plan.recipe.model)
     max_length = min(plan.recipe.batch.max_length, int(tokenizer.model_max_length))
     names = read_labels(plan)
+    sizes = SizeCount()
 
     def tokenised(rows: pa.Table) -> pa.Table:
         columns = rows.select(list(plan.names))
         try:
             encoded = tasks.encode(plan.recipe.task, tokenizer, max_length, names, columns)
+            encoded = sizes.take(encoded)
         except RowError as error:
             place = plan.view.place_name(rows[PLACE][error.index].as_py())
             raise DataError(f"{place}: {error.sentence}") from error
@@ -115,6 +119,7 @@ def _encode(plan: Plan, encode: Encode, tasks: TaskFunctions | None) -> Encoded:
         max_length=max_length,
         pad_token_id=int(tokenizer.pad_token_id),
         numbers=tasks.numbers(plan.recipe.model, tokenizer),
+        image_sizes=sizes.sizes(),
     )
 
 

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from configs.errors import DataError, StorageError, reason_of
+from configs.schema import Recipe
+from configs.task_sections import ImageClassification
 from trainers import storage
 from trainers.belongings import PREPARED, delete_ours, find_strangers
 from trainers.data.encoding import Encoded, join_splits
+from trainers.data.image_sizes import describe_images
 from trainers.data.labels import label_notes
 from trainers.data.plan import Plan
 from trainers.data.report import Tally
@@ -19,11 +22,13 @@ from trainers.data.store import (
     MANIFEST,
     SPLITS,
     CleaningReport,
+    Images,
     Manifest,
     SplitInfo,
     SplitName,
     load_manifest,
 )
+from trainers.tasks import functions_of
 
 FEW_ROWS = 5
 """Rows of a class below which a metric of it says little."""
@@ -59,7 +64,9 @@ def publish(
     parts = {split: [each.splits[split] for each in encoded] for split in plan.splits}
     splits = {split: join_splits(infos, len(label_names)) for split, infos in parts.items()}
     max_length = encoded[0].max_length
+    images = image_facts(plan.recipe, encoded)
     notes = (
+        *image_notes(plan.recipe, images),
         *label_notes(label_names),
         *class_notes(splits, label_names),
         *length_notes(splits, max_length),
@@ -75,6 +82,7 @@ def publish(
         pad_token_id=encoded[0].pad_token_id,
         numbers=encoded[0].numbers,
         tokenizer=f"{model.path}@{model.revision}" if model.revision else model.path,
+        images=images,
     )
     report = manifest.report
     kept = sum(info.rows for info in manifest.splits.values())
@@ -116,6 +124,23 @@ def publish_folder(plan: Plan, manifest: Manifest) -> Manifest:
         if found is not None:
             return found
         _move_aside(target)
+
+
+def image_facts(recipe: Recipe, encoded: Sequence[Encoded]) -> Images | None:
+    """Say how large images were and how large they are fed; None where rows are tokens."""
+    pixels = functions_of(recipe.task).pixels
+    if pixels is None:
+        return None
+    shape = pixels(recipe.task, encoded[0].numbers)
+    return describe_images([each.image_sizes for each in encoded], shape)
+
+
+def image_notes(recipe: Recipe, images: Images | None) -> tuple[str, ...]:
+    """Say that images are brought to another size, which may cost many times the pixels."""
+    if images is None or not isinstance(recipe.task, ImageClassification):
+        return ()
+    note = images.note(recipe.task.image_size)
+    return (note,) if note is not None else ()
 
 
 def class_notes(

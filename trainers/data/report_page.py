@@ -29,7 +29,8 @@ def _page(manifest: Manifest) -> dict[str, Any]:
         "fingerprint": manifest.fingerprint,
         "task": manifest.task_kind.replace("_", " "),
         "num_labels": _count(len(manifest.label_names)) if manifest.label_names else "",
-        "max_length": _count(manifest.max_length),
+        "row_size": _row_size(manifest),
+        "has_lengths": manifest.images is None,
         "rows_in": _count(report.rows_in),
         "dropped": _count(report.rows_in - kept),
         "conflicts": _count(report.conflicts),
@@ -42,6 +43,14 @@ def _page(manifest: Manifest) -> dict[str, Any]:
         "more_labels": max(0, len(manifest.label_names) - MAX_LABELS),
         "examples": sorted(report.examples.items()),
     }
+
+
+def _row_size(manifest: Manifest) -> str:
+    images = manifest.images
+    if images is None:
+        return f"at most {_count(manifest.max_length)} tokens a row"
+    was, fed = f"{images.width} x {images.height}", f"{images.fed_width} x {images.fed_height}"
+    return f"images of {was} pixels (median), fed as {fed}"
 
 
 def _fates(manifest: Manifest) -> list[dict[str, str]]:

@@ -85,6 +85,29 @@ class CleaningReport(BaseModel):
     """What a person should know of the data, a sentence each."""
 
 
+class Images(BaseModel):
+    """How large images are, in pixels."""
+
+    model_config = FROZEN
+    width: int
+    """Median of what they were."""
+    height: int
+    fed_width: int
+    """Of all of them, as they are fed."""
+    fed_height: int
+
+    def note(self, image_size: int | None) -> str | None:
+        """Say that images are brought to another size than most have; None where they are not.
+
+        `image_size` is the size that the recipe asks for, None where it leaves that to the model.
+        """
+        if (self.width, self.height) == (self.fed_width, self.fed_height):
+            return None
+        why = " \u00b7 set task.image_size" if image_size is None else " by task.image_size"
+        was, fed = f"{self.width} x {self.height}", f"{self.fed_width} x {self.fed_height}"
+        return f"images: {was} (median) brought to {fed}{why}"
+
+
 class Manifest(BaseModel):
     """Everything about a prepared set but its rows."""
 
@@ -105,6 +128,8 @@ class Manifest(BaseModel):
     """What batches must know besides the rows, such as the start token of a decoder."""
     tokenizer: str = ""
     """Folder or hub id of the model whose tokenizer was used, with its revision behind an @."""
+    images: Images | None = None
+    """How large images are; None where rows are no images, and in old sets."""
 
 
 def hex_sum(row_ids: np.ndarray[tuple[int], np.dtype[np.uint64]], start: str = "0") -> str:

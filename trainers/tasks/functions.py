@@ -64,6 +64,8 @@ class TaskFunctions:
     numbers: Callable[[Model, Any], dict[str, int]] = no_numbers
     """(model, processor): give what batches must know besides the rows, such as the start token of
     a decoder."""
+    pixels: Callable[[Any, dict[str, int]], tuple[int, int, int]] | None = None
+    """(task, numbers): give channels, height and width of a row; None where rows are tokens."""
     encode: Encode
     """Turn raw columns into the columns of a shard; raises RowError for one that it refuses."""
     encode_inputs: EncodeInputs

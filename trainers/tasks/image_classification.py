@@ -26,7 +26,9 @@ from trainers.tasks.judging import Batching, Fed, Sample, Scored, Setting
 from trainers.tasks.model_class import from_config, model_class
 from trainers.tasks.one_label import Answer, judged, label_numbers, labels_of
 from trainers.tasks.pixels import (
+    HEIGHT,
     PIXELS,
+    WIDTH,
     normaliser,
     pixel_column,
     pixels_of,
@@ -58,24 +60,33 @@ def numbers(model: Model, processor: ImageProcessor) -> dict[str, int]:
 def encode_inputs(
     task: ImageClassification, processor: ImageProcessor, max_length: int, cells: pa.Table
 ) -> pa.Table:
-    """Turn an image column into pixels (one fixed size a row) and length, 1 a row.
+    """Turn an image column into pixels (one fixed size a row), width, height and length, 1 a row.
 
-    Raises RowError for an image that does not decode.
+    Width and height are those that the image had. Raises RowError for one that does not decode.
     """
     sized = processor.sized(task.image_size)
-    shape = sized.shape()
-    pixels = np.empty((len(cells), *shape), np.uint8)
+    fed = sized.shape()
+    pixels = np.empty((len(cells), *fed), np.uint8)
+    sizes = np.empty((2, len(cells)), np.int32)
     for row, cell in enumerate(cells[task.image].to_pylist()):
-        found = sized.pixels(read_image(cell, sized.channels, row))
-        if found.shape != shape:
+        image = read_image(cell, sized.channels, row)
+        sizes[:, row] = image.size
+        found = sized.pixels(image)
+        if found.shape != fed:
             raise RowError(
                 row,
                 f"the image has {found.shape[1]} x {found.shape[2]} pixels where the model reads "
-                f"{shape[1]} x {shape[2]} and resizes none. Set task.image_size",
+                f"{fed[1]} x {fed[2]} and resizes none. Set task.image_size",
             )
         pixels[row] = found
     lengths = pa.array(np.ones(len(cells), np.int32))
-    return pa.table({PIXELS: pixel_column(pixels), "length": lengths})
+    width, height = map(pa.array, sizes)
+    return pa.table({PIXELS: pixel_column(pixels), WIDTH: width, HEIGHT: height, "length": lengths})
+
+
+def shape(task: ImageClassification, numbers: dict[str, int]) -> tuple[int, int, int]:
+    """Give channels, height and width of the pixels that are fed."""
+    return shape_of(numbers, task.image_size)
 
 
 def collate(
@@ -86,13 +97,13 @@ def collate(
     It returns pixel_values, (rows, channels, height, width) float32, and labels (rows,) int64, -100
     where a row has none.
     """
-    shape = shape_of(batching.numbers, task.image_size)
+    fed = shape(task, batching.numbers)
     normalise = normaliser(batching.numbers)
 
     def normalised(rows: pa.Table) -> "tuple[dict[str, Tensor], Tensor]":
         import torch
 
-        values = normalise(pixels_of(rows, shape))
+        values = normalise(pixels_of(rows, fed))
         return {"pixel_values": torch.from_numpy(values)}, labels_of(rows, batching)
 
     return normalised
@@ -187,6 +198,7 @@ IMAGE_CLASSIFICATION = replace(
     columns=columns,
     load_processor=load_image_processor,
     numbers=numbers,
+    pixels=shape,
     encode=encode_with_labels(encode_inputs, label_numbers),
     encode_inputs=encode_inputs,
     collate=collate,

@@ -6,6 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 PIXELS = "pixels"
+WIDTH, HEIGHT = "width", "height"
+"""Columns beside the pixels with the size that an image had; no shard keeps them."""
 
 
 def pixel_column(pixels: np.ndarray) -> pa.Array:

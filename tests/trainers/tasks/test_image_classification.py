@@ -66,7 +66,8 @@ def test_columns_are_those_of_the_recipe() -> None:
 def test_rows_hold_pixels_label_and_a_length_of_one() -> None:
     cells = [data_address(_image(seed)) for seed in (0, 1)]
     table = _encoded(TASK, cells, ["owl", "cat"])
-    assert table.column_names == ["pixels", "label", "length"]
+    assert table.column_names == ["pixels", "width", "height", "label", "length"]
+    assert table["width"].to_pylist() == table["height"].to_pylist() == [SIZE, SIZE]
     assert table["pixels"].type == pa.binary(3 * SIZE * SIZE)
     assert (table["label"].to_pylist(), table["length"].to_pylist()) == ([2, 0], [1, 1])
 
