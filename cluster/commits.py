@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cluster.lock import BEAT_LIMIT_S, beats
 from cluster.runs import LIVE, read_records, read_run, read_run_recipe, run_directory
-from configs.errors import CheckpointError, StorageError
+from configs.errors import CheckpointError, RecipeError, StorageError
 from configs.records import Step
 from trainers.manifest import Manifest, list_commits, read_manifest, step_and_attempt, step_of
 
@@ -34,6 +34,8 @@ class CommitFacts(BaseModel):
     """What its weights reach in the metric by which the best ones are known."""
     newest: bool = False
     best: bool = False
+    optimizer: bool = True
+    """Whether the optimizer state is there, without which no step can follow."""
     whole: bool = False
     """Whether all of its files are there with their sizes; `verify` reads them."""
 
@@ -60,6 +62,7 @@ def list_facts(storage: str, name: str) -> list[CommitFacts]:
                     "time": manifest.time,
                     "value": manifest.value,
                     "best": each == best,
+                    "optimizer": manifest.has_optimizer,
                     "whole": has_all_files(folder, manifest, each),
                 }
             )
@@ -115,6 +118,40 @@ def delete_commits(storage: str, name: str, names: Sequence[str]) -> None:
     from trainers import retention
 
     retention.delete_commits(run_directory(storage, name), names)
+
+
+def optimizer_bytes(storage: str, name: str) -> dict[str, int]:
+    """Return how many bytes would go with the optimizer state of each commit, oldest first.
+
+    Raises NotFoundError for no such run, RecipeError for one that has not succeeded.
+    """
+    from trainers.optimizer_state import droppable_bytes
+
+    state = read_run(storage, name)
+    if state.state != "succeeded":
+        raise RecipeError(
+            f"Run {name} is {state.state}, not succeeded: it would go on from the optimizer state. "
+            "Drop that once it has succeeded"
+        )
+    return droppable_bytes(run_directory(storage, name))
+
+
+def goes_on(storage: str, name: str) -> bool:
+    """Return whether a step can follow the newest commit: its optimizer state was not dropped."""
+    from trainers.optimizer_state import has_optimizer
+
+    return has_optimizer(run_directory(storage, name))
+
+
+def drop_optimizer(storage: str, name: str) -> int:
+    """Drop the optimizer state of a run that succeeded; return the bytes freed.
+
+    Raises what `optimizer_bytes` raises, and CheckpointError for a damaged commit.
+    """
+    from trainers import optimizer_state
+
+    names = [*optimizer_bytes(storage, name)]
+    return optimizer_state.drop_optimizer(run_directory(storage, name), names)
 
 
 def _newest_good(folder: str, names: Sequence[str]) -> str | None:

@@ -23,6 +23,7 @@ from configs.records import Committed, Ended, Note, Record
 from configs.schema import Recipe
 from configs.yaml_text import YamlError
 from trainers import storage as files
+from trainers.optimizer_state import has_optimizer
 
 BEAT_WATCH_S = 12.0
 """How long a driver whose job is over is watched: it beats every 5 s."""
@@ -100,6 +101,8 @@ class Diagnosis(BaseModel):
     tries: tuple[Try, ...]
     committed_step: int | None
     """Where `thaw resume` would go on."""
+    goes_on: bool
+    """Whether a step can follow its commits: their optimizer state was not dropped."""
     changes: tuple[Change, ...]
     findings: tuple[Finding, ...]
     recipe_address: str
@@ -133,7 +136,8 @@ def diagnose(storage: str, name: str, outside: Outside) -> Diagnosis:
     reports = _readable_ranks(logs) if history and is_over else []
     if is_over and history and not reports:
         unseen.append(f"attempt {history[-1].attempt} left no log of a rank in {folder}")
-    seen = Seen(state, records, history, reports, job, committed, recipe)
+    goes_on = has_optimizer(folder)
+    seen = Seen(state, records, history, reports, job, committed, recipe, goes_on)
     return _judged(seen, folder, outside, unseen)
 
 
@@ -177,6 +181,15 @@ class Seen:
     job: str
     committed: int | None
     recipe: Recipe | None
+    goes_on: bool = True
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What made it slow, where it took steps."""
+        if self.recipe is None or self.state.state not in ("running", "succeeded", "stopped"):
+            return ()
+        lost = [one.lost_steps or 0 for one in self.history]
+        return tuple(find_slowness(self.records, self.recipe, lost))
 
     @property
     def last(self) -> Try | None:
@@ -204,8 +217,6 @@ def _judged(seen: Seen, folder: str, outside: Outside, unseen: Sequence[str]) ->
         job=seen.job,
     )
     found = causes.recognise(evidence) if ails else []
-    lost = [one.lost_steps or 0 for one in seen.history]
-    slow = recipe is not None and state.state in ("running", "succeeded", "stopped")
     return Diagnosis(
         run=state.name,
         state=state.state,
@@ -223,8 +234,9 @@ def _judged(seen: Seen, folder: str, outside: Outside, unseen: Sequence[str]) ->
         nodes=_node_events(seen, outside),
         tries=tuple(map(_with_cause, seen.history)),
         committed_step=seen.committed,
+        goes_on=seen.goes_on,
         changes=work_out(found[0].remedies, recipe) if found and recipe else (),
-        findings=tuple(find_slowness(seen.records, recipe, lost)) if slow and recipe else (),
+        findings=seen.findings,
         recipe_address=files.join(folder, "recipe.yaml"),
         logs=attempt_logs(folder, last.attempt) if last is not None and seen.reports else "",
         unseen=tuple(unseen),

@@ -12,7 +12,7 @@ from cluster.driven_run import RETRY_AFTER_S, Run
 from cluster.easing import after_shortage, eased
 from cluster.lock import Lease, beating
 from cluster.orders import FINETUNE, Orders, read_data
-from configs.errors import STOPPED, HangError, StorageError
+from configs.errors import STOPPED, CheckpointError, HangError, StorageError
 from configs.records import DataReady, Ended
 from trainers import storage as files
 from trainers.imports import uncollected
@@ -244,6 +244,20 @@ def _committed_step(run: Run) -> int | None:
         return None
 
 
+def _drop_optimizer(run: Run) -> None:
+    """Drop the optimizer state of a run that has succeeded, and that run.json says has."""
+    from cluster.commits import drop_optimizer
+
+    again = f"thaw checkpoints gc {run.recipe.name} --drop-optimizer"
+    try:
+        freed = drop_optimizer(run.state.storage, run.recipe.name)
+    except (CheckpointError, StorageError) as error:
+        run.note(f"the optimizer state of the commits stays: {error}. Try {again}", "warning")
+    else:
+        told = f"{freed / 2**20:,.1f} MiB of optimizer state dropped from the commits"
+        run.note(f"{told}: the run cannot go on any more")
+
+
 def _close(run: Run, ended: Ended) -> None:
     """Write the end down, the state first: who reads the record finds the state as it is.
 
@@ -266,5 +280,7 @@ def _close(run: Run, ended: Ended) -> None:
         persist(partial(runs.write_state, run.state), run.recipe.checkpoint.deadline_s)
     if ended.state == "stopped":
         runs.clear_stop_request(run.state.storage, run.recipe.name)
+    if ended.state == "succeeded" and not run.recipe.checkpoint.keep_optimizer:
+        _drop_optimizer(run)
     run.book.write(ended)
     persist(run.book.settle, run.recipe.checkpoint.deadline_s)

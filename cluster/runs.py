@@ -18,7 +18,7 @@ from cluster.packages import installed_packages, refuse_other_packages
 from cluster.places import is_linked, refuse_links, run_folder
 from cluster.rebuilding import read_record_file, rebuilt_fields, recipe_of_commits
 from cluster.recipe_file import is_as_written, read_recipe, write_recipe
-from configs.errors import LockedError, NotFoundError, StorageError
+from configs.errors import CheckpointError, LockedError, NotFoundError, StorageError
 from configs.names import JobId, RunName, is_run_name
 from configs.records import Note, Record
 from configs.schema import Recipe
@@ -27,6 +27,7 @@ from trainers.belongings import RECORDS, delete_ours
 from trainers.fence import newest_claim
 from trainers.manifest import list_commits, step_of
 from trainers.masking import masked
+from trainers.optimizer_state import has_optimizer
 
 State = Literal["queued", "preparing", "running", "succeeded", "failed", "stopped"]
 LIVE = ("queued", "preparing", "running")
@@ -136,7 +137,8 @@ def take_over_run(
     """Go on with a run that nobody works on, with a recipe that may ask for other machines.
 
     Raises NotFoundError for an unknown run, LockedError when its driver is alive, RecipeError when
-    other packages are installed than computed it so far, unless `allow_change`.
+    other packages are installed than computed it so far, unless `allow_change`, CheckpointError
+    when its commits hold no optimizer state any more.
     """
     name = recipe.name
     folder = run_directory(storage, name)
@@ -146,6 +148,7 @@ def take_over_run(
     read_run(storage, name)
     state = _read_claimed(storage, name, newest, beat_limit_s) or read_run(storage, name)
     is_live = state.state in LIVE or state.rebuilt
+    refuse_dropped(name, folder)
     packages = installed_packages()
     if not allow_change:
         refuse_other_packages(name, state.packages, packages)
@@ -159,13 +162,18 @@ def take_over_run(
     claim(folder, number, job_id)
     clear_stop_request(storage, name)
     write_recipe(files.join(folder, "recipe.yaml"), recipe)
-    known = tuple(known for known in state.job_ids if known != job_id)
-    ids, ended = (*known, job_id), {"exit_code": None, "error": None, "message": ""}
-    now = time.time()
-    # A driver that died worked until its last sign of life.
-    times = {"began": now, "worked_s": state.total_s(now - silent_s(storage, state))}
-    changes = {"state": "queued", "claim": number, "job_ids": ids, "packages": packages}
-    return change_state(state, storage=storage, **times, **changes, **ended)
+    changes = {"state": "queued", "claim": number, "packages": packages}
+    return change_state(state, storage=storage, **_begun_again(storage, state, job_id), **changes)
+
+
+def refuse_dropped(name: str, folder: str) -> None:
+    """Raise CheckpointError for a run whose commits hold no optimizer state any more."""
+    if not has_optimizer(folder):
+        raise CheckpointError(
+            f"Run {name} cannot go on: the optimizer state of its commits was dropped, without "
+            "which no step can follow. Start a new run with model.path: "
+            f"{files.join(folder, 'export')}"
+        )
 
 
 def write_state(state: RunState) -> RunState:
@@ -328,6 +336,15 @@ def log_files(storage: str, name: str) -> dict[str, str]:
         for file in files.list_names(files.join(logs, attempt))
         if file.endswith(".log")
     }
+
+
+def _begun_again(storage: str, state: RunState, job_id: str) -> dict[str, object]:
+    """Return the fields of a run that a new job begins to work on, without its last end."""
+    now, known = time.time(), tuple(known for known in state.job_ids if known != job_id)
+    ended = {"exit_code": None, "error": None, "message": ""}
+    # A driver that died worked until its last sign of life.
+    worked_s = state.total_s(now - silent_s(storage, state))
+    return {"began": now, "worked_s": worked_s, "job_ids": (*known, job_id), **ended}
 
 
 def _refuse_strangers(folder: str, newest: int) -> None:

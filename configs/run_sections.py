@@ -59,6 +59,9 @@ class Checkpoint(BaseModel):
     """Newest commits that are kept; the best ones are kept besides."""
     keep_best: int = Field(default=1, ge=1)
     """Best commits by `evaluation.best_metric` that are kept."""
+    keep_optimizer: bool = True
+    """Whether commits keep the optimizer state, some two thirds of their size, once the run has
+    succeeded; without it they can be evaluated and exported, and no step can follow."""
     deadline_s: float = Field(default=300.0, ge=0)
     """Seconds for which the storage may refuse a commit or a record before the run ends; training
     goes on meanwhile."""

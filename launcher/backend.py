@@ -117,6 +117,15 @@ class Commits(Protocol):
     def delete_commits(self, storage: str, name: str, names: Sequence[str]) -> None:
         """Delete commits of a run."""
 
+    def optimizer_bytes(self, storage: str, name: str) -> dict[str, int]:
+        """Return how many bytes would go with the optimizer state of each commit."""
+
+    def drop_optimizer(self, storage: str, name: str) -> int:
+        """Drop the optimizer state of a run that succeeded; return the bytes freed."""
+
+    def goes_on(self, storage: str, name: str) -> bool:
+        """Return whether a step can follow the newest commit."""
+
 
 class DataSets(Protocol):
     """Prepared sets (cluster.data_sets)."""

@@ -236,6 +236,13 @@ class Thaw:
 
         return delete_run(self._refuse_others(run, "delete", force=force).storage, run)
 
+    def storage_to_clear(self, run: str, *, force: bool = False) -> str:
+        """Return the storage of a run whose commits are to go, in part or in whole.
+
+        Raises LockedError for somebody else's run, unless `force`.
+        """
+        return self._refuse_others(run, "clear", force=force).storage
+
     def watch(self, run: str) -> Iterator[Record | str]:
         """Yield what a run said so far, then what its job says until it has ended.
 

@@ -96,7 +96,8 @@ def describe(ctx: click.Context, run: str, storage: str | None, output: str) -> 
             }
         )
     else:
-        terminal.lines(describe_lines(state, recipe, records))
+        goes_on = client.backend.commits.goes_on(state.storage, run)
+        terminal.lines(describe_lines(state, recipe, records, goes_on=goes_on))
     terminal.say(*damage_lines(damage))
 
 

@@ -32,6 +32,7 @@ from launcher.progress import Progress
 
 DOT = " \u00b7 "
 LABEL_WIDTH = 10
+DROPPED = "weights alone: the optimizer state was dropped, and no step can follow"
 
 Tone = Literal["plain", "good", "bad", "warning", "quiet"]
 

@@ -10,6 +10,7 @@ from configs.shown_metrics import first_metrics
 from launcher.amounts import duration, percent, plural, rate, size
 from launcher.live import progress_lines, waiting_for
 from launcher.messages import (
+    DROPPED,
     Line,
     Tone,
     data_line,
@@ -111,9 +112,16 @@ def damage_lines(sentences: Iterable[str], records: Iterable[Record] = ()) -> li
 
 
 def describe_lines(
-    state: "RunState", recipe: Recipe | None, records: Iterable[Record]
+    state: "RunState",
+    recipe: Recipe | None,
+    records: Iterable[Record],
+    *,
+    goes_on: bool = True,
 ) -> list[Line]:
-    """Say all there is to know about a run; without a recipe where nothing tells it any more."""
+    """Say all there is to know about a run; without a recipe where nothing tells it any more.
+
+    It does not go on where the optimizer state of its commits was dropped.
+    """
     kept = list(records)
     progress = progress_of(state.name, kept)
     tone = TONES.get(state.state, "plain")
@@ -127,6 +135,7 @@ def describe_lines(
     lines += [_note(record) for record in kept if isinstance(record, Note | Mishap)]
     lines += [evaluation_line(record) for record in kept if isinstance(record, Evaluated)]
     lines += _commits([record for record in kept if isinstance(record, Committed)])
+    lines += [] if goes_on else [Line("", (DROPPED,))]
     lines += [ledger] if (ledger := ledger_line(progress)) else []
     lines += [_ended(record) for record in kept if isinstance(record, Ended)]
     lines.append(Line("files", (f"{state.storage}/{state.name}",)))

@@ -64,7 +64,7 @@ def why(
 def page(diagnosis: "Diagnosis", *, now: float) -> "Iterator[Line | str]":
     """Give the page: lines that fit the terminal, and texts that must stay whole to be copied."""
     from launcher.amounts import duration, plural
-    from launcher.messages import Line
+    from launcher.messages import DROPPED, Line
     from launcher.whereabouts import LIVE
 
     live = diagnosis.state in LIVE
@@ -86,6 +86,8 @@ def page(diagnosis: "Diagnosis", *, now: float) -> "Iterator[Line | str]":
     yield from _try_lines(diagnosis.tries)
     yield from _finding_lines(diagnosis)
     yield from _command_lines(diagnosis)
+    if not diagnosis.goes_on:
+        yield Line("saved", (DROPPED,))
     yield from (Line("not seen", (sentence,), "quiet") for sentence in diagnosis.unseen)
 
 

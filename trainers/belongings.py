@@ -13,7 +13,7 @@ from trainers import storage
 
 TEMPORARY = r"(?:[^/]+/)*\.[^/]+\.[0-9a-f]{12}\.tmp"
 """What storage.py writes a file under before it is whole."""
-IN_COMMIT = r"MANIFEST\.json|rank-\d{5}\.(?:safetensors|json)"
+IN_COMMIT = r"MANIFEST\.json|rank-\d{5}\.(?:safetensors|json)|weights-\d{5}\.safetensors"
 IN_LOGS = r"(?:rank-\d+\.[a-z.]+|(?:data|pause|outcome|failure)\.json|records\.jsonl)"
 IN_EXPORT = (
     r"(?:config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab"

@@ -80,6 +80,8 @@ class Manifest(BaseModel):
     """Saved parameters and their number of elements: what learns, and what learned before."""
     buffers: dict[str, int] = {}
     """Running statistics of batch norms and their number of elements."""
+    has_optimizer: bool = True
+    """Whether it holds the optimizer state, without which no step can follow."""
     frozen: str | None = Field(pattern=FILE_NAME)
     """Name of the folder with the frozen weights; None when nothing is frozen."""
     files: tuple[SavedFile, ...]

@@ -25,6 +25,7 @@ from trainers.engine import Engine, running_stage, start_distributed
 from trainers.live_model import LiveModel
 from trainers.live_state import copy_state, frozen_part
 from trainers.manifest import Cursor, Manifest, checkpoint_name, read_manifest, step_of
+from trainers.optimizer_state import require_optimizer
 from trainers.place import Place
 from trainers.prefix_cache import PrefixCache, open_cache, prove
 from trainers.rehearsal import feed_rows
@@ -281,6 +282,7 @@ class Session:
         if newest is None:
             return None
         saved = read_manifest(self.place.run_dir, newest)
+        require_optimizer(self.place.run_dir, newest, saved)
         data, allow = self.manifest.fingerprint, self.place.allow_change
         return continued(saved, newest, self.recipe, data, allow_change=allow)
 

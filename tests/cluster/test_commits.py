@@ -6,17 +6,17 @@ import pytest
 import torch
 
 from cluster import commits, lock, runs
-from configs.errors import NotFoundError
+from configs.errors import CheckpointError, NotFoundError, RecipeError
 from configs.schema import Recipe
 from tests.trainers.commits import made_manifest
-from trainers.manifest import Cursor, checkpoint_name
+from trainers.manifest import Cursor, checkpoint_name, read_manifest
 from trainers.tensor_file import write_tensors
 
 VALUES = {1: 0.5, 2: 0.9, 3: 0.7, 4: 0.6, 5: 0.4}
 NAMES = {step: checkpoint_name(step, 1) for step in VALUES}
 
 
-def _recipe() -> Recipe:
+def recipe() -> Recipe:
     return Recipe.model_validate(
         {
             "name": "one",
@@ -32,7 +32,7 @@ def _recipe() -> Recipe:
 def storage(tmp_path: Path) -> str:
     """A stopped run with five commits, the second of them the best."""
     folder = tmp_path / "runs"
-    state = runs.create_run(str(folder), _recipe(), "one.01")
+    state = runs.create_run(str(folder), recipe(), "one.01")
     runs.change_state(state, state="stopped", attempts=1)
     for step, value in VALUES.items():
         commit = folder / "one" / "checkpoints" / NAMES[step]
@@ -125,3 +125,27 @@ def test_an_unknown_run(storage: str) -> None:
     for look in (commits.list_facts, commits.find_damage):
         with pytest.raises(NotFoundError, match="no run other"):
             look(storage, "other")
+
+
+def test_a_run_without_optimizer_state_does_not_go_on(storage: str) -> None:
+    with pytest.raises(RecipeError, match="Run one is stopped, not succeeded"):
+        commits.drop_optimizer(storage, "one")
+    assert commits.goes_on(storage, "one")
+    runs.change_state(runs.read_run(storage, "one"), state="succeeded")
+    for step in VALUES:
+        moments = {f"a|{what}|0": torch.ones(step) for what in ("weight", "exp_avg")}
+        path = _file(storage, step)
+        saved = write_tensors(str(path), moments)
+        manifest = path.with_name("MANIFEST.json")
+        told = read_manifest(f"{storage}/one", NAMES[step]).model_copy(update={"files": (saved,)})
+        manifest.write_text(told.model_dump_json())
+    sizes = {NAMES[step]: 4 * step for step in VALUES}
+    assert commits.optimizer_bytes(storage, "one") == sizes
+    assert commits.drop_optimizer(storage, "one") >= sum(sizes.values())
+    facts = commits.list_facts(storage, "one")
+    assert all(each.whole and not each.optimizer for each in facts)
+    assert not commits.goes_on(storage, "one")
+    before = runs.read_run(storage, "one")
+    with pytest.raises(CheckpointError, match="Run one cannot go on: the optimizer state"):
+        runs.take_over_run(storage, recipe(), "one.02", beat_limit_s=0.1)
+    assert runs.read_run(storage, "one") == before

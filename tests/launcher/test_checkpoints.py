@@ -4,10 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
+from cluster import runs
 from launcher.cli import cli, run
-from tests.cluster.test_commits import NAMES, VALUES, storage
+from tests.cluster.test_commits import NAMES, VALUES, recipe, storage
+from tests.trainers.commits import made_manifest
+from trainers.tensor_file import write_tensors
 
 __all__ = ["storage"]
 
@@ -15,6 +19,7 @@ __all__ = ["storage"]
 @pytest.fixture
 def at(cluster, storage):
     """Type words about the run in that storage."""
+    cluster.add_run(storage, "one")
 
     def type_words(*words: str) -> int:
         return run(["checkpoints", *words, "--storage", storage], cluster.client())
@@ -83,6 +88,7 @@ def test_gc_deletes_after_yes_alone(at, storage, capsys):
 
 @pytest.mark.parametrize(("answer", "left"), [("n\n", [1, 2, 3, 4, 5]), ("y\n", [2, 4, 5])])
 def test_gc_asks(answer, left, cluster, storage):
+    cluster.add_run(storage, "one")
     words = ["checkpoints", "gc", "one", "--storage", storage]
     result = CliRunner().invoke(cli, words, input=answer, obj=cluster.client())
     assert result.exit_code == 0, result.output
@@ -94,3 +100,60 @@ def test_an_unknown_run_is_not_found(at, capsys):
     for words in (("list", "two"), ("verify", "two"), ("gc", "two")):
         assert at(*words) == 8, words
         assert "There is no run two" in capsys.readouterr().err
+
+
+@pytest.fixture
+def finished(cluster, tmp_path) -> str:
+    """A run that succeeded, with a commit of a weight and two moments of it."""
+    folder = tmp_path / "done"
+    state = runs.create_run(str(folder), recipe(), "one.01")
+    runs.change_state(state, state="succeeded", attempts=1)
+    commit = folder / "one" / "checkpoints" / NAMES[1]
+    names = ("weight", "exp_avg", "exp_avg_sq")
+    tensors = {f"a|{what}|0": torch.ones(1024) for what in names}
+    saved = write_tensors(str(commit / "rank-00000.safetensors"), tensors)
+    manifest = made_manifest(1, files=(saved,), time=1.0)
+    (commit / "MANIFEST.json").write_text(manifest.model_dump_json())
+    cluster.add_run(str(folder), "one")
+    return str(folder)
+
+
+def test_optimizer_state_of_a_run_that_succeeded_can_be_dropped(cluster, finished, capsys):
+    client = cluster.client()
+    words = ["checkpoints", "gc", "one", "--drop-optimizer", "--storage", finished]
+    assert run([*words, "-o", "json"], client) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["bytes"], told["dropped"]) == ({NAMES[1]: 2 * 4 * 1024}, False)
+    result = CliRunner().invoke(cli, words, input="n\n", obj=client)
+    assert "Drop the optimizer state of 1 commit, 8.0 KiB?" in result.output
+    capsys.readouterr()
+    assert run([*words, "--yes"], client) == 0
+    said = capsys.readouterr().err
+    assert said.startswith("dropped   optimizer state of 1 commit, 8.0 KiB")
+    assert "one cannot go on any more" in " ".join(said.split())
+    assert run([*words, "--yes"], client) == 0
+    assert "one has no optimizer state to drop" in capsys.readouterr().err
+    at = ["--storage", finished]
+    assert run(["checkpoints", "list", "one", *at], client) == 0
+    assert "weights alone" in capsys.readouterr().out
+    assert run(["checkpoints", "verify", "one", *at], client) == 0
+    assert "no step can follow" in " ".join(capsys.readouterr().out.split())
+    assert run(["describe", "one", *at], client) == 0
+    assert "no step can follow" in " ".join(capsys.readouterr().out.split())
+
+
+def test_optimizer_state_that_is_needed_is_not_dropped(at, cluster, finished, capsys):
+    assert at("gc", "one", "--drop-optimizer", "--yes") == 2
+    assert "Run one is stopped, not succeeded" in capsys.readouterr().err
+    assert at("gc", "one", "--drop-optimizer", "--keep-last", "1") == 2
+    assert "--drop-optimizer keeps all commits" in capsys.readouterr().err
+
+
+def test_commits_of_somebody_else_stay(at, cluster, storage, capsys):
+    cluster.add_run(storage, "one", owner="ann")
+    for words in (("--yes",), ("--drop-optimizer", "--yes")):
+        assert at("gc", "one", *words) == 9
+        assert "Run one is ann's" in capsys.readouterr().err
+    assert steps_left(storage) == [1, 2, 3, 4, 5]
+    assert at("gc", "one", "--yes", "--force") == 0
+    assert steps_left(storage) == [2, 4, 5]

@@ -91,11 +91,10 @@ def _encode(plan: Plan, encode: Encode, tasks: TaskFunctions | None) -> Encoded:
         columns = rows.select(list(plan.names))
         try:
             encoded = tasks.encode(plan.recipe.task, tokenizer, max_length, names, columns)
-            encoded = sizes.take(encoded)
         except RowError as error:
             place = plan.view.place_name(rows[PLACE][error.index].as_py())
             raise DataError(f"{place}: {error.sentence}") from error
-        return keep_texts(plan.recipe.augmentation, plan.input_names, rows, encoded)
+        return keep_texts(plan.recipe.augmentation, plan.input_names, rows, sizes.take(encoded))
 
     storage.make_folder(plan.shard_dir)
     shard_rows = plan.shard_rows

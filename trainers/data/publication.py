@@ -65,12 +65,8 @@ def publish(
     splits = {split: join_splits(infos, len(label_names)) for split, infos in parts.items()}
     max_length = encoded[0].max_length
     images = image_facts(plan.recipe, encoded)
-    notes = (
-        *image_notes(plan.recipe, images),
-        *label_notes(label_names),
-        *class_notes(splits, label_names),
-        *length_notes(splits, max_length),
-    )
+    notes = (*image_notes(plan.recipe, images), *label_notes(label_names))
+    notes += (*class_notes(splits, label_names), *length_notes(splits, max_length))
     manifest = Manifest(
         fingerprint=plan.fingerprint,
         task_kind=plan.recipe.task.kind,
