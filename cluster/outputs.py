@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 from cluster.places import run_folder
-from configs.errors import LockedError, NotFoundError
+from configs.errors import CheckpointError, LockedError
 from trainers import storage as files
-from trainers.export_folder import FOLDER, copy_export, read_mark, refuse_place
+from trainers.export_folder import EXPORT_FILE, FOLDER, copy_export, read_mark, refuse_place
 from trainers.listing import find_files, list_files
+from trainers.manifest import list_commits
 
 
 def refuse_export(storage: str, run: str, folder: str, *, overwrite: bool) -> None:
@@ -49,12 +50,17 @@ def refuse_output(output: str, source: str = "", *, overwrite: bool) -> None:
         )
 
 
-def refuse_unexported(storage: str, run: str, state: str) -> None:
-    """Raise NotFoundError for a run that has no export to predict with."""
-    if not files.exists(files.join(run_folder(storage, run), FOLDER)):
-        raise NotFoundError(
-            f"Run {run} has no export yet, it is {state}. Predict when it succeeded, or write its "
-            f"best commit as a folder: thaw export {run} DIR"
+def has_export(storage: str, run: str) -> bool:
+    """Return whether a run's own export is there to predict with."""
+    return files.exists(files.join(run_folder(storage, run), FOLDER, EXPORT_FILE))
+
+
+def refuse_no_weights(storage: str, run: str, state: str) -> None:
+    """Raise CheckpointError for a run that has neither an export nor a commit to predict with."""
+    if not has_export(storage, run) and not list_commits(run_folder(storage, run)):
+        raise CheckpointError(
+            f"Run {run} has neither an export nor a commit yet, it is {state}. Wait for its first "
+            f"commit (thaw status {run}), or resume it"
         )
 
 

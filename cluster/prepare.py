@@ -18,35 +18,40 @@ SMALL_BYTES = 64 * 2**20
 SAY_S = 1.0
 
 Say = Callable[[Preparing], object]
+Labels = tuple[str, ...] | None
 
 
-def is_small(recipe: Recipe) -> bool:
+def is_small(recipe: Recipe, labels: Labels = None) -> bool:
     """Say whether one process should prepare the data; remote files are fetched by many at once.
 
     Raises DataError for a path that finds nothing.
     """
-    from trainers.data.sources import list_sources
+    from trainers.data.plan import find_sources
 
-    paths = [files.local_path(source.address) for source in list_sources(recipe.data)]
+    paths = [files.local_path(source.address) for source in find_sources(recipe, labels)]
     local = [path for path in paths if path is not None]
     return len(local) == len(paths) and sum(path.stat().st_size for path in local) <= SMALL_BYTES
 
 
-def prepare_here(recipe: Recipe, say: Say | None = None) -> DataReady:
+def prepare_here(recipe: Recipe, say: Say | None = None, labels: Labels = None) -> DataReady:
     """Prepare the data in this process; raises DataError for data that cannot be used.
 
-    `say` is told now and then how far the work is.
+    `say` is told now and then how far the work is. With `labels`, those of a run, the test rows
+    alone are prepared.
     """
     from trainers.data.preparation import prepare
 
-    return _ready(prepare(recipe, recipe.storage, progress=now_and_then(say)))
+    made = prepare(recipe, recipe.storage, progress=now_and_then(say), labels=labels)
+    return _ready(made)
 
 
-def prepare_on_all_nodes(recipe: Recipe, say: Say | None = None) -> DataReady:
+def prepare_on_all_nodes(
+    recipe: Recipe, say: Say | None = None, labels: Labels = None
+) -> DataReady:
     """Prepare the data on all nodes at once, with the same result; needs a connected driver."""
     from cluster.spread import prepare_spread
 
-    return _ready(prepare_spread(recipe, now_and_then(say)))
+    return _ready(prepare_spread(recipe, now_and_then(say), labels))
 
 
 def now_and_then(say: Say | None, pause_s: float = SAY_S) -> Callable[[str, float], None]:

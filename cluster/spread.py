@@ -14,19 +14,25 @@ from cluster.secrets import take_secrets
 from configs.schema import Recipe
 from configs.task_columns import Columns
 from trainers.data.image_contents import hash_with_images
-from trainers.data.plan import Plan, plan_preparation
+from trainers.data.plan import Plan, find_sources, plan_preparation
 from trainers.data.preparation import Prepared, Progress, prepare_plan
-from trainers.data.sources import Source, list_sources
+from trainers.data.sources import Source
 from trainers.data.stages import Tick
 from trainers.tasks import functions_of
 
 
-def prepare_spread(recipe: Recipe, progress: Progress | None = None) -> Prepared:
-    """Prepare a recipe's data on all nodes, or find it; raises what a stage raises."""
-    sources, columns = list_sources(recipe.data), functions_of(recipe.task).columns(recipe.task)
+def prepare_spread(
+    recipe: Recipe, progress: Progress | None = None, labels: tuple[str, ...] | None = None
+) -> Prepared:
+    """Prepare a recipe's data on all nodes, or find it; raises what a stage raises.
+
+    With `labels`, those of a run, the test rows alone are prepared.
+    """
+    sources = find_sources(recipe, labels)
+    columns = functions_of(recipe.task).columns(recipe.task)
     run = partial(run_spread, secrets=recipe.cluster.secrets)
     hashed: list[Source] = run(_hash_source, columns, sources, lambda _: None)
-    plan = plan_preparation(recipe, recipe.storage, sources=hashed)
+    plan = plan_preparation(recipe, recipe.storage, sources=hashed, labels=labels)
     return prepare_plan(plan, run, progress)
 
 

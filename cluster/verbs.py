@@ -3,7 +3,8 @@
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
@@ -17,10 +18,12 @@ from configs.records import DataReady, Ended, Note, Preparing
 from configs.run_sections import Cluster
 from configs.schema import Recipe
 from trainers import storage as files
-from trainers.export_folder import refuse_place
+from trainers.belongings import LENT
+from trainers.export_folder import FOLDER, delete_export, refuse_place
 from trainers.imports import uncollected
 
 if TYPE_CHECKING:
+    from cluster.attempts import Fit
     from cluster.driver import JobOrder
 
 Said = TypeVar("Said", DataReady, Ended, Note, Preparing)
@@ -29,22 +32,27 @@ Verb = Callable[["JobOrder", TextIO], Ended]
 
 def prepare(order: "JobOrder", log: TextIO) -> Ended:
     """Prepare the data of a recipe; a set that is there already is found again."""
-    ready = _prepare(order.recipe, log)
+    ready = _say(log, _prepare(order.recipe, log))
     rows = sum(ready.splits.values())
     found = "found prepared" if ready.cached else "prepared"
     return _say(log, _done(f"{rows} rows {found} in {ready.path}", rows))
 
 
 def evaluate(order: "JobOrder", log: TextIO) -> Ended:
-    """Evaluate a run on its test split, or on other files in its place."""
-    recipe, _ = _read_run(order)
+    """Evaluate a run on its test split, or on other files in its place, which alone are read."""
+    from trainers.data.plan import recipe_for
+    from trainers.data.store import load_manifest
+
+    recipe, state = _read_run(order)
     function = order.arguments.get("function", "trainers.committed:evaluate")
     if "data" not in order.arguments:
         split = "test" if recipe.data.test is not None else "validation"
         return _on_workers(order, log, function, {"split": split})
-    data = recipe.data.model_copy(update={"test": order.arguments["data"]})
-    ready = _prepare(recipe.model_copy(update={"data": data}), log)
-    return _on_workers(order, log, function, {"split": "test"}, data_dir=ready.path)
+    shown = order.arguments["data"]
+    labels = load_manifest(_prepared(state)).label_names
+    ready = _prepare(recipe_for(recipe, shown), log, labels)
+    _say(log, ready.model_copy(update={"splits": {shown: ready.splits["test"]}}))
+    return _on_workers(order, log, function, {"split": "test", "rows": ready.path, "shown": shown})
 
 
 def export(order: "JobOrder", log: TextIO) -> Ended:
@@ -57,9 +65,9 @@ def export(order: "JobOrder", log: TextIO) -> Ended:
 
 
 def predict(order: "JobOrder", log: TextIO) -> Ended:
-    """Predict every row of a file with a run's exported model."""
+    """Predict every row of a file with a run's export, else with its best commit."""
     from cluster import machines
-    from cluster.outputs import refuse_output, refuse_unexported
+    from cluster.outputs import has_export, refuse_no_weights, refuse_output
     from cluster.predict import Asked, plural, predict_file
     from cluster.prediction_files import check_output
 
@@ -74,13 +82,19 @@ def predict(order: "JobOrder", log: TextIO) -> Ended:
     )
     check_output(asked.output)
     refuse_output(asked.output, asked.source, overwrite=asked.overwrite)
-    refuse_unexported(state.storage, state.name, state.state)
+    refuse_no_weights(state.storage, state.name, state.state)
     machines.join_cluster(recipe.cluster.secrets)
     _find_room(order, recipe.cluster.model_copy(update={"num_workers": 1}), 1, log)
-    folder = files.join(runs.run_directory(state.storage, state.name), "export")
-    rows, bad = predict_file(recipe, folder, asked)
-    skipped = f", {plural(bad.total)} of them with an error: {bad}" if bad.total else ""
-    return _say(log, _done(f"{plural(rows)} predicted into {asked.output}{skipped}", rows))
+    if has_export(state.storage, state.name):
+        folder = files.join(runs.run_directory(state.storage, state.name), FOLDER)
+        (rows, bad), lent = predict_file(recipe, folder, asked), None
+    else:
+        with _lent_export(order, log) as (folder, lent):
+            rows, bad = predict_file(recipe, folder, asked)
+    said = f"{plural(rows)} predicted into {asked.output}"
+    said += f" with {lent.message}" if lent is not None else ""
+    said += f", {plural(bad.total)} of them with an error: {bad}" if bad.total else ""
+    return _say(log, _done(said, rows, step=lent.step if lent is not None else 0))
 
 
 def stop(order: "JobOrder", log: TextIO) -> Ended:
@@ -107,17 +121,41 @@ VERBS: dict[str, Verb] = {
 }
 
 
+@contextmanager
+def _lent_export(order: "JobOrder", log: TextIO) -> Iterator[tuple[str, Ended]]:
+    """Write the best commit as an export that every node sees, for as long as it is used."""
+    run_dir = runs.run_directory(order.recipe.storage, order.recipe.name)
+    folder = files.join(run_dir, f"{LENT}{order.job_id}")
+    try:
+        lent, _, fit = _carried_out(order, log, "trainers.committed:lend", {"folder": folder})
+        fit.wait()
+        yield folder, lent
+    finally:
+        delete_export(folder)
+
+
 def _on_workers(
     order: "JobOrder",
     log: TextIO,
     function: str,
     arguments: dict[str, str],
-    *,
-    data_dir: str | None = None,
 ) -> Ended:
+    """Call a function of trainers on a group of workers, and say how it ended."""
+    result, book, fit = _carried_out(order, log, function, arguments)
+    book.write(result)
+    fit.wait()
+    return result
+
+
+def _carried_out(
+    order: "JobOrder",
+    log: TextIO,
+    function: str,
+    arguments: dict[str, str],
+) -> "tuple[Ended, Book, Fit]":
     """Call a function of trainers on a group of workers, as the run itself does."""
     recipe, state = _read_run(order)
-    data_dir = data_dir or _prepared(state)  # before anybody waits for room
+    data_dir = _prepared(state)  # before anybody waits for room
     with uncollected():
         from cluster import attempts, machines
 
@@ -144,9 +182,7 @@ def _on_workers(
     result = attempts.watch(fit, book.echo)
     if not isinstance(result, Ended):
         raise result.as_error()
-    book.write(result)
-    fit.wait()
-    return result
+    return result, book, fit
 
 
 def _least(recipe: Recipe) -> Cluster:
@@ -173,17 +209,17 @@ def _find_room(order: "JobOrder", asked: Cluster, lanes: int, log: TextIO) -> in
     return workers
 
 
-def _prepare(recipe: Recipe, log: TextIO) -> DataReady:
+def _prepare(recipe: Recipe, log: TextIO, labels: tuple[str, ...] | None = None) -> DataReady:
     from cluster.prepare import is_small, prepare_here, prepare_on_all_nodes
 
     secrets = recipe.cluster.secrets
     refuse_missing({socket.gethostname(): take_secrets(secrets)})
-    if is_small(recipe):
-        return _say(log, prepare_here(recipe, partial(_say, log)))
+    if is_small(recipe, labels):
+        return prepare_here(recipe, partial(_say, log), labels)
     from cluster import machines
 
     machines.join_cluster(secrets)
-    return _say(log, prepare_on_all_nodes(recipe, partial(_say, log)))
+    return prepare_on_all_nodes(recipe, partial(_say, log), labels)
 
 
 def _read_run(order: "JobOrder") -> tuple[Recipe, runs.RunState]:
@@ -216,14 +252,14 @@ def _say(log: TextIO, record: Said) -> Said:
     return record
 
 
-def _done(message: str, rows: int) -> Ended:
+def _done(message: str, rows: int, step: int = 0) -> Ended:
     return Ended(
         time=time.time(),
         state="succeeded",
         exit_code=0,
         error=None,
         message=message,
-        step=0,
+        step=step,
         metrics={},
         rows=rows,
     )

@@ -159,14 +159,15 @@ class Thaw:
         skips_bad: bool = False,
         kind: str | None = None,
     ) -> Submitted:
-        """Predict every row of a file with a run's exported model.
+        """Predict every row of a file with a run's export, else with its best commit.
 
         A row that cannot be predicted ends it, or with `skips_bad` is written with an error; `kind`
         is the input's format where its name does not tell it. Raises LockedError for an output that
         is there already, unless `overwrite`, RecipeError for one that names no format, DataError
-        for an input on a disk of this machine that cannot be predicted.
+        for an input on a disk of this machine that cannot be predicted, CheckpointError for a run
+        that has neither an export nor a commit.
         """
-        from cluster.outputs import refuse_output, refuse_unexported
+        from cluster.outputs import refuse_no_weights, refuse_output
         from cluster.prediction_files import check_output
         from cluster.prediction_input import check_input
 
@@ -175,8 +176,8 @@ class Thaw:
             refuse_output(arguments["output"], arguments["input"], overwrite=overwrite)
         check_output(arguments["output"])
         state = self.status(run)
-        if state.state != "succeeded":  # which has one, and the job looks
-            refuse_unexported(state.storage, run, state.state)
+        if state.state != "succeeded":  # which has an export, and the job looks
+            refuse_no_weights(state.storage, run, state.state)
         check_input(self.recipe(run), arguments["input"], kind or "auto")
         arguments |= {"overwrite": "yes"} if overwrite else {}
         arguments |= {"bad": "skip"} if skips_bad else {}

@@ -33,6 +33,7 @@ from launcher.progress import Progress
 DOT = " \u00b7 "
 LABEL_WIDTH = 10
 DROPPED = "weights alone: the optimizer state was dropped, and no step can follow"
+SPLITS = ("train", "validation", "test")
 
 Tone = Literal["plain", "good", "bad", "warning", "quiet"]
 
@@ -90,9 +91,14 @@ def data_line(record: DataReady) -> Line:
     dropped = [f"{plural(record.duplicates, 'duplicate')} dropped"] if record.duplicates else []
     dropped += [f"{count:,} {reason}" for reason, count in record.dropped.items() if count]
     came = ", ".join([f"{plural(record.rows_in, 'row')} in", *dropped])
-    splits = ", ".join(f"{rows:,} {name}" for name, rows in record.splits.items() if rows)
+    splits = ", ".join(rows_of(name, rows) for name, rows in record.splits.items() if rows)
     labels = [plural(record.num_labels, "label")] if record.num_labels else []
     return Line("data", (came, splits, *labels, *(["cached"] if record.cached else [])))
+
+
+def rows_of(split: str, rows: int) -> str:
+    """Say how many rows there are of a split, or of a file that stands for one."""
+    return f"{rows:,} {split}" if split in SPLITS else f"{plural(rows, 'row')} of {split}"
 
 
 def data_warnings(record: DataReady) -> list[Line]:
@@ -279,5 +285,7 @@ def exported_weights(record: Exported) -> tuple[str, ...]:
 def _rows_of(ended: Ended, progress: Progress) -> str:
     splits: Iterable[str] = ("test", "validation")
     expected = progress.data.splits if progress.data is not None else {}
+    for name in [name for name in expected if name not in SPLITS]:
+        return rows_of(name, ended.rows)
     whole = next((expected[name] for name in splits if expected.get(name)), None)
     return f"{ended.rows:,} of {whole:,} rows" if whole else plural(ended.rows, "row")

@@ -69,6 +69,8 @@ def predict(
 ) -> int:
     """Predict every row of a file.
 
+    With the run's export; one that has none yet is asked by its best commit, else its newest.
+
     INPUT is of any format that is trained on: csv, tsv, json, json lines, parquet or Arrow. OUTPUT
     ends in .csv, .tsv, .jsonl or .parquet; it has all columns of the input beside those that are
     predicted.

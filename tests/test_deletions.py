@@ -81,6 +81,7 @@ DELETES = {
     "trainers/export_folder.py:_keep_others": "a person's, which get another name and are told of",
     "trainers/export_folder.py:_move": "files that the mark lists, as they were written",
     "trainers/export_folder.py:_upload": "files that the mark lists",
+    "trainers/export_folder.py:delete_export": "files that the mark lists",
     "trainers/export_folder.py:put": "a finished folder of its own, to where nothing is",
     "trainers/export_folder.py:workshop": "folders that it made, where they are empty",
     "trainers/optimizer_state.py:_drop": "what is no part of a commit any more, by our names",

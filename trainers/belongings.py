@@ -24,6 +24,8 @@ IN_EXPORT = (
     r"model\.safetensors)|adapter/README\.md"
 )
 """What an export holds that does not list its files."""
+LENT = ".predict-"
+"""How the folder begins in which a job that predicts with a commit has its export meanwhile."""
 
 COMMIT = re.compile(rf"{IN_COMMIT}|{TEMPORARY}")
 RECORDS = re.compile(
@@ -34,6 +36,7 @@ RECORDS = re.compile(
 RUN = re.compile(
     rf"{RECORDS.pattern}|recipe\.yaml|(?:run|beat|stop)\.json|lock/\d{{4,}}|{TEMPORARY}"
     rf"|checkpoints/(?:step-\d{{8}}|frozen)\.a\d\d+/(?:{IN_COMMIT})"
+    rf"|{re.escape(LENT)}[^/]+/(?:{IN_EXPORT}|{TEMPORARY})"
 )
 """All of a run's folder but its export."""
 EXPORT = re.compile(IN_EXPORT)

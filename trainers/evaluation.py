@@ -11,11 +11,11 @@ import torch
 from configs.errors import RecipeError, TrainingError
 from configs.records import Evaluated
 from trainers.agreement import joined, reduced
-from trainers.data.batches import Microbatch, read_steps
+from trainers.data.batches import Microbatch, StepReader, read_steps
 from trainers.data.epoch_plan import plan_epochs
 from trainers.data.lane_rows import open_lanes
 from trainers.data.lanes import LanePlan
-from trainers.data.store import SplitInfo, SplitName
+from trainers.data.store import Manifest, SplitInfo, SplitName
 from trainers.engine import feed
 from trainers.own_metrics import OwnMetrics
 from trainers.sample_choice import MOST_LOOKED_AT, chosen
@@ -43,6 +43,16 @@ class Evaluation:
     samples: list[Sample]
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """Test rows of another prepared set than the run's, with the run's labels."""
+
+    data_dir: str
+    manifest: Manifest
+    shown: str
+    """What the rows are called where they are told of."""
+
+
 @dataclass
 class _Sums:
     """What one rank has added up so far."""
@@ -56,23 +66,17 @@ class _Sums:
     """Microbatches whose rows are among the samples."""
 
 
-def evaluate_split(session: Session, split: SplitName) -> Evaluation:
+def evaluate_split(
+    session: Session, split: SplitName, elsewhere: Elsewhere | None = None
+) -> Evaluation:
     """Run the model over a split in evaluation mode. Collective: every rank calls this.
 
     Lanes give every rank the same number of forward passes, which ZeRO-3 needs; a lane that has run
     out feeds a row of weight 0. Raises TrainingError when not every row was seen exactly once.
     """
-    manifest, place, batch = session.manifest, session.place, session.recipe.batch
+    manifest = session.manifest if elsewhere is None else elsewhere.manifest
     info = manifest.splits[split]
-    size = max(1, batch.eval_microbatch_size // session.recipe.faults.feed_parts)
-    plan = LanePlan(info.rows, batch.lanes, size, seed=0, shuffle=False)
-    rows = session.open_split(split)
-    stream = read_steps(
-        open_lanes(rows, plan, place.rank, place.world_size, recording=session.recordings(split)),
-        plan,
-        session.collate(),
-        epoch=0,
-    )
+    stream = _read(session, split, info, elsewhere)
     scores, own = _build_scores(session, info), OwnMetrics(session.recipe.task.metric)
     sums = _Sums()
     session.engine.handle.eval()
@@ -98,6 +102,22 @@ def evaluate_split(session: Session, split: SplitName) -> Evaluation:
     return Evaluation(info.rows, found[EVERY], metrics | own_metrics, samples)
 
 
+def _read(
+    session: Session, split: SplitName, info: SplitInfo, elsewhere: Elsewhere | None
+) -> StepReader:
+    """Read the rows of a split in their order, each once."""
+    place, batch = session.place, session.recipe.batch
+    size = max(1, batch.eval_microbatch_size // session.recipe.faults.feed_parts)
+    plan = LanePlan(info.rows, batch.lanes, size, seed=0, shuffle=False)
+    if elsewhere is None:
+        rows, recording = session.open_split(split), session.recordings(split)
+    else:
+        rows = session.open_split(split, elsewhere.data_dir, elsewhere.manifest)
+        recording = None
+    lanes = open_lanes(rows, plan, place.rank, place.world_size, recording=recording)
+    return read_steps(lanes, plan, session.collate(), epoch=0)
+
+
 def _build_scores(session: Session, info: SplitInfo) -> "dict[int, Scores]":
     """Make the state for all rows and, where a split has rows of several sources, for each."""
     there = [place for place, rows in enumerate(info.source_counts) if rows]
@@ -112,15 +132,18 @@ def _of_source(counted: torch.Tensor, microbatch: Microbatch, source: int) -> to
     return torch.from_numpy(microbatch.sources == source).to(counted.device)
 
 
-def evaluate_and_report(session: Session, split: SplitName) -> Evaluation:
+def evaluate_and_report(
+    session: Session, split: SplitName, elsewhere: Elsewhere | None = None
+) -> Evaluation:
     """Evaluate a split and report it without taking it for the best. Collective."""
-    evaluation = evaluate_split(session, split)
-    report_evaluation(session, evaluation, split, is_best=False)
+    evaluation = evaluate_split(session, split, elsewhere)
+    shown = split if elsewhere is None else elsewhere.shown
+    report_evaluation(session, evaluation, shown, is_best=False)
     return evaluation
 
 
 def report_evaluation(
-    session: Session, evaluation: Evaluation, split: SplitName, *, is_best: bool
+    session: Session, evaluation: Evaluation, split: str, *, is_best: bool
 ) -> None:
     """Write an evaluation down, its pictures and samples too."""
     cursor = session.cursor

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from configs.errors import LockedError, NotFoundError, RecipeError, StorageError, reason_of
 from trainers import storage
+from trainers.belongings import delete_ours
 
 EXPORT_FILE = "thaw.json"
 KEY = "mark"
@@ -186,6 +187,12 @@ def copy_export(source: str, address: str, run_dir: str, how: How = "new") -> Ma
             return None
         put(folder, address, run_dir, how)
     return mark
+
+
+def delete_export(address: str) -> None:
+    """Delete the files that a folder's mark lists, and the folder where nothing else is in it."""
+    mark = read_mark(address)
+    delete_ours(address, {*_listed(mark), EXPORT_FILE}.__contains__)
 
 
 def is_as_written(address: str, name: str, mark: Mark) -> bool:

@@ -7,7 +7,7 @@ weights win.
 
 import torch
 
-from configs.errors import CheckpointError, NotFoundError
+from configs.errors import CheckpointError
 from configs.schema import Recipe
 from trainers.arithmetic import changed_arithmetic
 from trainers.checkpoint import Reader
@@ -62,10 +62,10 @@ def continued(
 def read_best(run_dir: str, newest: str | None) -> tuple[str, Manifest]:
     """Read the commit whose weights are to be exported, to stand where it stands; also name it.
 
-    Raises NotFoundError for a run without a commit.
+    Raises CheckpointError for a run without a commit.
     """
     if newest is None:
-        raise NotFoundError(
+        raise CheckpointError(
             f"{run_dir} has no commit yet. Wait for the first one, or resume the run"
         )
     name = read_manifest(run_dir, newest).cursor.best_checkpoint or newest

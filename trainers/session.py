@@ -20,6 +20,7 @@ from trainers.commit_thread import Part
 from trainers.committing import Commits
 from trainers.data.batches import Collate, batching
 from trainers.data.lane_rows import OpenRecording
+from trainers.data.store import Manifest as Prepared
 from trainers.data.store import Split, SplitName, load_manifest, open_split
 from trainers.engine import Engine, running_stage, start_distributed
 from trainers.live_model import LiveModel
@@ -123,10 +124,13 @@ class Session:
         writer = build_writer(self.model, self.recipe.task, self.processor, together=together)
         return Setting(self.recipe.task, names, device, self.processor, writer)
 
-    def open_split(self, name: SplitName) -> Split:
-        """Open a split of the prepared set; raises DataError where it has none of that name."""
+    def open_split(
+        self, name: SplitName, data_dir: str = "", manifest: Prepared | None = None
+    ) -> Split:
+        """Open a split of the prepared set, or of another; raises DataError where it has none."""
         cache_bytes = int(self.recipe.cluster.cache_gib * 2**30)
-        return open_split(self.place.data_dir, self.manifest, name, cache_bytes=cache_bytes)
+        where, manifest = data_dir or self.place.data_dir, manifest or self.manifest
+        return open_split(where, manifest, name, cache_bytes=cache_bytes)
 
     def collate(self, *, packing: bool = False) -> Collate:
         """Give the function that turns shard rows into tensors."""

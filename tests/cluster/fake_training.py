@@ -89,12 +89,20 @@ def bad_data(
     raise AssertionError("the other ranks were not ended")
 
 
-def evaluate(recipe: Recipe, place: Place, report: Callable[[Record], None], split: str) -> Ended:
+def evaluate(
+    recipe: Recipe,
+    place: Place,
+    report: Callable[[Record], None],
+    split: str,
+    rows: str,
+    shown: str,
+) -> Ended:
     """Report one step and where the data lie."""
     if place.rank == 0:
         report(_step(place, 1, 1, 0.5))
     ended = _ended("succeeded", 0, 1, 0.0)
-    return ended.model_copy(update={"message": f"{split} of {place.data_dir}"})
+    said = f"{split} of {rows} as {shown}, run on {place.data_dir}"
+    return ended.model_copy(update={"message": said})
 
 
 def _ended(state: str, code: int, step: int, total: Any) -> Ended:

@@ -7,12 +7,13 @@ import pytest
 
 from cluster.outputs import (
     export_here,
+    has_export,
     refuse_export,
+    refuse_no_weights,
     refuse_output,
-    refuse_unexported,
     write_file,
 )
-from configs.errors import LockedError, NotFoundError, RecipeError
+from configs.errors import CheckpointError, LockedError, RecipeError
 from tests.trainers.test_export_folder import NEW, content, make
 
 
@@ -52,13 +53,6 @@ def test_an_output_is_a_plain_file(tmp_path: Path) -> None:
     assert (tmp_path / "kept").read_text() == "kept"
 
 
-def test_a_run_without_an_export_predicts_nothing(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match=r"Run one has no export yet, it is failed\. .*one DIR"):
-        refuse_unexported(str(tmp_path), "one", "failed")
-    make(tmp_path / "one" / "export", NEW)
-    refuse_unexported(str(tmp_path), "one", "succeeded")
-
-
 def test_a_file_that_came_in_between_stays(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     write_file(path, "ours", overwrite=False)
@@ -78,3 +72,19 @@ def test_an_export_is_copied_where_both_are_seen(tmp_path: Path) -> None:
     assert export_here(str(tmp_path / "runs"), "mine", "s3://b/x", overwrite=False) is None
     with pytest.raises(RecipeError):
         refuse_export(str(tmp_path / "runs"), "mine", str(home / "x"), overwrite=True)
+
+
+def test_a_run_predicts_with_an_export_or_a_commit(tmp_path: Path) -> None:
+    storage, home = str(tmp_path / "runs"), tmp_path / "runs" / "mine"
+    (home / "export").mkdir(parents=True)
+    half = home / "checkpoints" / "step-00000004.a01"
+    half.mkdir(parents=True)
+    with pytest.raises(CheckpointError, match="neither an export nor a commit yet, it is failed"):
+        refuse_no_weights(storage, "mine", "failed")
+    (half / "MANIFEST.json").write_text("{}")
+    refuse_no_weights(storage, "mine", "failed")
+    assert not has_export(storage, "mine")
+    half.joinpath("MANIFEST.json").unlink()
+    make(home / "export", NEW)
+    refuse_no_weights(storage, "mine", "failed")
+    assert has_export(storage, "mine")

@@ -13,12 +13,18 @@ from cluster.local import LocalCluster
 from cluster.predict import BATCH_ROWS, PredictBatch, settle
 from configs.errors import DataError
 from configs.records import Ended
+from configs.schema import Recipe
 from configs.task_columns import Column
+from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
+from tests.trainers.runs import run_all
 from tests.trainers.test_predictor import make_export
+from trainers.committed import export
 from trainers.data.bad_rows import BadRows
+from trainers.data.preparation import prepare
 from trainers.data.sources import find_input
 from trainers.data.whole_rows import read_whole
+from trainers.place import Place
 from trainers.predictor import Predictor
 
 
@@ -117,3 +123,40 @@ def test_rows_come_out_as_they_went_in(two_nodes: LocalCluster, tmp_path: Path) 
     assert [row["predicted_label"] for row in found] == made["predicted_label"]
     assert [row["probability"] for row in found] == pytest.approx(made["probability"], abs=1e-5)
     assert {row["label"] for row in found} == {"x"}
+
+
+@pytest.mark.proof
+@pytest.mark.slow
+def test_a_stopped_run_predicts_with_its_best_commit(
+    two_nodes: LocalCluster, tmp_path: Path
+) -> None:
+    """The bits are those of an export of the same commit; what was lent for it is gone."""
+    recipe = tiny_recipe(
+        tmp_path, name="halted", checkpoint={"every_steps": 2}, cluster={"num_workers": 2}
+    )
+    home = Path(recipe.storage) / "halted"
+    data_dir = prepare(recipe, recipe.storage).data_dir
+    state = runs.create_run(recipe.storage, recipe, "halted.01")
+    told = on_ranks(1, run_all, [recipe], data_dir, 1, 9)[0][0]
+    assert told.ended.state == "stopped"
+    state = state.model_copy(update={"state": "stopped", "attempts": 1, "data_dir": data_dir})
+    runs.write_state(state)
+    (exported,) = on_ranks(1, _export, recipe, data_dir, str(tmp_path / "place"))
+    texts = [f"the topic{n % 3}a of {n}" for n in range(40)]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "in.parquet")
+    arguments = {"input": str(tmp_path / "in.parquet"), "output": str(tmp_path / "out.parquet")}
+    job_id = jobs.submit(two_nodes.address, "predict", recipe, arguments)
+    [*_, ended] = jobs.follow(two_nodes.address, job_id)
+    assert isinstance(ended, Ended)
+    assert (ended.exit_code, ended.step) == (0, exported.step), ended.message
+    assert f"with commit step-{exported.step:08d}.a01, the best by macro_f1" in ended.message
+    found = pq.read_table(tmp_path / "out.parquet")
+    made = Predictor(str(tmp_path / "place"))(pa.table({"text": texts}))
+    assert found["predicted_label"].to_pylist() == made["predicted_label"]
+    assert found["probability"].to_pylist() == made["probability"]
+    assert [path.name for path in home.iterdir() if path.name.startswith((".", "export"))] == []
+
+
+def _export(rank: int, world_size: int, recipe: Recipe, data_dir: str, folder: str) -> Ended:
+    place = Place(rank, world_size, rank, f"{recipe.storage}/{recipe.name}", data_dir, 1, "cpu")
+    return export(recipe, place, lambda record: None, folder)

@@ -56,25 +56,22 @@ def test_way_of_a_run_after_its_end(two_nodes: LocalCluster, tmp_path: Path) -> 
     assert (data.cached, data.path, ended.state) == (True, first.path, "succeeded")
     records = [*runs.read_records(recipe.storage, "way")]
 
-    others = run(
-        two_nodes,
-        "evaluate",
-        recipe,
-        function=f"{FAKE}:evaluate",
-        data=str(make_csv(tmp_path / "other.csv", rows=9, seed=7)),
-    )
+    file = str(make_csv(tmp_path / "other.csv", rows=9, seed=7))
+    (tmp_path / "train.csv").rename(tmp_path / "away.csv")  # nobody needs it again
+    others = run(two_nodes, "evaluate", recipe, function=f"{FAKE}:evaluate", data=file)
     assert isinstance(others[0], DataReady)
+    assert others[0].splits == {file: others[0].rows_in} == {file: 9}
     assert isinstance(others[1], Note)
     assert (others[1].event, others[1].text) == ("placed", "evaluate has 2 workers")
     assert isinstance(others[2], Step)
-    assert last(others).message == f"test of {others[0].path}"
+    assert last(others).message == f"test of {others[0].path} as {file}, run on {first.path}"
     assert others[0].path != first.path
     # What comes after a run goes to files of its own: the run's records stay what they were.
     assert [*runs.read_records(recipe.storage, "way")] == records
     assert {"evaluate-01/rank-0", "evaluate-01/rank-1"} <= {*runs.log_files(recipe.storage, "way")}
 
+    # The commits of the fake are none that could be loaded.
     refused = last(run(two_nodes, "predict", recipe, input="in.csv", output="out.jsonl"))
-    assert (refused.error, refused.exit_code) == ("NotFoundError", 8)
-    assert "has no export yet" in refused.message
+    assert (refused.error, refused.exit_code) == ("CheckpointError", 6)
     assert last(run(two_nodes, "stop", recipe)).exit_code == 0
     assert runs.stop_requested(recipe.storage, "way")

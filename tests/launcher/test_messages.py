@@ -110,6 +110,16 @@ def test_what_a_person_should_know_of_the_data_is_said():
     assert data_warnings(DATA) == []
 
 
+def test_rows_of_a_file_are_told_of_by_its_name():
+    changes = {"splits": {"/in/new.csv": 300}, "rows_in": 300, "duplicates": 0, "dropped": {}}
+    data = DATA.model_copy(update={**changes, "cached": False})
+    assert told(data) == [
+        "data      300 rows in \u00b7 300 rows of /in/new.csv \u00b7 77 labels",
+    ]
+    (done,) = told(data, ended(rows=300))[-1:]
+    assert "on 300 rows of /in/new.csv" in done
+
+
 def test_the_table_of_a_preparation_adds_up():
     header, rows = data_table(DATA)
     assert header == ("WHAT", "ROWS", "SHARE")

@@ -155,7 +155,7 @@ def test_predict_refuses_at_once_what_is_there(cluster, tmp_path, capsys, output
         (["small", "absent.csv", "-o", "out.csv"], 3, "does not exist"),
         (["small", "other.csv", "-o", "out.csv"], 3, "has no column text. Nearest: txt"),
         (["small", "in.txt", "-o", "out.csv"], 3, "Give --format"),
-        (["going", "in.csv", "-o", "out.csv"], 8, "has no export yet, it is stopped"),
+        (["going", "in.csv", "-o", "out.csv"], 6, "neither an export nor a commit yet"),
     ],
 )
 def test_predict_refuses_here_what_this_machine_can_see(
@@ -172,3 +172,12 @@ def test_predict_refuses_here_what_this_machine_can_see(
     assert run(["predict", "small", "in.txt", "-o", "out.csv", *more], cluster.client()) == 0
     ((_, _, _, given),) = cluster.submitted
     assert (given["format"], given["bad"]) == ("csv", "skip")
+
+
+def test_a_run_without_an_export_is_asked_by_its_commit(cluster, tmp_path):
+    cluster.add_run(str(tmp_path / "runs"), "going", "stopped")
+    write(tmp_path, {"in.csv": "text\na"})
+    write(tmp_path / "runs/going/checkpoints/step-00000002.a01", {"MANIFEST.json": "{}"})
+    cluster.story = (ended(),)
+    assert run(["predict", "going", "in.csv", "-o", "out.csv"], cluster.client()) == 0
+    assert [verb for _, verb, _, _ in cluster.submitted] == ["predict"]

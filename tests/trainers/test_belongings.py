@@ -31,6 +31,7 @@ OURS = {
         "checkpoints/step-00000005.a01/MANIFEST.json",
         "checkpoints/frozen.a01/rank-00000.safetensors",
         ".run.json.0123456789ab.tmp",
+        ".predict-mine.02/model.safetensors",
     ],
     EXPORT: ["thaw.json", "model.safetensors", "adapter/adapter_config.json"],
     PREPARED: ["manifest.json", "report.html", "train-00000.arrow"],

@@ -14,6 +14,7 @@ from trainers import storage
 from trainers.export_folder import (
     EXPORT_FILE,
     copy_export,
+    delete_export,
     put,
     read_mark,
     refuse_place,
@@ -73,6 +74,19 @@ def test_a_new_and_an_empty_folder_take_an_export(tmp_path: Path) -> None:
     assert (mark.run, mark.step, mark.whole) == ("mine", 7, True)
     assert {file.name for file in mark.files} == set(NEW)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "empty"]
+
+
+def test_what_is_deleted_is_the_export_alone(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    export(place, NEW)
+    write(place, THEIRS)
+    delete_export(str(place))
+    assert content(place) == THEIRS
+    assert not (place / EXPORT_FILE).exists()
+    export(tmp_path / "other", NEW)
+    delete_export(str(tmp_path / "other"))
+    delete_export(str(tmp_path / "absent"))
+    assert [path.name for path in tmp_path.iterdir()] == ["place"]
 
 
 @pytest.mark.parametrize("how", ["new", "overwrite"])

@@ -9,7 +9,7 @@ from configs.errors import CheckpointError
 from tests.recipes import tiny_recipe
 from trainers.arithmetic import arithmetic
 from trainers.manifest import MANIFEST, Cursor, Manifest
-from trainers.saved_state import SavedState, continued
+from trainers.saved_state import SavedState, continued, read_best
 from trainers.tensor_file import write_tensors
 
 
@@ -63,3 +63,8 @@ def test_other_data_or_another_recipe_go_on_only_if_that_is_allowed(tmp_path: Pa
     # Of other rows nobody knows which were seen: the epoch begins again, the steps go on.
     cursor = continued(saved, "step-9", recipe, "bb", allow_change=True).cursor
     assert cursor == Cursor(epoch=1, step=9)
+
+
+def test_a_run_without_a_commit_has_no_best_one(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="has no commit yet"):
+        read_best(str(tmp_path), None)

@@ -126,13 +126,15 @@ def _measure(plan: Plan, bucket: int) -> Measured:
 
 def _deal(plan: Plan, deal: Deal) -> Dealt:
     given = {split: read_clean(plan, deal.bucket, split) for split in plan.given}
-    train = given["train"]
-    sides = _sides(plan, deal, train)
-    shared: Rows = {
-        split: train.filter(pa.array(sides == NUMBERS[split]))
-        for split in SPLITS
-        if split == "train" or split in plan.shares
-    }
+    shared: Rows = {}
+    if "train" in given:
+        train = given["train"]
+        sides = _sides(plan, deal, train)
+        shared = {
+            split: train.filter(pa.array(sides == NUMBERS[split]))
+            for split in SPLITS
+            if split == "train" or split in plan.shares
+        }
     left = drop_leaks(shared, plan.view)
     rows = {**given, **left.rows}
     for split in plan.splits:

@@ -57,12 +57,15 @@ def clean_rows(rows: Rows, view: View, conflicts: str) -> Kept:
     Of equal training rows one stays. Training rows whose inputs are also among the rows given for
     validation or test are dropped, and validation rows that are also in test; test rows stay as
     they are. `conflicts` says what happens to training rows with the same inputs and different
-    targets: keep, drop, majority (of all copies) or fail, which raises DataError.
+    targets: keep, drop, majority (of all copies) or fail, which raises DataError. Without training
+    rows all stay.
     """
     counts = Counts()
     combined = {
         split: combine(table, across_sources=split == "train") for split, table in rows.items()
     }
+    if "train" not in combined:
+        return Kept(combined, counts.tally())
     train = combined["train"]
     copies = train[COPIES].to_numpy()
     repeated = copies > 1

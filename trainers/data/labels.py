@@ -44,6 +44,19 @@ def choose_label_names(
     return known
 
 
+def known_label_names(
+    known: tuple[str, ...], counts: Mapping[str, int], find: Callable[[str], str]
+) -> tuple[str, ...]:
+    """Return the label names of a run; raises DataError for a row with another. `find` names it."""
+    for label in sorted(set(counts) - set(known)):
+        rows = "1 row" if counts[label] == 1 else f"{counts[label]} rows"
+        raise DataError(
+            f"label {label!r} is in {rows} (such as {find(label)}), and the run's model does not "
+            f"know it. Correct or remove them; it knows {_few(known)}"
+        )
+    return known
+
+
 class Distinct:
     """Counts the different labels of a source while it is read; text in their place is refused."""
 
@@ -96,6 +109,10 @@ def label_notes(names: tuple[str, ...]) -> tuple[str, ...]:
         f"labels are integers from {min(numbers)} to {max(numbers)} without {some}: classes are "
         "numbered in their order, without gaps",
     )
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
 
 
 def _unknown(

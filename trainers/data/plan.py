@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 from pydantic import BaseModel
 
+from configs.cleaning_sections import SplitRule
 from configs.errors import RecipeError
 from configs.schema import Recipe
 from configs.task_columns import Columns
@@ -51,6 +52,8 @@ class Plan(BaseModel):
     """Address of the folder for rows on their way, of this preparation alone."""
     shard_dir: str
     """Address where shards are written; renamed to data_dir in the end where it differs."""
+    labels: tuple[str, ...] | None = None
+    """Label names of the run that test rows alone are prepared for; None prepares all splits."""
     quotas: Quotas = {}
     """Rows to take of mixed sources, known once all sources are scattered."""
 
@@ -140,22 +143,23 @@ def plan_preparation(
     *,
     sources: Sequence[Source] | None = None,
     tasks: TaskFunctions | None = None,
+    labels: tuple[str, ...] | None = None,
 ) -> Plan:
     """Plan the preparation of a recipe's data below `<storage_root>/.prepared`.
 
-    `sources` are those of `list_sources`, each through `hash_with_images`; None does that here, one
-    file after another. Raises DataError for a file or glob that finds nothing, RecipeError for
-    rules that rows of the task cannot follow.
+    `sources` are those of `find_sources`, each through `hash_with_images`; None does that here, one
+    file after another. With `labels` the test rows alone are prepared. Raises DataError for a file
+    or glob that finds nothing, RecipeError for rules that rows of the task cannot follow.
     """
     tasks = tasks or functions_of(recipe.task)
     columns = tasks.columns(recipe.task)
     _check_rules(recipe, columns)
     if sources is None:
-        sources = [hash_with_images(source, columns) for source in list_sources(recipe.data)]
+        sources = [hash_with_images(source, columns) for source in find_sources(recipe, labels)]
     # Of equal rows the first stays, and a preparation may go on where another was killed: so the
     # order is one of names and contents, not that in which somebody listed them.
     sources = sorted(sources, key=lambda source: (source.name, source.content))
-    fingerprint = _fingerprint(recipe, sources)
+    fingerprint = _fingerprint(recipe, sources, labels)
     root = storage.join(storage_root, FOLDER)
     data_dir = storage.join(root, fingerprint)
     # An object store cannot lock or rename: there every preparation has a work folder of its own,
@@ -170,8 +174,28 @@ def plan_preparation(
         fingerprint=fingerprint,
         data_dir=data_dir,
         work_dir=work_dir,
+        labels=labels,
         shard_dir=storage.join(work_dir, SET) if is_local else data_dir,
     )
+
+
+def recipe_for(recipe: Recipe, rows: str) -> Recipe:
+    """Return a run's recipe with other rows in the place of its data, as its model is to see them.
+
+    What compares rows with those of other splits has nothing to do.
+    """
+    cleaning = recipe.data.cleaning.model_copy(update={"near_duplicates": None})
+    change = {"train": rows, "validation": None, "test": rows, "cleaning": cleaning}
+    data = recipe.data.model_copy(update={**change, "split": SplitRule()})
+    return recipe.model_copy(update={"data": data})
+
+
+def find_sources(recipe: Recipe, labels: tuple[str, ...] | None = None) -> tuple[Source, ...]:
+    """Find the files of a preparation: of all splits, or with `labels` of test alone.
+
+    Raises DataError for a path or glob that finds nothing.
+    """
+    return list_sources(recipe.data, SPLITS if labels is None else ("test",))
 
 
 def _check_rules(recipe: Recipe, columns: Columns) -> None:
@@ -190,7 +214,7 @@ def _check_rules(recipe: Recipe, columns: Columns) -> None:
         )
 
 
-def _fingerprint(recipe: Recipe, sources: Sequence[Source]) -> str:
+def _fingerprint(recipe: Recipe, sources: Sequence[Source], labels: tuple[str, ...] | None) -> str:
     """Hash what the prepared rows depend on; where the files lie and how they are called is not."""
     data = recipe.data.model_dump(mode="json", exclude={"train", "validation", "test", "format"})
     splits = (recipe.data.validation, recipe.data.test)
@@ -203,6 +227,7 @@ def _fingerprint(recipe: Recipe, sources: Sequence[Source]) -> str:
         f"max_length {recipe.batch.max_length}",
         f"texts {recipe.augmentation.changes_texts}",
         tokenizer_key(recipe.model),
+        *(() if labels is None else (f"labels {labels!r}",)),
         *sorted(source.content for source in sources),
     ]
     return storage.bytes_hash("\n".join(parts).encode())

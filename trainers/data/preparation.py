@@ -20,7 +20,7 @@ from trainers import storage
 from trainers.data.cells import class_names
 from trainers.data.dealing import Dealt, Measured, deal_bucket, measure_bucket, plan_deals
 from trainers.data.encoding import Encode, Encoded, encode_bucket, write_labels
-from trainers.data.labels import choose_label_names
+from trainers.data.labels import choose_label_names, known_label_names
 from trainers.data.mixing import Counted, choose_quotas, count_bucket
 from trainers.data.near_stages import (
     Compared,
@@ -76,13 +76,15 @@ def prepare(
     storage_root: str,
     tasks: TaskFunctions | None = None,
     progress: Progress | None = None,
+    labels: tuple[str, ...] | None = None,
 ) -> Prepared:
     """Prepare the recipe's data below `<storage_root>/.prepared`, or find it there.
 
-    `tasks` are by default the functions of the recipe's task. Raises DataError for data that cannot
-    be used as asked. Two at once make one set; what a preparation that was killed had done is kept.
+    `tasks` are by default the functions of the recipe's task. With `labels`, those of a run, the
+    test rows alone are prepared. Raises DataError for data that cannot be used as asked. Two at
+    once make one set; what a preparation that was killed had done is kept.
     """
-    plan = plan_preparation(recipe, storage_root, tasks=tasks)
+    plan = plan_preparation(recipe, storage_root, tasks=tasks, labels=labels)
     return prepare_plan(plan, run_here(tasks), progress)
 
 
@@ -102,7 +104,8 @@ def prepare_plan(plan: Plan, run: Runner, progress: Progress | None = None) -> P
                 raise
             clear(plan)
             sweep(plan)
-    check_fits(plan.recipe, manifest)
+    if plan.labels is None:
+        check_fits(plan.recipe, manifest)
     return Prepared(plan.data_dir, manifest, cached)
 
 
@@ -227,7 +230,7 @@ def choose_labels(
         if not sum(part.rows[split] for part in dealt):
             raise DataError(_no_rows_left(plan, split, rows_in, tally))
     if target is None or not target.has_classes:
-        return ()
+        return plan.labels or ()
 
     def find(split: SplitName, label: str) -> str:
         for bucket in range(plan.num_buckets):
@@ -239,6 +242,8 @@ def choose_labels(
                 return plan.view.first_place(rows, mask)
         return split
 
+    if plan.labels is not None:
+        return known_label_names(plan.labels, counts["test"], partial(find, "test"))
     return choose_label_names(asked_labels(plan.recipe.task), counts, find)
 
 
@@ -252,7 +257,8 @@ def _no_rows_left(plan: Plan, split: SplitName, rows_in: Counter[SplitName], tal
             f"data.{split} asks for a share of {share:g} of {rows_in['train']} rows{by} and gets "
             f"none (dropped: {listed or 'none'}). Give a larger share, or a file"
         )
+    asked = f"data.{split}" if plan.labels is None else plan.sources[0].shown
     return (
-        f"data.{split} has no rows left of {rows_in[split]} "
+        f"{asked} has no rows left of {rows_in[split]} "
         f"(dropped: {listed or 'none'}). Check the columns and the files"
     )

@@ -120,10 +120,10 @@ def _bin(
 
 
 def _labels(manifest: Manifest) -> list[dict[str, Any]]:
-    """Give the labels with the most training rows, and their share of each split as bars."""
+    """Give the labels with the most rows of the first split, and their shares as bars."""
     splits = manifest.splits
-    train = splits["train"].class_counts
-    order = sorted(range(len(train)), key=lambda label: (-train[label], label))[:MAX_LABELS]
+    most = next(iter(splits.values())).class_counts
+    order = sorted(range(len(most)), key=lambda label: (-most[label], label))[:MAX_LABELS]
     shares = {
         name: [count / max(1, info.rows) for count in info.class_counts]
         for name, info in splits.items()

@@ -1,7 +1,7 @@
 """Which files, folders and queries a recipe's data are; what stands in them is read elsewhere."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
@@ -92,11 +92,14 @@ class Source(BaseModel):
         return self.format == "parquet" or listing.file_name(self.address).endswith(COMPRESSED)
 
 
-def list_sources(data: Data) -> tuple[Source, ...]:
-    """Find the files of the data; raises DataError for a path or glob that finds nothing."""
+def list_sources(data: Data, splits: Sequence[SplitName] = SPLITS) -> tuple[Source, ...]:
+    """Find the files of the data, of these splits alone.
+
+    Raises DataError for a path or glob that finds nothing.
+    """
     found: list[Source] = []
     given = {"train": data.train, "validation": data.validation, "test": data.test}
-    for split in SPLITS:
+    for split in splits:
         for number, entry in enumerate(source_entries(given[split]), 1):
             kind = entry.format if entry.format != "auto" else data.format
             sources = (each for path in entry.paths for each in _expand(split, entry, path, kind))

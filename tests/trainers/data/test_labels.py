@@ -11,6 +11,7 @@ from trainers.data.labels import (
     Distinct,
     LabelCounts,
     choose_label_names,
+    known_label_names,
     label_notes,
 )
 
@@ -53,6 +54,16 @@ def test_a_label_outside_training_is_named(split: str) -> None:
 def test_a_label_that_was_not_asked_for_is_named() -> None:
     with pytest.raises(DataError, match=r"label 'c' \(1 row of train, such as .*\) is not in"):
         choose(("a", "b"), {"train": {"a": 1, "c": 1}})
+
+
+def test_a_label_that_a_run_does_not_know_is_named() -> None:
+    assert known_label_names(("b", "a"), {"a": 3}, lambda label: "") == ("b", "a")
+    with pytest.raises(DataError) as refused:
+        known_label_names(("b", "a"), {"a": 3, "c": 2}, lambda label: f"new.csv row 7 ({label})")
+    assert str(refused.value) == (
+        "label 'c' is in 2 rows (such as new.csv row 7 (c)), and the run's model does not know it. "
+        "Correct or remove them; it knows b, a"
+    )
 
 
 def test_one_label_is_too_few() -> None:

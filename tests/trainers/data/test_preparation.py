@@ -11,6 +11,7 @@ import pytest
 from configs.errors import DataError
 from tests.trainers.data import words
 from tests.trainers.data.words import make_recipe, numbered_rows, write_lines
+from trainers.data.plan import recipe_for
 from trainers.data.preparation import Prepared, prepare
 from trainers.data.store import open_split
 
@@ -182,6 +183,58 @@ def test_a_train_file_that_is_all_in_test_leaves_nothing(tmp_path: Path) -> None
     test = write_lines(tmp_path / "test.jsonl", numbered_rows(6))
     with pytest.raises(DataError, match=r"no rows left of 6 \(dropped: 6 also in test\)"):
         prepared_rows(tmp_path, numbered_rows(6), data={"test": test})
+
+
+SPLIT_RULES = [
+    {},
+    {"cleaning": {"near_duplicates": {"threshold": 0.6}, "missing": "drop"}},
+    {"split": {"by": "group", "column": "who"}},
+    {"validation": 0.2, "split": {"by": "stratified"}},
+]
+
+
+@pytest.mark.parametrize("rules", SPLIT_RULES)
+def test_a_file_alone_gives_the_rows_that_it_gives_as_the_test_split(
+    tmp_path: Path, rules: dict[str, Any]
+) -> None:
+    rows = [{**row, "who": f"p{n % 7}"} for n, row in enumerate(numbered_rows(60))]
+    train = write_lines(tmp_path / "train.jsonl", rows)
+    # Some rows that training has, some twice, one empty that is dropped or refused by the rule.
+    asked = [*rows[5:9], *rows[:2], *numbered_rows(90)[60:], *numbered_rows(90)[70:73]]
+    asked = [{"who": "q", **row} for row in asked] + [{"text": "", "label": "label-0", "who": "q"}]
+    new = write_lines(tmp_path / "new.jsonl", asked)
+    before = prepared(train, tmp_path / "store", data={"test": new, **rules})
+    run = prepared(train, tmp_path / "store", data=rules)
+    train.unlink()  # nobody reads it again
+    recipe = recipe_for(make_recipe(train, data=rules), str(new))
+    names = run.manifest.label_names
+    alone = prepare(recipe, str(tmp_path / "store"), words.WORDS, labels=names)
+    assert list(alone.manifest.splits) == ["test"]
+    assert alone.manifest.label_names == before.manifest.label_names
+    ours, theirs = alone.manifest.splits["test"], before.manifest.splits["test"]
+    assert (ours.rows, ours.id_sum) == (theirs.rows, theirs.id_sum)
+    every = np.arange(ours.rows)
+    read = [open_split(p.data_dir, p.manifest, "test").read(every) for p in (alone, before)]
+    assert read[0].equals(read[1])
+    again = prepare(recipe, str(tmp_path / "store"), words.WORDS, labels=names)
+    assert again.cached
+    other = prepare(recipe, str(tmp_path / "store"), words.WORDS, labels=(*names, "more"))
+    assert other.data_dir != alone.data_dir
+
+
+def test_what_a_file_alone_lacks_is_said(tmp_path: Path) -> None:
+    run = prepared_rows(tmp_path, numbered_rows(20))
+    for row, said in (
+        (
+            {"text": "a", "label": "other"},
+            r"'other' is in 1 row \(such as new.jsonl row 1\)",
+        ),
+        ({"text": "", "label": "label-0"}, "new.jsonl has no rows left of 1"),
+    ):
+        new = write_lines(tmp_path / "new.jsonl", [row])
+        recipe = recipe_for(make_recipe(tmp_path / "train.jsonl"), str(new))
+        with pytest.raises(DataError, match=said):
+            prepare(recipe, str(tmp_path), words.WORDS, labels=run.manifest.label_names)
 
 
 def test_integers_with_gaps_are_fine_but_said(tmp_path: Path) -> None:
