@@ -12,6 +12,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from tests.refusals import TOLD_TO, current_test, tell_errors
+
 # Ranks are forked from a server that has the slow imports behind it and has run no torch operation.
 FORKSERVER = multiprocessing.get_context("forkserver")
 # What a whole run imports late is most of the time that a small one takes.
@@ -73,12 +75,13 @@ def _start(
 ) -> tuple[list[Connection], list[Any]]:
     FORKSERVER.set_forkserver_preload(PRELOADED)
     store = f"file://{Path(folder) / 'store'}"
+    told_to = (os.environ.get(TOLD_TO, ""), current_test())
     pipes, processes = [], []
     for rank in range(world_size):
         ours, theirs = FORKSERVER.Pipe(duplex=False)
         process = FORKSERVER.Process(
             target=_run_rank,
-            args=(theirs, function, rank, world_size, store, seconds, arguments),
+            args=(theirs, function, rank, world_size, store, seconds, arguments, told_to),
         )
         process.start()
         theirs.close()
@@ -125,7 +128,10 @@ def _run_rank(
     store: str,
     seconds: float,
     arguments: tuple[Any, ...],
+    told_to: tuple[str, str],
 ) -> None:
+    if told_to[0]:
+        tell_errors(*told_to)
     faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size))
     # What ranks keep on their node ends with the test.

@@ -9,9 +9,11 @@ import ast
 import json
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from configs.errors import THAW_ERRORS
@@ -20,6 +22,8 @@ from tests.source_tree import ROOMS, ROOT, Source, sources
 from trainers.tasks.refusals import RowError
 
 REACHED = ROOT / "tests" / "refusals_reached.json"
+TOLD_TO = "THAW_TEST_REFUSALS"
+"""Variable with the file in which processes of tests say what was refused, where it is measured."""
 ERRORS = (*THAW_ERRORS, RowError, YamlError)
 CLASSES = {one.__name__ for one in ERRORS}
 SENTENCE = re.compile(r"[^.] ?\. [A-Z][a-z]+|[a-z)}]: [a-z]+ .*\b(one|both|it|them)\b$")
@@ -116,29 +120,51 @@ class Recorder:
     """What was said by each error that was made while a test ran, here or in its workers."""
 
     def __init__(self) -> None:
-        """Let every error of ours tell what it says, also when it is unpickled."""
-        self.said: dict[str, str] = {}
-
-        for one in ERRORS:
-            one.__init__ = self._telling(one.__init__)  # type: ignore[method-assign]
-
-    def _telling(self, made: Callable[..., None]) -> Callable[..., None]:
-        def told(error: Exception, *args: Any, **named: Any) -> None:
-            test = os.environ.get("PYTEST_CURRENT_TEST", "").split(" (")[0].split("[")[0]
-            self.said.setdefault("\n".join(map(str, _flat((*args, *named.values())))), test)
-            made(error, *args, **named)
-
-        return told
+        """Let every error of ours tell what it says, also when it is unpickled, also on ranks."""
+        self.folder = tempfile.TemporaryDirectory(prefix="thaw-refusals-")
+        self.file = Path(self.folder.name, "said.jsonl")
+        os.environ[TOLD_TO] = str(self.file)
+        tell_errors(str(self.file))
 
     def pytest_sessionfinish(self) -> None:
         """Write down what was reached, beside what was measured before."""
         reached = load_reached()
-        texts = {" ".join(text.split()): test for text, test in self.said.items() if test}
+        lines = self.file.read_text().split("\n") if self.file.exists() else []
+        texts = dict(json.loads(line) for line in reversed(lines) if line)
         for one in refusals():
             tests = (test for text, test in texts.items() if one.is_in(text))
             if one.key not in reached and (test := next(tests, None)):
                 reached[one.key] = test
         save_reached(reached)
+        self.folder.cleanup()
+
+
+def current_test() -> str:
+    """Return the test that runs in this process; empty where none does."""
+    return os.environ.get("PYTEST_CURRENT_TEST", "").split(" (")[0].split("[")[0]
+
+
+def tell_errors(file: str, test: str = "") -> None:
+    """Let every error of ours that is made in this process write what it says into a file.
+
+    `test` is the one that runs; else it is asked for each time.
+    """
+    said: set[str] = set()
+
+    def telling(made: Callable[..., None]) -> Callable[..., None]:
+        def told(error: Exception, *args: Any, **named: Any) -> None:
+            text = " ".join("\n".join(map(str, _flat((*args, *named.values())))).split())
+            running = test or current_test()
+            if running and text not in said:
+                said.add(text)
+                with open(file, "a") as stream:
+                    stream.write(json.dumps([text, running]) + "\n")
+            made(error, *args, **named)
+
+        return told
+
+    for one in ERRORS:
+        one.__init__ = telling(one.__init__)  # type: ignore[method-assign]
 
 
 def _flat(args: tuple[Any, ...]) -> Iterator[Any]:
