@@ -13,6 +13,7 @@ from typing import Any
 
 from configs.data_sections import Data
 from configs.errors import DataError, RecipeError
+from configs.outside_text import shortened
 from configs.schema import Recipe
 from configs.source_sections import SourceEntry, is_database, source_entries
 from configs.task_sections import asked_labels
@@ -119,7 +120,7 @@ def _of_targets(recipe: Recipe, kind: str, cells: set[str], address: str) -> Ite
     asked = asked_labels(recipe.task)
     if kind == "label" and asked is not None and cells:
         others = sorted(cell for cell in cells if cell.strip() not in asked and cell not in asked)
-        some = ", ".join(repr(label[:40]) for label in others[:3])
+        some = ", ".join(repr(shortened(label, 40)) for label in others[:3])
         if len(others) == len(cells):
             raise DataError(
                 f"{address}: no label of its first rows is in task.labels; they are {some}. "
@@ -133,8 +134,8 @@ def _of_targets(recipe: Recipe, kind: str, cells: set[str], address: str) -> Ite
         marked = len(odd) < len(tags)
         if odd and marked:
             yield (
-                f"{address} has tags of spans and others, such as {odd[0][:40]!r}, which no scheme "
-                "has: tags are scored one by one"
+                f"{address} has tags of spans and others, such as {shortened(odd[0], 40)!r}, which "
+                "no scheme has: tags are scored one by one"
             )
 
 

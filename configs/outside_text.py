@@ -27,6 +27,11 @@ def one_line(text: str) -> str:
     return visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
+def shortened(text: str, most: int) -> str:
+    """Return text of at most so many letters, with a sign where it was cut."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def visible_json(text: str) -> str:
     """Return the same JSON value as text without control signs."""
     return UNSEEN.sub(_json_escape, text)

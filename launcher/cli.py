@@ -6,6 +6,7 @@ What a command does stands in the module of its group, which is imported when it
 import importlib
 import io
 import os
+import shutil
 import sys
 import traceback
 import warnings
@@ -145,8 +146,7 @@ def _token_warnings() -> Iterator[None]:
             others(message, category, *where, **more)
         elif str(message) not in said:
             said.add(str(message))
-            _label("warning   ", "yellow")
-            click.echo(visible(str(message)), err=True)
+            _tell("warning", "yellow", [visible(str(message))])
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", PlainTokenWarning)
@@ -157,9 +157,18 @@ def _token_warnings() -> Iterator[None]:
 def _say(message: str, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    for sentence in visible(message).splitlines():
-        _label("error     ", "red")
-        click.echo(sentence, err=True)
+    _tell("error", "red", visible(message).splitlines())
+
+
+def _tell(label: str, shade: str, sentences: Sequence[str]) -> None:
+    """Say sentences on standard error, broken between words to the width of a terminal."""
+    from launcher.messages import LABEL_WIDTH, Line
+
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
+    for sentence in sentences:
+        first, *others = Line(label, (sentence,)).rows(width)
+        _label(first[:LABEL_WIDTH], shade)
+        click.echo("\n".join([first[LABEL_WIDTH:], *others]), err=True)
 
 
 def _label(word: str, shade: str) -> None:

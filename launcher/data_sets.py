@@ -182,9 +182,12 @@ def label_table(facts: "SetFacts") -> tuple[tuple[str, ...], list[list[str]]]:
 
 def sample_table(name: str, split: "SplitFacts") -> tuple[tuple[str, ...], list[list[str]]]:
     """Give some rows of a split, with their labels where they have any."""
+    from configs.outside_text import shortened
+
     with_labels = any(label for _, label in split.samples)
     head = (name.upper(), "LABEL") if with_labels else (name.upper(),)
-    return head, [[text[:SHOWN_CHARACTERS], label][: len(head)] for text, label in split.samples]
+    rows = [[shortened(text, SHOWN_CHARACTERS), label] for text, label in split.samples]
+    return head, [row[: len(head)] for row in rows]
 
 
 COMMANDS = {"data": data}

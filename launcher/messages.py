@@ -4,10 +4,11 @@ Every line is a word of up to nine letters that says what it is about, then its 
 its unit.
 """
 
-import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+from rich.cells import cell_len, set_cell_size
 
 from configs.explanation import Explanation
 from configs.records import (
@@ -40,7 +41,7 @@ Tone = Literal["plain", "good", "bad", "warning", "quiet"]
 
 @dataclass(frozen=True)
 class Line:
-    """One line: a label and its facts."""
+    """One line: a label and its facts, whose words are never broken: they can be copied."""
 
     label: str
     parts: tuple[str, ...]
@@ -50,20 +51,32 @@ class Line:
     def rows(self, width: int | None) -> list[str]:
         """Lay the facts out, broken between facts where they do not fit the width."""
         text = DOT.join(self.parts)
-        room = None if width is None else width - self.indent
-        if room is None or len(text) <= room or room < 20:
-            return [f"{self.label:<{self.indent}}{text}".rstrip()]
+        indent = max(self.indent, cell_len(self.label) + 1) if self.label else self.indent
+        label = set_cell_size(self.label, indent)
+        room = None if width is None else width - indent
+        if room is None or cell_len(text) <= room or room < 20:
+            return [f"{label}{text}".rstrip()]
         rows: list[str] = []
         for part in self.parts:
             joined = f"{rows[-1]}{DOT}{part}" if rows else part
-            if rows and len(joined) <= room:
+            if rows and cell_len(joined) <= room:
                 rows[-1] = joined
             else:
-                rows += textwrap.wrap(part, room, break_on_hyphens=False) or [""]
-        labels = [self.label, *[""] * (len(rows) - 1)]
-        return [
-            f"{label:<{self.indent}}{row}".rstrip() for label, row in zip(labels, rows, strict=True)
-        ]
+                rows += _wrapped(part, room)
+        labels = [label, *[" " * indent] * (len(rows) - 1)]
+        return [f"{label}{row}".rstrip() for label, row in zip(labels, rows, strict=True)]
+
+
+def _wrapped(text: str, room: int) -> list[str]:
+    """Break text between words, by the cells that a terminal needs for them."""
+    rows: list[str] = []
+    for word in text.split():
+        joined = f"{rows[-1]} {word}" if rows else word
+        if rows and cell_len(joined) <= room:
+            rows[-1] = joined
+        else:
+            rows.append(word)
+    return rows or [""]
 
 
 def metric_name(key: str) -> str:

@@ -14,6 +14,7 @@ from launcher.messages import (
     Line,
     Tone,
     data_line,
+    data_warnings,
     evaluation_line,
     ledger_line,
     metric_name,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from cluster.runs import RunState
 
 LIST_HEADER = ("NAME", "STATE", "STEP", "ATTEMPTS", "RESULT", "STARTED")
-LIST_DROP = ("ATTEMPTS", "STEP", "STARTED", "RESULT")
+LIST_DROP = ("ATTEMPTS", "OWNER", "STEP", "STARTED", "RESULT")
 """Columns that a narrow terminal does without, the first of them first."""
 STEP_DROP = ("DATA WAIT", "GRAD NORM", "TOKENS/S", "EPOCH")
 TONES: dict[str, Tone] = {"succeeded": "good", "failed": "bad", "stopped": "warning"}
@@ -130,7 +131,8 @@ def describe_lines(
     lines = [Line("run", (state.name, state.state, f"submitted {created}", took), tone)]
     lines.append(Line("owner", (state.owner or "nobody: it is older than owners are",)))
     lines += recipe_lines(recipe) if recipe is not None else []
-    lines += [data_line(progress.data)] if progress.data else []
+    if progress.data is not None:
+        lines += [data_line(progress.data), *data_warnings(progress.data)]
     lines += [_attempt(record) for record in kept if isinstance(record, Attempt)]
     lines += [_note(record) for record in kept if isinstance(record, Note | Mishap)]
     lines += [evaluation_line(record) for record in kept if isinstance(record, Evaluated)]

@@ -196,7 +196,7 @@ def _try_lines(tries: "Sequence[Try]") -> "Iterator[Line]":
         ended = one.title if len(one.ended) > MOST_LETTERS and one.title else one.ended
         ended = one.outcome if one.outcome == "succeeded" else ended
         facts = (*workers, f"{start} {reach}", *([ended] if ended else []), *lost)
-        yield Line(f"attempt {one.attempt}" if one.attempt < 10 else f"att. {one.attempt}", facts)
+        yield Line(f"attempt {one.attempt}", facts)
 
 
 def _finding_lines(diagnosis: "Diagnosis") -> "Iterator[Line | str]":

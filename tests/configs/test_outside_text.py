@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs.outside_text import UNSEEN, code_span, markdown, one_line, visible, visible_json
+from configs.outside_text import (
+    UNSEEN,
+    code_span,
+    markdown,
+    one_line,
+    shortened,
+    visible,
+    visible_json,
+)
 
 NASTY = [
     "\x1b[2J\x1b[H",
@@ -57,3 +65,8 @@ def test_what_is_escaped_can_be_read() -> None:
     assert one_line("a\nb\x07\u202e") == "a\\nb\\x07\\u202e"
     assert markdown("a|b <i> _c_") == "a\\|b &lt;i&gt; \\_c\\_"
     assert code_span("a`b") == "`` a`b ``"
+
+
+def test_what_is_cut_says_so() -> None:
+    assert shortened("abcdef", 6) == "abcdef"
+    assert shortened("abcdefg", 6) == "abc..."

@@ -1,5 +1,7 @@
 """The command line as a whole: help, exit codes, errors, what is imported."""
 
+import contextlib
+import io
 import os
 import pty
 import subprocess
@@ -174,6 +176,27 @@ def test_no_color_is_honoured_on_a_terminal(no_color, coloured, tmp_path):
     assert done.returncode == 8
     assert b"There is no run absent" in said
     assert (b"\x1b[" in said) is coloured
+
+
+class Screen(io.StringIO):
+    """A stream that a person looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_an_error_is_broken_between_words_on_a_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("NO_COLOR", "1")
+    with contextlib.redirect_stderr(Screen()) as screen:
+        assert run(["status", "absent"], FakeCluster().client()) == 8
+    rows = screen.getvalue().splitlines()
+    assert rows[0].startswith("error     There is no run absent")
+    assert len(rows) > 1 and all(row.startswith(" " * 10) for row in rows[1:])
+    assert all(len(row) <= 40 or len(row.split()) == 1 for row in rows)
+    with contextlib.redirect_stderr(io.StringIO()) as piped:
+        run(["status", "absent"], FakeCluster().client())
+    assert len(piped.getvalue().splitlines()) == 1
 
 
 class Sending(FakeCluster):

@@ -117,3 +117,16 @@ def test_images_are_shown_in_pixels():
     assert (header[-1], rows[0][-1]) == ("FED AS", "224 x 224 pixels")
     header, rows = split_table(facts.model_copy(update={"images": None}))
     assert header[-2:] == ("MEAN TOKENS", "LONGEST") and len(rows[0]) == len(header)
+
+
+def test_a_text_that_is_cut_says_so():
+    split = SplitFacts(
+        rows=1,
+        num_shards=1,
+        num_bytes=1,
+        mean_length=1.0,
+        longest=1,
+        labels={},
+        samples=(("a" * 101, ""),),
+    )
+    assert sample_table("test", split)[1] == [[f"{'a' * 97}..."]]

@@ -94,6 +94,39 @@ def test_a_fact_longer_than_the_line_is_wrapped_under_itself():
     ]
 
 
+def test_words_are_never_broken():
+    path = f"/data/{'runs/' * 12}export"
+    line = Line("export", (f"copied to {path} today", "step 12"))
+    assert line.rows(40) == [
+        "export    copied to",
+        f"          {path}",
+        "          today \u00b7 step 12",
+    ]
+
+
+def test_signs_that_take_two_cells_count_twice():
+    label = "\u4fe1\u7528\u5361\u652f\u4ed8"  # five signs, ten cells
+    assert Line("note", (f"{label} {label}", "x")).rows(32) == [
+        f"note      {label} {label}",
+        "          x",
+    ]
+    assert Line("note", (f"{label} {label}", "x")).rows(30) == [
+        f"note      {label}",
+        f"          {label} \u00b7 x",
+    ]
+
+
+def test_a_long_label_does_not_touch_its_facts():
+    again = ATTEMPT.model_copy(update={"attempt": 10, "resumed_from_step": 560})
+    (row,) = told(ATTEMPT, again)[1:]
+    assert row.startswith("attempt 10 2 workers on 2 nodes")
+    facts = ("2 workers on 2 nodes", "goes on from step 560")
+    assert Line("attempt 10", facts).rows(40) == [
+        "attempt 10 2 workers on 2 nodes",
+        "           goes on from step 560",
+    ]
+
+
 def test_what_a_person_should_know_of_the_data_is_said():
     record = DATA.model_copy(
         update={

@@ -4,6 +4,8 @@ import time
 
 from launcher.messages import Story
 from launcher.overview import (
+    LIST_DROP,
+    LIST_HEADER,
     describe_lines,
     evaluation_table,
     every_metric_table,
@@ -11,10 +13,12 @@ from launcher.overview import (
     metrics_table,
     status_lines,
     step_table,
+    with_owners,
 )
 from launcher.progress import progress_of, standing
+from launcher.terminal import Terminal
 from tests.launcher.fake_cluster import FakeCluster
-from tests.launcher.made_up_run import EVALUATED, START, STORY, ended, step_record
+from tests.launcher.made_up_run import DATA, EVALUATED, START, STORY, ended, step_record
 
 
 def rows(lines):
@@ -111,3 +115,24 @@ def test_all_verbs_say_the_same_time_of_a_run():
     (done, *_) = Story("small").tell(ended(worked_s=100.0))
     assert done.parts[-1] == "1 m 40 s"
     assert standing(state, progress_of("small", STORY), live=False)["worked_s"] == 100.0
+
+
+def test_describe_says_what_a_person_should_know_of_the_data():
+    cluster = FakeCluster()
+    state = cluster.add_run("runs")
+    note = "images: 32 x 32 (median) brought to 224 x 224 \u00b7 set task.image_size"
+    records = [DATA.model_copy(update={"notes": (note,)})]
+    told = rows(describe_lines(state, cluster.recipes["runs", "small"], records))
+    assert f"note      {note}" in told
+
+
+def test_long_names_of_runs_stay_whole_in_a_narrow_terminal(capsys):
+    cluster = FakeCluster()
+    name = "a-run-with-quite-a-long-name-of-fifty-eight-characters"
+    states = [cluster.add_run("runs", name, owner="ann"), cluster.add_run("runs", owner="joe")]
+    found = [list_row(state, 1, START) for state in states]
+    header, body = with_owners(LIST_HEADER, found, [state.owner for state in states])
+    Terminal(width=80).table(header, body, drop=LIST_DROP)
+    out, err = capsys.readouterr()
+    assert name in out.splitlines()[1] and len(out.splitlines()) == 3
+    assert "OWNER" in err

@@ -11,11 +11,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel
 
+from configs.outside_text import shortened
 from trainers.data.cells import IMAGE_BYTES
 from trainers.data.store import FROZEN
 
 MAX_EXAMPLES = 20
 EXAMPLE_CHARACTERS = 120
+IMAGE = "<image>"
 PLACE = "thaw.place"
 ROW_BITS = np.uint64(40)
 """A place is the number of the source, shifted, and the number of the row in it, from 1."""
@@ -58,7 +60,8 @@ class View:
         few = rows.take(pa.array(np.flatnonzero(mask)[:MAX_EXAMPLES]))
         values = zip(*(few[name].to_pylist() for name in self.columns), strict=True)
         return [
-            f"{self.place_name(place)}: {' | '.join(map(shown_text, row))[:EXAMPLE_CHARACTERS]}"
+            f"{self.place_name(place)}: "
+            + shortened(" | ".join(map(shown_text, row)), EXAMPLE_CHARACTERS)
             for place, row in zip(few[PLACE].to_pylist(), values, strict=True)
         ]
 
@@ -114,7 +117,7 @@ def places(number: int, first_row: int, count: int) -> pa.Array:
 
 def shown_text(text: str) -> str:
     """Give what a person sees of a cell: the bytes of an image show nothing."""
-    return "<image>" if text.startswith(IMAGE_BYTES) else text[:EXAMPLE_CHARACTERS]
+    return IMAGE if text.startswith(IMAGE_BYTES) else shortened(text, EXAMPLE_CHARACTERS)
 
 
 def _counted(counts: Mapping[str, int]) -> dict[str, int]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from configs.cleaning_sections import SplitRule
 from configs.errors import DataError
+from configs.outside_text import shortened
 from trainers.data.row_ids import Hashes, draws
 from trainers.data.store import SplitName
 
@@ -100,7 +101,7 @@ def parse_times(values: Sequence[str | None], rule: SplitRule, name: Callable[[i
         try:
             times[row] = _microseconds(value or "", rule.time_format)
         except (ValueError, OverflowError) as error:
-            found = f"is {value[:40]!r}, not a time" if value else "is empty"
+            found = f"is {shortened(value, 40)!r}, not a time" if value else "is empty"
             form = rule.time_format
             wanted = f"like {form}" if form else "in ISO 8601 or as seconds since 1970"
             raise DataError(
