@@ -40,6 +40,11 @@ def compared_metric(
     return known or first_metrics(metrics)[0]
 
 
+def rule_for(metric: str, asked: EarlyStopping | None) -> EarlyStopping | None:
+    """Return the rule by which values of a metric are compared: early stopping's, of its own."""
+    return asked if asked is not None and asked.metric == metric else None
+
+
 def lower_is_better(metric: str, mode: str = "auto") -> bool:
     """Say whether a metric, of all rows or of one source, improves by falling."""
     if mode != "auto":

@@ -14,7 +14,7 @@ from trainers.data.augmented_rows import build_changes
 from trainers.data.batches import Change, read_steps
 from trainers.data.epoch_plan import EpochPlan, plan_epochs, planned_steps
 from trainers.data.image_mixing import Mix
-from trainers.early_stopping import Best, compared_metric, should_stop, update_best
+from trainers.early_stopping import Best, compared_metric, rule_for, should_stop, update_best
 from trainers.engine import set_learning_rate
 from trainers.ledger import close_epoch
 from trainers.losses import training_loss
@@ -217,14 +217,9 @@ def _validate(session: Session) -> None:
     if metric is not None and step:
         value = metric_value(evaluation.metrics, metric)
         before = session.cursor.best if known in (metric, None) else Best()
-        best = update_best(before, value, step, metric, recipe.early_stopping)
-        session.advance(
-            best=best,
-            best_metric=metric,
-            stopped_early=should_stop(best, recipe.early_stopping),
-            value=value,
-            value_step=step,
-        )
+        best = update_best(before, value, step, metric, rule_for(metric, recipe.early_stopping))
+        session.advance(best=best, best_metric=metric, value=value, value_step=step)
+        _spend_patience(session, evaluation.metrics)
     stall = session.phases[session.cursor.phase].until_stall
     if stall is not None:
         value = metric_value(evaluation.metrics, stall.metric)
@@ -233,6 +228,25 @@ def _validate(session: Session) -> None:
         session.advance(phase_best=of_phase)
     is_best = session.cursor.best.is_at(step)
     report_evaluation(session, evaluation, "validation", is_best=is_best)
+
+
+def _spend_patience(session: Session, metrics: dict[str, float]) -> None:
+    """Count the evaluations without improvement of the metric that early stopping goes by."""
+    asked, cursor = session.recipe.early_stopping, session.cursor
+    if asked is None:
+        return
+    patience = cursor.best
+    if asked.metric != cursor.best_metric:
+        from trainers.evaluation import metric_value
+
+        before = cursor.patience if cursor.patience_metric == asked.metric else Best()
+        value = metric_value(metrics, asked.metric)
+        patience = update_best(before, value, cursor.step, asked.metric, asked)
+    session.advance(
+        patience=patience,
+        patience_metric=asked.metric,
+        stopped_early=should_stop(patience, asked),
+    )
 
 
 def _plan_loop(session: Session, stop_requested: Callable[[], bool]) -> _Loop:

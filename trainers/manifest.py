@@ -51,6 +51,10 @@ class Cursor(BaseModel):
     """Commit that holds the best weights."""
     best_metric: str | None = None
     """Metric that the evaluations so far are compared by; None before the first."""
+    patience: Best = Best()
+    """The evaluations so far by the metric of early stopping."""
+    patience_metric: str | None = None
+    """That metric; None where training does not end early."""
     stopped_early: bool = False
     """Whether early stopping ended training."""
     phase: int = 0

@@ -8,7 +8,7 @@ from configs.errors import CheckpointError
 from configs.schema import Recipe
 from trainers import storage
 from trainers.belongings import COMMIT, delete_ours
-from trainers.early_stopping import lower_is_better
+from trainers.early_stopping import lower_is_better, rule_for
 from trainers.manifest import (
     MANIFEST,
     Manifest,
@@ -41,8 +41,9 @@ def policy_of(
 
     `metric` is the one that its evaluations are compared by, None before the first.
     """
-    asked, stopping = recipe.checkpoint, recipe.early_stopping
-    mode = stopping.mode if stopping is not None else "auto"
+    asked = recipe.checkpoint
+    rule = rule_for(metric, recipe.early_stopping) if metric is not None else None
+    mode = rule.mode if rule is not None else "auto"
     lower = metric is not None and lower_is_better(metric, mode)
     return Policy(keep_last or asked.keep_last, keep_best or asked.keep_best, lower)
 

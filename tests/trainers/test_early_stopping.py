@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.run_sections import EarlyStopping
-from trainers.early_stopping import Best, compared_metric, lower_is_better, should_stop, update_best
+from trainers.early_stopping import (
+    Best,
+    compared_metric,
+    lower_is_better,
+    rule_for,
+    should_stop,
+    update_best,
+)
 
 
 def _follow(values: list[float], asked: EarlyStopping) -> list[Best]:
@@ -71,3 +78,10 @@ def test_evaluations_are_compared_by_what_is_asked_else_by_the_first_that_is_sho
     assert compared_metric(None, "accuracy", metrics, exports_last=False) == "accuracy"
     assert compared_metric(None, None, metrics, exports_last=True) is None
     assert compared_metric("loss", None, metrics, exports_last=True) == "loss"
+
+
+def test_the_rule_of_early_stopping_is_for_its_own_metric_alone():
+    asked = EarlyStopping(metric="distance", mode="min", min_delta=0.5)
+    assert rule_for("distance", asked) is asked
+    assert rule_for("loss", asked) is None
+    assert rule_for("loss", None) is None

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from configs.records import Exported, Ledger
+from configs.records import Evaluated, Exported, Ledger
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.proofs import with_proofs
 from tests.recipes import tiny_recipe
+from tests.tiny import make_model_folder
 from tests.trainers.runs import (
     STAGES,
     Runs,
@@ -19,6 +20,7 @@ from tests.trainers.runs import (
     run_all,
     run_undisturbed,
 )
+from trainers.data.preparation import prepare
 
 # 61 rows in 4 lanes are 16 rows in the longest; of 3 at a time 6 steps, in 2 epochs 12.
 STEPS = 12
@@ -120,3 +122,28 @@ def test_resumed_on_another_number_of_ranks_gives_the_same_losses(
         expected = {step: loss for step, loss in theirs.losses().items() if step > 7}
         assert ours.losses() == pytest.approx(expected, rel=1e-5)
         assert ours.ended.metrics == pytest.approx(theirs.ended.metrics, rel=1e-5)
+
+
+@pytest.mark.proof
+def test_patience_goes_by_one_metric_and_the_best_weights_by_another(tmp_path: Path) -> None:
+    # A rate too high for this model: what it learns in the first steps it does not keep.
+    recipe = tiny_recipe(
+        tmp_path,
+        model={"path": str(make_model_folder(tmp_path / "model", spread=0.3)), "dropout": 0.0},
+        optimizer={"learning_rate": 2e-3},
+        schedule={"name": "constant"},
+        evaluation={"best_metric": "loss", "every_steps": 2},
+        early_stopping={"metric": "accuracy", "patience": 3},
+        epochs=8,
+    )
+    data_dir = prepare(recipe, recipe.storage).data_dir
+    told = on_ranks(1, run_all, [recipe], data_dir, 1, 0)[0][0]
+    found = [r for r in told.records if isinstance(r, Evaluated) and r.split == "validation"]
+    accuracies, losses = ([r.metrics[name] for r in found] for name in ("accuracy", "loss"))
+    stale = [n - accuracies.index(max(accuracies[: n + 1])) for n in range(len(found))]
+    assert stale.index(3) == len(found) - 1  # the first time that patience was used up
+    best = losses.index(min(losses))
+    assert len(found) - 1 - best < 3  # by the loss it would have gone on
+    assert told.ended.step == found[best].step
+    (exported,) = [r for r in told.records if isinstance(r, Exported)]
+    assert (exported.step, exported.best_metric) == (found[best].step, "loss")

@@ -132,6 +132,13 @@ def test_frozen_weights_that_no_commit_names_go(tmp_path: Path) -> None:
         ({"early_stopping": {"metric": "macro_f1"}}, False),
         ({"early_stopping": {"metric": "accuracy", "mode": "min"}}, True),
         ({"evaluation": {"best_metric": "loss"}}, True),
+        (
+            {
+                "evaluation": {"best_metric": "loss"},
+                "early_stopping": {"metric": "accuracy", "mode": "max"},
+            },
+            True,
+        ),
         ({"evaluation": {"best_metric": "accuracy"}}, False),
     ],
 )
