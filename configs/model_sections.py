@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from configs.addresses import shown_address
+from configs.addresses import address_problem, shown_address
 from configs.deepspeed_keys import unknown_keys
 from configs.import_paths import ImportPath
 
@@ -64,9 +64,10 @@ class Model(BaseModel):
         pinned = re.fullmatch(r"[0-9a-f]{40}", self.revision or "")
         if self.trust_remote_code and not self.is_folder and not pinned:
             raise ValueError(
-                f"trust_remote_code runs the model's own code but revision ({self.revision}) is "
-                "not a commit. Set model.revision to the 40-digit commit you have read, or write "
-                "a folder as ./folder"
+                "trust_remote_code runs the model's own code and needs a commit, found "
+                f"{f'revision {self.revision}' if self.revision else 'no revision'}. Set "
+                "model.revision to the 40-digit commit that you have read, or write a folder as "
+                "./folder"
             )
         return self
 
@@ -154,7 +155,7 @@ class Zero(BaseModel):
     offload_parameters: Literal["none", "cpu", "nvme"] = "none"
     """Where the parameters live while they are not used (stage 3)."""
     nvme_path: str | None = None
-    """Local folder for what is offloaded to nvme."""
+    """Whole path of a folder on a disk of every node, for what is offloaded to nvme."""
     reduce_bucket_elements: int = Field(default=500_000_000, gt=0)
     """Elements reduced at once; smaller needs less memory."""
     gather_bucket_elements: int = Field(default=500_000_000, gt=0)
@@ -162,14 +163,33 @@ class Zero(BaseModel):
     overrides: dict[str, Any] = {}
     """Raw DeepSpeed settings laid over ours; keys that fix the batch or the stage are refused."""
 
+    @field_validator("nvme_path")
+    @classmethod
+    def _nvme_path_is_whole(cls, path: str | None) -> str | None:
+        if path is None:
+            return None
+        if not path.startswith("/"):
+            raise ValueError(
+                f"{shown_address(path)} is not the whole path of a folder on the nodes. Write one "
+                "such as /nvme"
+            )
+        if problem := address_problem(path, to_write=True):
+            raise ValueError(problem)
+        return path
+
     @model_validator(mode="after")
     def _offload_fits_stage(self) -> Self:
         if self.offload_optimizer != "none" and self.stage == 0:
             raise ValueError("offload_optimizer needs stage 1, 2 or 3, found 0. Set one of them")
         if self.offload_parameters != "none" and self.stage != 3:
             raise ValueError(f"offload_parameters needs stage 3, found {self.stage}. Set it to 3")
-        if "nvme" in (self.offload_optimizer, self.offload_parameters) and not self.nvme_path:
-            raise ValueError("offload to nvme needs nvme_path. Give a local folder")
+        if self.offloads_to_nvme and self.nvme_path is None:
+            raise ValueError("offload to nvme needs nvme_path. Give a folder such as /nvme")
+        if self.nvme_path is not None and not self.offloads_to_nvme:
+            raise ValueError(
+                "nvme_path is given but nothing is offloaded to nvme. Set offload_optimizer or "
+                "offload_parameters to nvme, or leave it out"
+            )
         inner = self.overrides.get("zero_optimization")
         stage = (
             {"zero_optimization.stage"} if isinstance(inner, dict) and "stage" in inner else set()
@@ -181,3 +201,8 @@ class Zero(BaseModel):
         if unknown := list(islice(unknown_keys(self.overrides), MAX_UNKNOWN)):
             raise ValueError("; ".join(unknown))
         return self
+
+    @property
+    def offloads_to_nvme(self) -> bool:
+        """Whether anything is offloaded to a folder on disk."""
+        return "nvme" in (self.offload_optimizer, self.offload_parameters)

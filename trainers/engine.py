@@ -5,6 +5,7 @@ DeepSpeed owns gradient accumulation: accumulating by hand gives wrong weights o
 plain torch on every stage.
 """
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import torch
 from deepspeed.runtime.engine import DeepSpeedEngine
 from torch import nn
 
+from configs.errors import RecipeError, reason_of
 from configs.model_sections import Optimizer, Zero
 from configs.schema import Recipe
 from trainers.heartbeat import beat
@@ -64,6 +66,25 @@ def start_distributed(device: str) -> None:
     warnings.filterwarnings("ignore", r"`torch\.distributed\.\w+` is deprecated", FutureWarning)
     backend = "nccl" if device.startswith("cuda") else "gloo"
     deepspeed.init_distributed(dist_backend=backend, dist_init_required=False, verbose=False)
+
+
+def refuse_no_offload_folder(zero: Zero) -> None:
+    """Raise RecipeError where this node has no folder for what is offloaded; make one if it can."""
+    if not zero.offloads_to_nvme or zero.nvme_path is None:
+        return
+    try:
+        os.makedirs(zero.nvme_path, exist_ok=True)
+        writable = os.access(zero.nvme_path, os.W_OK | os.X_OK)
+        problem = None if writable else "may not be written"
+    except FileExistsError:
+        problem = "is no folder"
+    except OSError as error:
+        problem = f"cannot be made: {reason_of(error)}"
+    if problem:
+        raise RecipeError(
+            f"zero.nvme_path ({zero.nvme_path}) {problem} on a node. Name a folder on a disk of "
+            "every node"
+        )
 
 
 def running_stage(recipe: Recipe) -> int:

@@ -22,7 +22,12 @@ from trainers.data.batches import Collate, batching
 from trainers.data.lane_rows import OpenRecording
 from trainers.data.store import Manifest as Prepared
 from trainers.data.store import Split, SplitName, load_manifest, open_split
-from trainers.engine import Engine, running_stage, start_distributed
+from trainers.engine import (
+    Engine,
+    refuse_no_offload_folder,
+    running_stage,
+    start_distributed,
+)
 from trainers.live_model import LiveModel
 from trainers.live_state import copy_state, frozen_part
 from trainers.manifest import Cursor, Manifest, checkpoint_name, read_manifest, step_of
@@ -55,6 +60,7 @@ class Session:
         there are commits and none can be trusted.
         """
         start_distributed(place.device)
+        refuse_no_offload_folder(recipe.zero)
         self.recipe = recipe
         self.place = place
         self.task = functions_of(recipe.task)

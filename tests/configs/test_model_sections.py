@@ -13,6 +13,9 @@ def test_remote_code_needs_a_pinned_commit():
     assert Model(path="x", trust_remote_code=True, revision="a" * 40).trust_remote_code
 
 
+NVME = {"stage": 3, "offload_parameters": "nvme"}
+
+
 @pytest.mark.parametrize("path", ["/models/mine", "./mine", "../mine", "~/mine"])
 def test_remote_code_of_a_folder_is_what_lies_there(path):
     assert Model(path=path, trust_remote_code=True).is_folder
@@ -24,6 +27,12 @@ def test_remote_code_of_a_folder_is_what_lies_there(path):
         ({"offload_optimizer": "cpu"}, "needs stage 1, 2 or 3"),
         ({"stage": 2, "offload_parameters": "cpu"}, "needs stage 3"),
         ({"stage": 3, "offload_parameters": "nvme"}, "needs nvme_path"),
+        ({"nvme_path": "/nvme"}, "nothing is offloaded to nvme"),
+        ({**NVME, "nvme_path": ""}, "'' is not the whole path of a folder"),
+        ({**NVME, "nvme_path": "nvme"}, "nvme is not the whole path of a folder"),
+        ({**NVME, "nvme_path": "~/nvme"}, "~/nvme is not the whole path of a folder"),
+        ({**NVME, "nvme_path": "/dev/null"}, "a place of the system"),
+        ({**NVME, "nvme_path": "/"}, "is the root of the file system"),
         ({"overrides": {"train_batch_size": 8}}, "may not set train_batch_size"),
         (
             {"overrides": {"zero_optimization": {"stage": 3}}},

@@ -6,10 +6,17 @@ import deepspeed
 import pytest
 import torch
 
-from configs.model_sections import Optimizer
+from configs.errors import RecipeError
+from configs.model_sections import Optimizer, Zero
 from configs.schema import Recipe
 from tests.recipes import tiny_recipe
-from trainers.engine import build_optimizer, deepspeed_config, running_stage, start_distributed
+from trainers.engine import (
+    build_optimizer,
+    deepspeed_config,
+    refuse_no_offload_folder,
+    running_stage,
+    start_distributed,
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +74,21 @@ def test_overrides_and_offload_are_laid_over(folder: Path) -> None:
         "nvme_path": "/tmp/nvme",
     }
     assert config["fp16"] == {"x": 1}
+
+
+def test_what_is_offloaded_needs_a_folder_on_the_node(tmp_path: Path) -> None:
+    def refuse(path: Path) -> None:
+        zero = Zero(stage=3, offload_parameters="nvme", nvme_path=str(path))
+        refuse_no_offload_folder(zero)
+
+    refuse_no_offload_folder(Zero())
+    refuse(tmp_path / "new" / "nvme")
+    assert (tmp_path / "new" / "nvme").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(RecipeError, match=r"file\) is no folder on a node. Name a folder"):
+        refuse(tmp_path / "file")
+    with pytest.raises(RecipeError, match=r"below\) cannot be made: Not a directory on a node"):
+        refuse(tmp_path / "file" / "below")
 
 
 def test_half_precision_runs_under_zero(folder: Path) -> None:
