@@ -16,12 +16,14 @@ MAX_NODES = 100_000
 FEWER_KEYS = "Give the YAML file of a recipe, which has fewer"
 MAX_DIGITS = 300
 """Digits of a number: more than any float has before its point."""
+MAX_SHOWN = 60
 
 Path = tuple[str | int, ...]
 
 ADVICE = (
     ("'\\t'", "Indent with spaces, not with tabs"),
-    ("constructor for the tag", "Leave the tag out: plain values are read, nothing else"),
+    ("the tag", "Leave the tag out: plain values are read, nothing else"),
+    ("unknown escape", "Write two backslashes for one, or use single quotes"),
     ("undefined alias", "Put quotes around text that begins with *"),
     ("duplicate anchor", "Give each anchor its own name"),
     ("quoted scalar", "Close the quotes"),
@@ -34,6 +36,9 @@ ADVICE = (
     ("block mapping", "Give all keys of a section the same indent"),
 )
 """Words of PyYAML's problems, and what to do about each."""
+PREFIX = "tag:yaml.org,2002:"
+CORE = ("null", "bool", "int", "float", "str", "seq", "map")
+"""Tags of values that YAML has by itself; dates, sets and the like are not read."""
 
 RESOLVERS = (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
@@ -61,20 +66,48 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Loader.yaml_implicit_resolvers = {}
+_Loader.yaml_constructors = {
+    tag: made
+    for tag, made in yaml.SafeLoader.yaml_constructors.items()
+    if tag in [f"{PREFIX}{name}" for name in CORE]
+}
 for _name, _pattern, _first in RESOLVERS:
-    _tag = f"tag:yaml.org,2002:{_name}"
+    _tag = f"{PREFIX}{_name}"
     for _class in (_Loader, _Dumper):
         _class.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), list(_first))
 
 
+def _unknown(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
+    tag = node.tag.replace(PREFIX, "!!")
+    raise yaml.constructor.ConstructorError(None, None, f"found the tag {tag}", node.start_mark)
+
+
+def _plain(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    """Return the text of a value that a tag may have been put before; refuse what it cannot be."""
+    text, kind = str(loader.construct_scalar(node)), node.tag.removeprefix(PREFIX)
+    pattern = next(each for name, each, _ in RESOLVERS if name == kind)
+    if not re.fullmatch(pattern, text):
+        problem = f"found {text[:MAX_SHOWN]!r} behind the tag !!{kind}"
+        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+    return text
+
+
 def _int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    text = str(loader.construct_scalar(node))
+    text = _plain(loader, node)
     digits = text.lstrip("+-")
     if len(digits) > MAX_DIGITS:
         problem = f"a number of {len(digits):,} digits"
         raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
     number = int(digits, 0) if digits[:2] in ("0x", "0o") else int(digits)
     return -number if text.startswith("-") else number
+
+
+def _float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
+    return float(_plain(loader, node))
+
+
+def _bool(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> bool:
+    return _plain(loader, node).lower() == "true"
 
 
 def _str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -84,8 +117,10 @@ def _str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _str)
-_Loader.add_constructor("tag:yaml.org,2002:int", _int)
-_Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(str(node.value)))
+_Loader.add_constructor(None, _unknown)
+_Loader.add_constructor(f"{PREFIX}int", _int)
+_Loader.add_constructor(f"{PREFIX}float", _float)
+_Loader.add_constructor(f"{PREFIX}bool", _bool)
 
 
 def read_yaml(text: str, *, max_keys: int | None = None) -> tuple[Any, dict[Path, int]]:
@@ -123,7 +158,9 @@ def read_yaml(text: str, *, max_keys: int | None = None) -> tuple[Any, dict[Path
             [f"character {error.position + 1} is no text (#x{error.character:04x}). Take it out"]
         ) from error
     except (ValueError, OverflowError) as error:
-        raise YamlError([f"{error}. Write it as YAML does"]) from error
+        # PyYAML 6.0.3 does not look at the numbers of escapes and of %YAML.
+        said = "an escape, such as \\U00110000, or a version is out of range"
+        raise YamlError([f"{said}. Correct it"]) from error
 
 
 def _advice(said: str) -> str:
