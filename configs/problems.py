@@ -3,7 +3,7 @@
 import difflib
 import functools
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -19,6 +19,8 @@ MAX_NAME = 60
 """Characters of an unknown key by which the nearest known one is looked for."""
 
 Path = tuple[str | int, ...]
+
+ALLOWED = "Allowed here: "
 
 PLACEHOLDERS: dict[str, Any] = {
     "name": "unnamed",
@@ -88,7 +90,20 @@ def describe_problems(value: dict[str, Any], origins: Mapping[Path, str]) -> lis
                 doubtful |= _set_aside(remaining, path, detail)
         else:
             break
-    return limited([*problems, *_booleans(value, origins)], untold)
+    told = {sentence.partition(": found ")[0] for sentence in problems}
+    booleans = [
+        each for each in _booleans(value, origins) if each.partition(": found ")[0] not in told
+    ]
+    return limited([*_listing_once(problems), *booleans], untold)
+
+
+def _listing_once(sentences: Iterable[str]) -> Iterator[str]:
+    """Yield sentences, of which only the first of a section lists its keys."""
+    listed = set()
+    for sentence in sentences:
+        said, _, keys = sentence.partition(ALLOWED)
+        yield f"{said}Use one of the keys above." if keys in listed else sentence
+        listed |= {keys} - {""}
 
 
 def limited(problems: list[str], untold: int = 0) -> list[str]:
@@ -169,13 +184,19 @@ def _sentences(path: Path, detail: ErrorDetails, is_union: bool) -> list[str]:
         return [f"{dotted}: found {found}, allowed is {' or '.join(choices)}.{hint}"]
     if is_union:
         return [_sentence(f"{dotted}: found {found}. Give {about[:1].lower() + about[1:]}")]
-    expected = EXPECTED.get(kind.removesuffix("_size"), "").format(**detail.get("ctx", {}))
+    bounds = {key: _bound(value) for key, value in detail.get("ctx", {}).items()}
+    expected = EXPECTED.get(kind.removesuffix("_size"), "").format(**bounds)
     if not expected:
         return [_sentence(f"{dotted}: found {found}. {detail['msg']}")]
     hint = _short_form(path, detail["input"]) if kind in SECTION_TYPES else ""
     if isinstance(detail["input"], int | float) and expected == "text":
         hint = " Put quotes around it."
     return [f"{dotted}: found {found}, must be {expected}.{hint}"]
+
+
+def _bound(value: Any) -> Any:
+    """Return a whole number for a float that is one: 0.0 is said as 0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _short_form(path: Path, given: Any) -> str:
@@ -238,7 +259,7 @@ def _unknown(path: Path, dotted: str, detail: ErrorDetails) -> str:
         nearest = everywhere[elsewhere]
     if nearest is not None and nearest != dotted:
         return f"{dotted} is not a key of a recipe. Did you mean {nearest}?"
-    return f"{dotted} is not a key of a recipe. Allowed here: {', '.join(keys)}."
+    return f"{dotted} is not a key of a recipe. {ALLOWED}{', '.join(keys)}."
 
 
 def _tags(section: type[BaseModel]) -> tuple[str, ...]:
@@ -306,8 +327,7 @@ def _booleans(value: Any, origins: Mapping[Path, str]) -> Iterator[str]:
             waiting += [((*path, str(key)), inner) for key, inner in given.items()]
         elif isinstance(given, list):
             waiting += [((*path, index), inner) for index, inner in enumerate(given)]
-        elif isinstance(given, bool) and (field := _field(path)) is not None:
-            types = set(_types(field.annotation))
+        elif isinstance(given, bool) and (types := _types_at(path)):
             numbers = {int, float} & types or {
                 type(choice)
                 for one in types
@@ -357,6 +377,16 @@ def _field(path: Path) -> FieldInfo | None:
         return None
     fields = [section.model_fields.get(names[-1]) for section in _sections_at(tuple(names[:-1]))]
     return next((field for field in fields if field is not None), None)
+
+
+def _types_at(path: Path) -> set[Any]:
+    """Return the types of what stands at a path, also of a value in a mapping of any keys."""
+    if (field := _field(path)) is not None:
+        return set(_types(field.annotation))
+    outer = _field(path[:-1])
+    ways = (outer.annotation, *typing.get_args(outer.annotation)) if outer is not None else ()
+    mappings = [typing.get_args(way) for way in ways if typing.get_origin(way) is dict]
+    return {one for _, values in mappings for one in _types(values)}
 
 
 def _types(annotation: Any) -> Iterator[Any]:

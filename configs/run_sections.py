@@ -2,14 +2,23 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
 from configs.model_sections import SECTION
 from configs.secret_words import checked_env, checked_names
 
 Count = Annotated[int, Field(ge=1)]
+Amount = Annotated[float, Field(gt=0)]
 LAST = "last"
 """What `evaluation.best_metric` says where the last weights are wanted, not the best."""
+
+
+KEYS_OF_RESOURCES = {
+    "CPU": "cpus_per_worker",
+    "GPU": "gpus_per_worker",
+    "memory": "memory_gib_per_worker",
+}
+"""Ray resources that have a key of their own."""
 
 
 class Evaluation(BaseModel):
@@ -35,7 +44,8 @@ class EarlyStopping(BaseModel):
     model_config = SECTION
 
     metric: str = "loss"
-    """Evaluated metric that must improve, such as loss, accuracy, macro_f1."""
+    """Evaluated metric that must improve, such as loss, accuracy, macro_f1; which weights are
+    exported, evaluation.best_metric says where it is given."""
     patience: int = Field(default=3, ge=1)
     """Evaluations in a row without improvement after which training stops."""
     min_delta: float = Field(default=0.0, ge=0)
@@ -96,7 +106,7 @@ class Cluster(BaseModel):
     """GPUs that each worker takes; 0 trains on CPUs with gloo, else nccl."""
     memory_gib_per_worker: float | None = Field(default=None, gt=0)
     """Host memory in GiB that each worker reserves; None reserves none."""
-    resources_per_worker: dict[str, float] = {}
+    resources_per_worker: dict[str, Amount] = {}
     """Further Ray resources that each worker takes, by name."""
     placement: Literal["PACK", "SPREAD", "STRICT_PACK", "STRICT_SPREAD"] = "SPREAD"
     """How workers are laid over the nodes (Ray placement group strategy)."""
@@ -111,6 +121,16 @@ class Cluster(BaseModel):
     """Environment variables of driver and workers; never secrets: the cluster shows them."""
     secrets: Annotated[tuple[str, ...], BeforeValidator(checked_names)] = ()
     """Names of variables that every machine sets itself, such as HF_TOKEN; never their values."""
+
+    @field_validator("resources_per_worker")
+    @classmethod
+    def _resources_are_further_ones(cls, given: dict[str, float]) -> dict[str, float]:
+        for name in given:
+            if key := KEYS_OF_RESOURCES.get(name):
+                raise ValueError(f"{name} has a key of its own. Use {key}")
+            if not name.strip():
+                raise ValueError(f"found a resource named {name!r}. Give it the name that Ray has")
+        return given
 
     @model_validator(mode="after")
     def _fewest_come_first(self) -> Self:
