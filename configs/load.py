@@ -1,12 +1,13 @@
 """Read a recipe from YAML and `--set`, or write it; what it may hold stands in schema.py."""
 
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from configs.addresses import check_address, expanded
-from configs.errors import NotFoundError, RecipeError
+from configs.addresses import check_address, expanded, shown_address
+from configs.errors import NotFoundError, RecipeError, reason_of
 from configs.problems import describe_problems, limited, place_of
 from configs.schema import Recipe
 from configs.secret_words import find_plain_secrets, without_secrets
@@ -20,33 +21,57 @@ MAX_SHOWN = 200
 MAX_KEYS = 1_000
 """Keys of a recipe or of one of its sections; a deeper mapping may name many classes."""
 
+NO_FILES = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+HANDED_OVER = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
+"""Names of what is open already, such as a pipe or `<(...)` of a shell."""
+
 Origins = dict[tuple[str | int, ...], str]
+
+
+def recipe_path(given: str) -> Path:
+    """Return the path of a recipe; raises RecipeError for an address, and for nothing."""
+    if not given:
+        raise RecipeError("The path of the recipe is empty. Give the path of a YAML file.")
+    if "://" in given:
+        raise RecipeError(
+            f"{shown_address(given)} is an address, and a recipe is a file on this machine. Copy "
+            "it here, read it, and give its path."
+        )
+    return Path(given)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file, lay `a.b=c` overrides over it and check the whole.
 
     Relative paths of data, code and an existing model folder start at the recipe's folder, those in
-    overrides and the storage at the current one. Raises RecipeError with one sentence per problem,
-    NotFoundError when there is no such file.
+    overrides, in a recipe from a pipe, and the storage at the current one. Raises RecipeError with
+    one sentence per problem, NotFoundError when there is no such file.
     """
     text = _read_text(path)
+    name = str(path) if path.name.isdecimal() else path.name
     try:
         value, lines = read_yaml(text, max_keys=MAX_KEYS)
     except YamlError as error:
         raise RecipeError(
-            "\n".join(limited([_shown(f"{path.name}, {problem}.") for problem in error.problems]))
+            "\n".join(limited([_shown(f"{name}, {problem}.") for problem in error.problems]))
         ) from error
     if not isinstance(value, dict):
         kinds = {"NoneType": "nothing", "list": "a list", "str": "text"}
         found = kinds.get(type(value).__name__, "a number")
         raise RecipeError(
-            f"{path.name}: a recipe is a mapping of keys to values, found {found}. Write it so, "
+            f"{name}: a recipe is a mapping of keys to values, found {found}. Write it so, "
             "such as `name: my-run`."
         )
-    origins: Origins = {key: f"{path.name}, line {line}" for key, line in lines.items()}
+    origins: Origins = {key: f"{name}, line {line}" for key, line in lines.items()}
     problems = _lay_over(value, overrides, origins)
-    return _checked(value, origins, problems, path.absolute().parent)
+    folder = Path.cwd() if _is_handed_over(path) else path.absolute().parent
+    return _checked(value, origins, problems, folder)
 
 
 def change_recipe(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
@@ -89,7 +114,8 @@ def _plain_secrets(value: dict[str, Any], origins: Origins) -> list[str]:
 
 def _read_text(path: Path) -> str:
     try:
-        with path.open("rb") as stream:  # a device or a pipe has no size
+        _refuse_no_file(path)
+        with path.open("rb") as stream:  # a pipe has no size
             data = stream.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise RecipeError(
@@ -102,11 +128,25 @@ def _read_text(path: Path) -> str:
         raise RecipeError(f"{path} is not UTF-8 text. Save it as UTF-8.") from error
     except OSError as error:
         raise RecipeError(
-            f"{str(path)[:MAX_SHOWN]} cannot be read: {error.strerror}. Give the path of a YAML "
+            f"{str(path)[:MAX_SHOWN]} cannot be read: {reason_of(error)}. Give the path of a YAML "
             "file."
         ) from error
     except ValueError as error:
         raise RecipeError(f"{str(path)!r} is no path. Give the path of a YAML file.") from error
+
+
+def _refuse_no_file(path: Path) -> None:
+    """Raise RecipeError for what may keep its reader waiting, but not for what a shell hands over.
+
+    Raises OSError for what cannot be looked at.
+    """
+    kind = stat.S_IFMT(path.stat().st_mode)
+    if kind in NO_FILES and not _is_handed_over(path):
+        raise RecipeError(f"{path} is {NO_FILES[kind]}. Give the path of a YAML file.")
+
+
+def _is_handed_over(path: Path) -> bool:
+    return str(path.absolute()).startswith(HANDED_OVER)
 
 
 def _lay_over(value: dict[str, Any], overrides: Sequence[str], origins: Origins) -> list[str]:

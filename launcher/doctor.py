@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from launcher.options import ADDRESS, JSON, OVERRIDES, STORAGE, open_client
+from launcher.options import ADDRESS, JSON, OVERRIDES, STORAGE, checked_recipe, open_client
 
 if TYPE_CHECKING:
     from cluster.examination import Examined
@@ -21,7 +21,7 @@ EXIT_BAD = 4
 
 
 @click.command()
-@click.argument("recipe", type=click.Path(path_type=Path), required=False)
+@click.argument("recipe", type=click.Path(), required=False, callback=checked_recipe)
 @OVERRIDES
 @ADDRESS
 @STORAGE

@@ -31,7 +31,14 @@ def checked_run(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     return value
 
 
-RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
+def checked_recipe(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+    """Refuse what is not the path of a file before it is made into one."""
+    from configs.load import recipe_path
+
+    return recipe_path(value) if value is not None else None
+
+
+RECIPE = click.argument("recipe", type=click.Path(), callback=checked_recipe)
 RUN = click.argument("run", shell_complete=complete_run, callback=checked_run)
 OVERRIDES = click.option(
     "--set",

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from configs.errors import NotFoundError, RecipeError
-from configs.load import load_recipe, recipe_difference, recipe_from, recipe_schema, recipe_to_yaml
+from configs.load import (
+    load_recipe,
+    recipe_difference,
+    recipe_from,
+    recipe_path,
+    recipe_schema,
+    recipe_to_yaml,
+)
 
 SMALL = """
 name: small
@@ -142,7 +149,7 @@ def test_what_is_missing_is_named_with_what_to_give(tmp_path):
         ("[1]", "a recipe is a mapping of keys to values, found a list"),
         ("name: a\nname: b\n", "line 2: name is already given on line 1. Keep one of the two"),
         ("a: [1\nb: 2", "line 2"),
-        ("a: !!python/object:os.system x", "could not determine a constructor"),
+        ("a: !!python/object:os.system x", "found the tag !!python/object:os.system. Leave"),
     ],
 )
 def test_text_that_is_no_recipe_is_refused_in_one_sentence(tmp_path, text, sentence):
@@ -215,17 +222,40 @@ def test_shipped_recipes_load_and_begin_with_their_command(path):
 
 
 def test_a_recipe_without_end_is_read_up_to_the_limit(tmp_path):
-    assert problems(Path("/dev/zero")) == [
-        "/dev/zero is larger than 1,048,576 bytes. Give the YAML file of a recipe."
-    ]
+    assert problems(Path("/dev/zero")) == ["/dev/zero is a device. Give the path of a YAML file."]
+    with open("/dev/zero", "rb") as endless:
+        path = f"/dev/fd/{endless.fileno()}"
+        assert problems(Path(path)) == [
+            f"{path} is larger than 1,048,576 bytes. Give the YAML file of a recipe."
+        ]
 
 
-def test_a_recipe_may_come_through_a_pipe(tmp_path):
+def test_a_named_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        path = tmp_path / name
+        assert problems(path) == [f"{path} is a named pipe. Give the path of a YAML file."]
+
+
+def test_what_is_no_path_of_a_recipe(tmp_path):
+    assert recipe_path("a/b.yaml") == Path("a/b.yaml")
+    for given, said in (("", "is empty"), ("s3://bucket/r.yaml", "s3://bucket/r.yaml is an addr")):
+        with pytest.raises(RecipeError, match=said):
+            recipe_path(given)
+    with pytest.raises(RecipeError, match=r"is no path\. Give the path of a YAML"):
+        load_recipe(Path("a\0b"))
+
+
+def test_a_recipe_may_come_through_a_pipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     receiver, sender = os.pipe()
     os.write(sender, SMALL.encode())
     os.close(sender)
-    assert load_recipe(Path(f"/dev/fd/{receiver}")).name == "small"
+    recipe = load_recipe(Path(f"/dev/fd/{receiver}"))
     os.close(receiver)
+    # It has no folder, so its paths start at the current one.
+    assert (recipe.name, recipe.data.train) == ("small", str(tmp_path / "train.csv"))
 
 
 def test_thousands_of_unknown_keys_are_one_sentence(tmp_path):
