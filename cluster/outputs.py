@@ -38,6 +38,9 @@ def refuse_output(output: str, source: str = "", *, overwrite: bool) -> None:
     path = files.local_path(output)
     if path is not None and path.is_dir():
         raise LockedError(f"{output} is a folder. Name a file in it")
+    above = next((each for each in path.parents if os.path.lexists(each)), None) if path else None
+    if above is not None and not above.is_dir():
+        raise LockedError(f"{output}: {above} is no folder. Name another place")
     if _is_among(output, source):
         raise LockedError(f"{output} would be written over the input. Name another file")
     if not files.lexists(output):

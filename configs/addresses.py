@@ -39,7 +39,7 @@ def address_problem(address: str, *, to_write: bool) -> str | None:
     """
     shown = shown_address(address)
     if not address.strip():
-        return f"{shown} is empty. Give a folder, or an address such as s3://bucket/folder"
+        return f"{shown} is empty. Give a path, or an address such as s3://bucket/folder"
     if found := CONTROL.search(address):
         return f"{shown} holds the character {found.group()!r}. Take it out"
     if len(address) > MAX_CHARACTERS:

@@ -53,9 +53,11 @@ def explain(key: str) -> list[Explanation]:
     schema = recipe_schema()
     found = list(dict.fromkeys(_find(schema, schema, key.split("."), key)))
     if not found:
-        near = difflib.get_close_matches(key, [*_every_key(schema, schema, "")], n=1)
-        hint = f"Did you mean {near[0]}?" if near else "`thaw schema` prints all of them."
-        raise RecipeError(f"{key} is not a key of a recipe. {hint}")
+        keys = [*_every_key(schema, schema, "")]
+        homes = [each for each in keys if each.rpartition(".")[2] == key]
+        near = homes or difflib.get_close_matches(key, keys, n=1)
+        hint = f"Did you mean {' or '.join(near)}?" if near else "See all of them: thaw schema"
+        raise RecipeError(f"{key or repr(key)} is not a key of a recipe. {hint}")
     return found
 
 

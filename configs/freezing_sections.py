@@ -218,7 +218,9 @@ class Freezing(BaseModel):
         if self.preset == "lp_ft" and epochs < 2:
             problems.append("freezing.preset lp_ft has two phases but epochs is 1. Use 2 or more")
         if any(phase.until_stall for phase in self.schedule) and not has_validation:
-            problems.append("freezing.schedule: until_stall needs data.validation, such as 10%")
+            problems.append(
+                "freezing.schedule: until_stall needs data.validation. Give it, such as 10%"
+            )
         lengths = [phase.max_epochs for phase in self.schedule]
         taken = sum(length or 0 for length in lengths)
         counted = all(length is not None for length in lengths[:-1])

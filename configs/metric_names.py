@@ -62,14 +62,15 @@ def metric_names(task: Task) -> tuple[str, ...]:
     return (LOSS, *BY_KIND[task.kind])
 
 
-def metric_problem(task: Task, name: str) -> str | None:
+def metric_problem(task: Task, name: str, *others: str) -> str | None:
     """Say that a task gives no such metric, of all rows or of one source; None where it may.
 
-    A person's own function may give metrics of any name.
+    `others` are further words that may stand there. A person's own function may give metrics of any
+    name.
     """
-    known = metric_names(task)
+    known = (*metric_names(task), *others)
     base = name.partition("/")[0]
-    if base in known or task.metric:
+    if base in metric_names(task) or name in others or task.metric:
         return None
     if base in _written(task):
         return (
@@ -78,7 +79,8 @@ def metric_problem(task: Task, name: str) -> str | None:
         )
     near = get_close_matches(base, known, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"Use one of {', '.join(known)}"
-    return f"{name} is no metric of {task.kind}. {hint}"
+    shown = name if name.strip() else repr(name)
+    return f"{shown} is no metric of {task.kind}. {hint}"
 
 
 def _written(task: Task) -> Iterator[str]:

@@ -118,7 +118,7 @@ class Recipe(BaseModel):
                 )
                 if value not in (None, LAST)
             ]
-            problems += [f"{key} needs data.validation, such as 10%" for key in asked]
+            problems += [f"{key} needs data.validation. Give it, such as 10%" for key in asked]
         has_validation = self.data.validation is not None
         problems += self.freezing.disagreements(self.epochs, has_validation=has_validation)
         if self.freezing.prefix_cache == "on" and self.augmentation.is_on:
@@ -135,7 +135,10 @@ class Recipe(BaseModel):
         if self.precision == "fp16" and self.cluster.gpus_per_worker == 0:
             problems.append("precision fp16 needs GPUs. Use bf16 or fp32, or set gpus_per_worker")
         if self.precision == "fp32" and self.model.attention == "flash_attention_2":
-            problems.append("model.attention flash_attention_2 needs precision bf16 or fp16")
+            problems.append(
+                "model.attention flash_attention_2 needs half precision, found fp32. Use "
+                "precision bf16 or fp16"
+            )
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -190,7 +193,8 @@ class Recipe(BaseModel):
                 key = f"freezing.schedule.{number}.until_stall.metric"
                 asked[key] = phase.until_stall.metric
         for key, name in asked.items():
-            if name is not None and (problem := metric_problem(self.task, name)):
+            last = (LAST,) if key == "evaluation.best_metric" else ()
+            if name is not None and (problem := metric_problem(self.task, name, *last)):
                 yield f"{key}: {problem}"
 
     def _of_own_code(self) -> list[str]:
@@ -201,10 +205,16 @@ class Recipe(BaseModel):
                 f"loss.function takes the place of the loss that balance.method "
                 f"({self.balance.method}) would change. Keep one"
             )
-        if len({split_import_path(path)[1] for path in metrics}) < len(metrics):
-            problems.append("task.metric names two functions alike, and so would the metrics be")
+        names = [split_import_path(path)[1] for path in metrics]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            problems.append(
+                f"task.metric names two functions {twice}, and both would give a metric of that "
+                "name. Rename one"
+            )
         if metrics and self.data.validation is None and self.data.test is None:
-            problems.append("task.metric needs rows to judge: data.validation or data.test")
+            problems.append(
+                "task.metric needs rows to judge. Give data.validation or data.test, such as 10%"
+            )
         writes = generation_of(self.task) is not None
         if metrics and writes and not writes_in_evaluation(self.task):
             problems.append(

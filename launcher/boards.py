@@ -1,6 +1,5 @@
 """The command `tensorboard`: runs side by side in TensorBoard, those that begin later too."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -14,7 +13,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from configs.errors import ClusterError, NotFoundError, RecipeError, StorageError
+from configs.errors import (
+    ClusterError,
+    NotFoundError,
+    RecipeError,
+    StorageError,
+    reason_of,
+)
 from launcher.options import STORAGE, checked_run, complete_run, open_client
 
 if TYPE_CHECKING:
@@ -126,7 +131,7 @@ def refuse_taken_port(host: str, port: int) -> None:
             sock.bind((host, port))
         except OSError as error:
             raise RecipeError(
-                f"TensorBoard cannot listen at {host}:{port} ({os.strerror(error.errno or 0)}). "
+                f"TensorBoard cannot listen at {host}:{port} ({reason_of(error)}). "
                 "Choose another with --port or --host."
             ) from error
 

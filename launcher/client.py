@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.auth import checked_address
 from configs.errors import ClusterError, LockedError, NotFoundError, RecipeError, StorageError
-from configs.load import change_recipe, load_recipe, recipe_difference, recipe_from
+from configs.load import (
+    change_recipe,
+    load_recipe,
+    recipe_difference,
+    recipe_from,
+    recipe_path,
+)
 from configs.names import is_run_name
 from configs.records import Ended, Record, split_lines
 from configs.schema import Recipe
@@ -47,6 +53,15 @@ MAY_CHANGE = (
     "faults.watchdog_s",
 )
 """Keys that a resumed run may change: none of them changes the answer."""
+STANDS = {
+    "queued": "is queued",
+    "preparing": "is preparing its data",
+    "running": "is running",
+    "stopped": "was stopped",
+    "succeeded": "has succeeded",
+    "failed": "has failed",
+}
+"""What is said of a run by its state."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +101,8 @@ class Thaw:
     ) -> Recipe:
         """Check a recipe given as a file or as values; raises RecipeError about all problems."""
         if isinstance(recipe, str | Path):
-            recipe = load_recipe(Path(recipe), overrides)
+            path = recipe_path(recipe) if isinstance(recipe, str) else recipe
+            recipe = load_recipe(path, overrides)
         elif not isinstance(recipe, Recipe):
             recipe = recipe_from(recipe)
         if self.where.storage is not None:
@@ -146,8 +162,17 @@ class Thaw:
         return changed
 
     def evaluate(self, run: str, data: str | None = None) -> Submitted:
-        """Evaluate a run's best weights on its test split, or on other files."""
-        return self._on_run("evaluate", run, {"data": absolute(data)} if data else {})
+        """Evaluate a run's best weights on its test split, or on other files.
+
+        Raises DataError for files on a disk of this machine that cannot be evaluated on.
+        """
+        from cluster.prediction_input import check_input
+
+        if data is None:
+            return self._on_run("evaluate", run, {})
+        rows, recipe = absolute(data), self.recipe(run)
+        check_input(recipe, rows, recipe.data.format)
+        return self._on_run("evaluate", run, {"data": rows})
 
     def predict(
         self,
@@ -377,14 +402,14 @@ class Thaw:
             return self.backend.data_sets.find_set(absolute(place))
         if not is_run_name(place):
             raise NotFoundError(
-                f"{place} is neither a folder here nor the name of a run. Give the folder of a "
-                "prepared set, or a run."
+                f"{place or repr(place)} is neither a folder here nor the name of a run. Give the "
+                "folder of a prepared set, or a run."
             )
         state = self.status(place)
         if state.data_dir is None:
             raise NotFoundError(
-                f"Run {place} has no prepared data yet: it is {state.state}. Submit or "
-                "resume it first"
+                f"Run {place} has no prepared data yet: it {STANDS[state.state]}. Wait for it, or "
+                f"go on: thaw resume {place}"
             )
         return self.backend.data_sets.find_set(state.data_dir)
 
@@ -410,9 +435,10 @@ class Thaw:
         except NotFoundError:
             return
         if state.state != "failed":
+            way = f", or go on: thaw resume {recipe.name}" if state.state == "stopped" else ""
             raise LockedError(
-                f"The name {recipe.name} is taken in {recipe.storage} (the run {state.state}). "
-                f"Choose another with --set name=..., or `thaw resume {recipe.name}`."
+                f"The name {recipe.name} is taken in {recipe.storage}, by a run that "
+                f"{STANDS[state.state]}. Choose another with --set name=...{way}"
             )
 
     def _refuse_live(self, run: str) -> None:

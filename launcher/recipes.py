@@ -113,8 +113,20 @@ def schema(key: str | None) -> None:
 @click.command()
 @RECIPE
 @OVERRIDES
-@click.option("--rows", default=256, show_default=True, help="Training rows to take, at most.")
-@click.option("--alone", default=1, show_default=True, help="Workers of the smaller run.")
+@click.option(
+    "--rows",
+    default=256,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Training rows to take, at most.",
+)
+@click.option(
+    "--alone",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Workers of the smaller run.",
+)
 @click.option("--keep", is_flag=True, help="Keep the three runs.")
 @ADDRESS
 @STORAGE

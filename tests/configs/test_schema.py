@@ -50,7 +50,7 @@ def test_lanes_are_a_multiple_of_workers_or_the_sentence_names_lanes_that_are(la
         ({"precision": "fp16"}, "precision fp16 needs GPUs"),
         (
             {"model": {"path": "x", "attention": "flash_attention_2"}},
-            "needs precision bf16 or fp16",
+            "needs half precision, found fp32. Use precision bf16 or fp16",
         ),
     ],
 )

@@ -49,6 +49,7 @@ def test_the_address_comes_from_client_recipe_or_environment(cluster, monkeypatc
 def test_later_commands_go_to_the_cluster_and_storage_of_the_run(cluster, tmp_path):
     cluster.add_run("s3://bucket/runs")
     client = cluster.client(address=None)
+    Path("rows.csv").write_text("text,label\na,b\n")
     client.evaluate("small", "rows.csv")
     Path("in.csv").write_text("text\na\n")
     client.predict("small", "in.csv", "s3://bucket/out.csv")

