@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import click
+
 from configs.errors import THAW_ERRORS
 from configs.yaml_text import YamlError
 from tests.source_tree import ROOMS, ROOT, Source, sources
@@ -24,7 +26,7 @@ from trainers.tasks.refusals import RowError
 REACHED = ROOT / "tests" / "refusals_reached.json"
 TOLD_TO = "THAW_TEST_REFUSALS"
 """Variable with the file in which processes of tests say what was refused, where it is measured."""
-ERRORS = (*THAW_ERRORS, RowError, YamlError)
+ERRORS = (*THAW_ERRORS, RowError, YamlError, click.BadParameter, click.UsageError)
 CLASSES = {one.__name__ for one in ERRORS}
 SENTENCE = re.compile(r"[^.] ?\. [A-Z][a-z]+|[a-z)}]: [a-z]+ .*\b(one|both|it|them)\b$")
 FIELD = "{}"
@@ -109,11 +111,14 @@ def _given(source: Source) -> frozenset[int]:
     """Return the strings that are handed to one of our error classes, or raised by a validator."""
     classes = CLASSES | ({"ValueError"} if source.room == "configs" else set())
     calls = [
-        node
-        for node in source.nodes
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in classes
+        node for node in source.nodes if isinstance(node, ast.Call) and _name(node.func) in classes
     ]
     return frozenset(id(inner) for call in calls for inner in ast.walk(call))
+
+
+def _name(called: ast.expr) -> str:
+    """Return the last name of what is called, such as BadParameter."""
+    return str(getattr(called, "attr", getattr(called, "id", "")))
 
 
 class Recorder:

@@ -231,11 +231,11 @@ HABITS = [
         "optimizer: {betas: [0.9, 1.0]}",
         "optimizer.betas: found [0.9, 1.0], each must be at least 0 and",
     ),
-    ("optimizer: {weight_decay: -0.1}", "optimizer.weight_decay: found -0.1, must be at least 0.0"),
+    ("optimizer: {weight_decay: -0.1}", "optimizer.weight_decay: found -0.1, must be at least 0"),
     ("optimizer: {betas: 0.9}", "optimizer.betas: found 0.9, must be a list"),
     ("schedule: cosine", "schedule: found 'cosine', must be a mapping of keys to values"),
     ("schedule: {name: cosin}", "schedule.name: found 'cosin', allowed is constant or linear or"),
-    ("schedule: {warmup_ratio: 10}", "schedule.warmup_ratio: found 10, must be less than 1.0"),
+    ("schedule: {warmup_ratio: 10}", "schedule.warmup_ratio: found 10, must be less than 1"),
     ("schedule: {warmup_steps: -5}", "schedule.warmup_steps: found -5, must be at least 0"),
     ("schedule: {warmup_steps: 1.5}", "schedule.warmup_steps: found 1.5, must be a whole number"),
     ("batch: 32", "batch: found 32, must be a mapping of keys to values. Write it"),
@@ -263,7 +263,7 @@ HABITS = [
         "model: {path: x, torch_dtype: bfloat16}",
         "model.torch_dtype is not a key of a recipe. Did you mean",
     ),
-    ("model: {path: x, dropout: -0.1}", "model.dropout: found -0.1, must be at least 0.0"),
+    ("model: {path: x, dropout: -0.1}", "model.dropout: found -0.1, must be at least 0"),
     (
         "model: {path: x, implementation: Model}",
         "model.implementation: 'Model' names no code. Write module:name,",
@@ -342,7 +342,7 @@ HABITS = [
     ("data: {train: {file: a.csv}}", "data.train.file is not a key of a recipe. Did you mean"),
     (
         "data: {train: {path: a.csv, weight: -1}}",
-        "data.train.weight: found -1, must be greater than 0.0",
+        "data.train.weight: found -1, must be greater than 0",
     ),
     (
         "data: {train: {path: a.csv, weight: heavy}}",
@@ -457,19 +457,19 @@ HABITS = [
     ),
     ("balance: classes", "balance: found 'classes', allowed is none or oversample or"),
     ("balance: {target: even}", "balance.target: found 'even', allowed is equal or"),
-    ("balance: {target: {a: -1}}", "balance.target.a: found -1, must be greater than 0.0"),
+    ("balance: {target: {a: -1}}", "balance.target.a: found -1, must be greater than 0"),
     ("balance: {target: 5}", "balance.target: found 5, allowed is equal or effective_number"),
     ("loss: {function: loss}", "loss.function: 'loss' names no code. Write module:name, such as"),
     (
         "loss: {function: 'my:loss', label_smoothing: 0.1}",
         "loss: function and label_smoothing are both given. Keep one",
     ),
-    ("loss: {label_smoothing: 2}", "loss.label_smoothing: found 2, must be less than 1.0"),
+    ("loss: {label_smoothing: 2}", "loss.label_smoothing: found 2, must be less than 1"),
     (
         "augmentation: {images: {crop: true}}",
-        "augmentation.images.crop: found true, must be less than 1.0",
+        "augmentation.images.crop: found true, must be less than 1",
     ),
-    ("augmentation: {delete: 2}", "augmentation.delete: found 2, must be at most 1.0"),
+    ("augmentation: {delete: 2}", "augmentation.delete: found 2, must be at most 1"),
     ("augmentation: {rotate: 5}", "augmentation.rotate is not a key of a recipe. Did you mean"),
     ("early_stopping: true", "early_stopping: found true, must be a mapping of keys to values"),
     ("early_stopping: {patience: -2}", "early_stopping.patience: found -2, must be at least 1"),
@@ -491,7 +491,7 @@ HABITS = [
     ),
     (
         "zero: {stage: 3, offload_parameters: nvme}",
-        "zero: offload to nvme needs nvme_path. Give a local folder",
+        "zero: offload to nvme needs nvme_path. Give a folder such as /nvme",
     ),
     (
         "zero: {overrides: {zero_optimisation: {}}}",
@@ -521,8 +521,8 @@ HABITS = [
         "cluster.num_workers: found [1, 2, 3]. Give worker processes, or",
     ),
     ("cluster: {num_workers: 2.5}", "cluster.num_workers: found 2.5. Give worker processes, or"),
-    ("cluster: {gpus_per_worker: -1}", "cluster.gpus_per_worker: found -1, must be at least 0.0"),
-    ("cluster: {cpus_per_worker: 0}", "cluster.cpus_per_worker: found 0, must be greater than 0.0"),
+    ("cluster: {gpus_per_worker: -1}", "cluster.gpus_per_worker: found -1, must be at least 0"),
+    ("cluster: {cpus_per_worker: 0}", "cluster.cpus_per_worker: found 0, must be greater than 0"),
     ("cluster: {env: [A=1]}", "cluster.env: found ['A=1'], must be a mapping of keys to values"),
     (
         "cluster: {env: {'A B': x}}",
@@ -576,7 +576,7 @@ HABITS = [
     ("tracking: {wandb: {project: 5}}", "tracking.wandb is not a key of a recipe. Allowed here"),
     ("tracking: {mlflow: http://x}", "tracking.mlflow is not a key of a recipe. Allowed here"),
     ("tracking: {tensorbord: true}", "tracking.tensorbord is not a key of a recipe. Did you mean"),
-    ("faults: {watchdog_s: -1}", "faults.watchdog_s: found -1, must be greater than 0.0"),
+    ("faults: {watchdog_s: -1}", "faults.watchdog_s: found -1, must be greater than 0"),
     ("faults: {max_failures: lots}", "faults.max_failures is not a key of a recipe. Did you mean"),
     ("seed: 1.5", "seed: found 1.5, must be a whole number"),
     ("seed: random", "seed: found 'random', must be a whole number"),
@@ -587,6 +587,371 @@ HABITS = [
     ("version: 2", "version is not a key of a recipe. Did you mean precision?"),
 ]
 """What is brought from other trainers, or written by guess."""
+
+
+AGREEMENTS = [
+    (
+        "freezing: {lora: {targets: []}}",
+        "freezing.lora.targets: found no name of a module. Use auto, or names such as",
+    ),
+    (
+        "freezing: {lora: {targets: ['']}}",
+        "freezing.lora.targets: found no name of a module. Use auto, or names such as",
+    ),
+    (
+        "freezing: {lora: {targets: ''}}",
+        "freezing.lora.targets: found no name of a module. Use auto, or names such as",
+    ),
+    (
+        "freezing: {lora: {bits: 4}}\nprecision: fp32\nzero: {stage: 3}",
+        "freezing.lora.bits 4 needs CUDA GPUs. Leave bits out, or set gpus_per_worker.",
+    ),
+    ("freezing: {lora: {bits: 8}}", "freezing.lora.bits: found 8, allowed is 4."),
+    ("freezing: {lora: {bits: true}}", "freezing.lora.bits: found true, allowed is 4."),
+    ("freezing: {lora: {rank: 0}}", "freezing.lora.rank: found 0, must be at least 1."),
+    (
+        "task: {kind: image_classification}\naugmentation: {delete: 0.1}",
+        "augmentation.delete changes texts, but image_classification has images. Use",
+    ),
+    (
+        "task: {kind: instruction_tuning}\naugmentation: {delete: 0.1}",
+        "augmentation changes texts in ways that instruction_tuning cannot take. Leave it",
+    ),
+    (
+        "augmentation: {images: {flip: 0.5}}",
+        "augmentation.images changes images, but text_classification has none. Leave it out.",
+    ),
+    (
+        "freezing: {schedule: [{learn: all, until_stall: {max_epochs: 1}}]}",
+        "freezing.schedule: the last phase ends with the run, not with until_stall. Use",
+    ),
+    (
+        "freezing: {schedule: [{learn: head, until_stall: {max_epochs: 1}}, {learn: all, "
+        "epochs: 3}]}",
+        "freezing.schedule: a phase that ends at a stall leaves steps over. Leave the length",
+    ),
+    (
+        "freezing: {preset: ulmfit, gradual: false}",
+        "freezing: preset ulmfit is gradual. Leave gradual out, or the preset.",
+    ),
+    (
+        "freezing: {preset: ulmfit, schedule: [{learn: all}]}",
+        "freezing: schedule and gradual both say what learns. Keep one.",
+    ),
+    (
+        "freezing: {gradual: true, preset: lp_ft}",
+        "freezing: gradual and preset both say what learns. Keep one.",
+    ),
+    (
+        "freezing: {preset: bitfit, embeddings: true}",
+        "freezing: preset says what learns. Leave embeddings out.",
+    ),
+    (
+        "freezing: {lora: {}, embeddings: true}",
+        "freezing: lora says what learns. Leave embeddings out.",
+    ),
+    (
+        "freezing: {schedule: [{learn: head, epochs: 1}, {learn: all, epochs: 1}]}",
+        "the phases of freezing.schedule take 2 epochs but epochs is 3. Leave the length of",
+    ),
+    (
+        "freezing: {schedule: [{learn: head, epochs: 3}, {learn: all}]}",
+        "the phases of freezing.schedule take 3 epochs and leave none to the last but epochs",
+    ),
+    (
+        "freezing: {gradual: true, last: 2}",
+        "freezing: gradual says what learns. Leave mode, last and train out.",
+    ),
+    (
+        "freezing: {preset: lp_ft}\nepochs: 1",
+        "freezing.preset lp_ft has two phases but epochs is 1. Use 2 or more.",
+    ),
+    (
+        "task: {kind: sequence_to_sequence, generation: {evaluation_rows: 0}}\n"
+        "evaluation: {best_metric: bleu}",
+        "evaluation.best_metric: bleu judges texts that are written in evaluation, but",
+    ),
+    (
+        "task: {kind: instruction_tuning, generation: {evaluation_rows: 0}, metric: "
+        "own:score}\ncluster: {working_dir: .}",
+        "task.metric judges the texts that are written in evaluation, but",
+    ),
+    (
+        "task: {kind: sequence_to_sequence}\nfreezing: {prefix_cache: 'on'}",
+        "freezing.prefix_cache is on but evaluation writes text, which takes the whole",
+    ),
+    (
+        "task: {kind: language_modeling}\nbatch: {packing: true}\nfreezing: {prefix_cache: 'on'}",
+        "freezing.prefix_cache is on but batch.packing joins rows that are recorded one by",
+    ),
+    (
+        "task: {kind: sentence_embedding}\nfreezing: {prefix_cache: 'on'}",
+        "freezing.prefix_cache is on but a row of sentence_embedding is several texts, of",
+    ),
+    (
+        "task: {kind: sentence_embedding}\nfaults: {feed_parts: 2}",
+        "faults.feed_parts is 2 but the texts of a microbatch of sentence_embedding are told",
+    ),
+    (
+        "augmentation: {delete: 0.1}\nfreezing: {prefix_cache: 'on'}",
+        "freezing.prefix_cache is on but augmentation changes rows anew in each epoch. Use",
+    ),
+    (
+        "loss: {function: own:focal}\nbalance: {method: focal}\ncluster: {working_dir: .}",
+        "loss.function takes the place of the loss that balance.method (focal) would change.",
+    ),
+    ("seed: 1e999", "seed: found inf, must be a finite number."),
+    ("seed: 0x", "seed: found '0x', must be a whole number."),
+    ("epochs: 1e400", "epochs: found inf, must be a finite number."),
+    (
+        "model: {path: x, attention: flash_attention_2}",
+        "model.attention flash_attention_2 needs half precision, found fp32. Use precision",
+    ),
+    (
+        "task: {kind: text_classification, metric: [own:f1, other:f1]}\ncluster: {working_dir: .}",
+        "task.metric names two functions f1, and both would give a metric of that name.",
+    ),
+    (
+        "data: {train: a.csv}\ntask: {kind: text_classification, metric: own:f1}\n"
+        "cluster: {working_dir: .}",
+        "task.metric needs rows to judge. Give data.validation or data.test, such as 10%.",
+    ),
+    (
+        "data: {train: a.csv}\nearly_stopping: {}",
+        "early_stopping needs data.validation. Give it, such as 10%.",
+    ),
+    (
+        "data: {train: a.csv}\nevaluation: {best_metric: loss}",
+        "evaluation.best_metric needs data.validation. Give it, such as 10%.",
+    ),
+    (
+        "data: {train: a.csv}\nevaluation: {best_metric: last}\nepochs: 0",
+        "epochs: found 0, must be at least 1.",
+    ),
+    (
+        "evaluation: {best_metric: lst}",
+        "evaluation.best_metric: lst is no metric of text_classification. Did you mean last?",
+    ),
+    (
+        "evaluation: {best_metric: ''}",
+        "evaluation.best_metric: '' is no metric of text_classification. Use one of loss,",
+    ),
+    (
+        "evaluation: {best_metric: 5}",
+        "evaluation.best_metric: found 5, must be text. Put quotes around it.",
+    ),
+    (
+        "cluster: {resources_per_worker: {tpu: true}}",
+        "cluster.resources_per_worker.tpu: found true, must be a number.",
+    ),
+    (
+        "cluster: {resources_per_worker: {tpu: 0}}",
+        "cluster.resources_per_worker.tpu: found 0, must be greater than 0.",
+    ),
+    (
+        "cluster: {resources_per_worker: {tpu: -1}}",
+        "cluster.resources_per_worker.tpu: found -1, must be greater than 0.",
+    ),
+    (
+        "cluster: {resources_per_worker: {tpu: .nan}}",
+        "cluster.resources_per_worker.tpu: found '.nan', must be a number.",
+    ),
+    (
+        "cluster: {resources_per_worker: {CPU: 2}}",
+        "cluster.resources_per_worker: CPU has a key of its own. Use cpus_per_worker.",
+    ),
+    (
+        "cluster: {resources_per_worker: {GPU: 2}}",
+        "cluster.resources_per_worker: GPU has a key of its own. Use gpus_per_worker.",
+    ),
+    (
+        "cluster: {resources_per_worker: {'': 2}}",
+        "cluster.resources_per_worker: found a resource named ''. Give it the name that Ray",
+    ),
+    (
+        "cluster: {resources_per_worker: [tpu]}",
+        "cluster.resources_per_worker: found ['tpu'], must be a mapping of keys to values.",
+    ),
+    (
+        "zero: {stage: 3, offload_optimizer: nvme}",
+        "zero: offload to nvme needs nvme_path. Give a folder such as /nvme.",
+    ),
+    (
+        "zero: {stage: 3, offload_optimizer: nvme, nvme_path: ''}",
+        "zero.nvme_path: '' is not the whole path of a folder on the nodes. Write one such",
+    ),
+    (
+        "zero: {stage: 3, offload_optimizer: nvme, nvme_path: ' '}",
+        "zero.nvme_path: ' ' is not the whole path of a folder on the nodes. Write one such",
+    ),
+    (
+        "zero: {stage: 3, offload_optimizer: nvme, nvme_path: nvme}",
+        "zero.nvme_path: nvme is not the whole path of a folder on the nodes. Write one such",
+    ),
+    (
+        "zero: {stage: 3, offload_optimizer: nvme, nvme_path: 's3://bucket'}",
+        "zero.nvme_path: s3://bucket is not the whole path of a folder on the nodes. Write",
+    ),
+    (
+        "zero: {stage: 3, offload_optimizer: nvme, nvme_path: /dev/null}",
+        "zero.nvme_path: /dev/null is a place of the system that holds no files. Name",
+    ),
+    (
+        "zero: {stage: 3, nvme_path: /local}",
+        "zero: nvme_path is given but nothing is offloaded to nvme. Set offload_optimizer or",
+    ),
+    (
+        "evaluation: {best_metric: last/x}",
+        "evaluation.best_metric: last/x is no metric of text_classification. Did you mean",
+    ),
+    (
+        "early_stopping: {metric: last}",
+        "early_stopping.metric: last is no metric of text_classification. Use one of loss,",
+    ),
+    ("freezing: {lora: {bits: true}}", "freezing.lora.bits: found true, allowed is 4."),
+    ("evaluation: {every_steps: 0}", "evaluation.every_steps: found 0, must be at least 1."),
+    (
+        "cluster: {resources_per_worker: {tpu: two}}",
+        "cluster.resources_per_worker.tpu: found 'two', must be a number.",
+    ),
+    (
+        "cluster: {resources_per_worker: {memory: 5}}",
+        "cluster.resources_per_worker: memory has a key of its own. Use",
+    ),
+    ("cluster: {num_workers: [true, 2]}", "cluster.num_workers.0: found true, must be a number."),
+    ("cluster: {num_workers: true}", "cluster.num_workers: found true, must be a number."),
+    (
+        "model: {path: x, trust_remote_code: 1}",
+        "model: trust_remote_code runs the model's own code and needs a commit, found no",
+    ),
+    (
+        "task: {kind: text_classification, label_smoothing: 0.1}",
+        "task.label_smoothing is not a key of a recipe. Did you mean loss.label_smoothing?",
+    ),
+    ("balance: {target: {a: true}}", "balance.target.a: found true, must be a number."),
+    (
+        "data: {train: a.csv, columns: {text: true}}",
+        "data.columns is not a key of a recipe. Write what is in it as task.text.",
+    ),
+    (
+        "data: {train: [{path: a.csv, weight: true}]}",
+        "data.train.0.weight: found true, must be a number.",
+    ),
+    ("storage: true", "storage: found true, must be text. Put quotes around it."),
+    (
+        "optimizer: {betas: [true, 0.9]}",
+        "optimizer.betas: found [1.0, 0.9], each must be at least 0 and less than 1.",
+    ),
+    (
+        "zero: {overrides: {zero_optimization: {stage: true}}}",
+        "zero: overrides may not set zero_optimization.stage: the recipe's own keys do.",
+    ),
+    (
+        "x1: 5\nx2: 5\nx3: 5",
+        "x1 is not a key of a recipe. Allowed here: name, storage, model, task, data,",
+    ),
+    (
+        "batch: {x1: 5, x2: 5}",
+        "batch.x1 is not a key of a recipe. Allowed here: lanes, microbatch_size,",
+    ),
+    (
+        "seed: !!int abc",
+        "found 'abc' behind the tag !!int. Leave the tag out: plain values are read, nothing",
+    ),
+    (
+        "seed: !!float x",
+        "found 'x' behind the tag !!float. Leave the tag out: plain values are read, nothing",
+    ),
+    (
+        "seed: !!bool maybe",
+        "found 'maybe' behind the tag !!bool. Leave the tag out: plain values are read,",
+    ),
+    (
+        "seed: !!timestamp x",
+        "found the tag !!timestamp. Leave the tag out: plain values are read, nothing else.",
+    ),
+    (
+        "seed: !!timestamp 2024-13-45",
+        "found the tag !!timestamp. Leave the tag out: plain values are read, nothing else.",
+    ),
+    (
+        "name: !!binary '@@'",
+        "found the tag !!binary. Leave the tag out: plain values are read, nothing else.",
+    ),
+    (
+        "name: !!set {a}",
+        "found the tag !!set. Leave the tag out: plain values are read, nothing else.",
+    ),
+    (
+        "name: !!omap [a: 1]",
+        "found the tag !!omap. Leave the tag out: plain values are read, nothing else.",
+    ),
+    (
+        "name: !!pairs [a: 1]",
+        "found the tag !!pairs. Leave the tag out: plain values are read, nothing else.",
+    ),
+    ("seed: !!null 5", "seed: found nothing, must be a whole number."),
+    ("seed: !!int {}", "expected a scalar node, but found mapping. Correct the YAML there."),
+    (
+        "seed: !!int",
+        "found '' behind the tag !!int. Leave the tag out: plain values are read, nothing",
+    ),
+    ("name: !!map 5", "expected a mapping node, but found scalar. Correct the YAML there."),
+    ("name: !!seq 5", "expected a sequence node, but found scalar. Correct the YAML there."),
+    (
+        "name: !!python/object:os.system x",
+        "found the tag !!python/object:os.system. Leave the tag out: plain values are read,",
+    ),
+    ("name: !own x", "found the tag !own. Leave the tag out: plain values are read, nothing else."),
+    (
+        'name: "\\U99999999"',
+        "an escape, such as \\U00110000, or a version is out of range. Correct it.",
+    ),
+    (
+        'name: "\\UFFFFFFFF"',
+        "an escape, such as \\U00110000, or a version is out of range. Correct it.",
+    ),
+    (
+        'name: "\\ud800"',
+        "name: '\\ud800' is not a run name. Use 1 to 63 lower case letters, digits, and . _ -",
+    ),
+    (
+        'name: "\\uDFFF"',
+        "name: '\\udfff' is not a run name. Use 1 to 63 lower case letters, digits, and . _ -",
+    ),
+    (
+        'name: "\\x00"',
+        "name: '\\x00' is not a run name. Use 1 to 63 lower case letters, digits, and . _ -",
+    ),
+    (
+        'name: "\\q"',
+        "while scanning a double-quoted scalar, found unknown escape character 'q'. Write",
+    ),
+    ("balance: {target: {a: true}}", "balance.target.a: found true, must be a number."),
+    ("balance: {target: {a: x}}", "balance.target.a: found 'x', must be a number."),
+    (
+        "seed: !!int 1_0",
+        "found '1_0' behind the tag !!int. Leave the tag out: plain values are read, nothing",
+    ),
+    ("<<: 5", "while constructing a mapping, expected a mapping or list of mappings for merging,"),
+    ("<<: [5]", "while constructing a mapping, expected a mapping for merging, but found scalar."),
+    ("<<: {epochs: 0}", "epochs: found 0, must be at least 1."),
+    (
+        "freezing: {lora: {bits: 4}}\nzero: {stage: 3}",
+        "freezing.lora.bits 4 does not go with zero.stage 3. Use stage 0, 1 or 2.",
+    ),
+    (
+        "freezing: {lora: {bits: 4}}\ncluster: {gpus_per_worker: 1}",
+        "freezing.lora.bits 4 computes in bf16, found precision fp32. Use bf16.",
+    ),
+    (
+        "data: {train: a.csv}\n"
+        "freezing: {schedule: [{learn: head, until_stall: {max_epochs: 1}}, {learn: all}]}",
+        "freezing.schedule: until_stall needs data.validation. Give it, such as 10%.",
+    ),
+    ("y1: 5\ny2: 5", "y2 is not a key of a recipe. Use one of the keys above."),
+]
+"""Sections that disagree, counts and paths that cannot be, and tags of YAML."""
 
 
 FILES: list[tuple[str | bytes, str]] = [
@@ -629,9 +994,9 @@ FILES: list[tuple[str | bytes, str]] = [
     ("<<: *base\nname: good\n", "found undefined alias 'base'. Put quotes around text that"),
     (
         "name: !include other.yaml\n",
-        "could not determine a constructor for the tag '!include'. Leave",
+        "found the tag !include. Leave the tag out: plain values are read, nothing else",
     ),
-    ("name: !!binary aGVsbG8=\n", "data is missing. Give it: The labelled rows"),
+    ("name: !!binary aGVsbG8=\n", "found the tag !!binary. Leave the tag out: plain values"),
     (
         "name: good\nepochs: {{ epochs }}\n",
         "while constructing a mapping, found unhashable key. Write keys",
@@ -654,6 +1019,11 @@ FILES: list[tuple[str | bytes, str]] = [
         b"\xff\xfen\x00a\x00m\x00e\x00:\x00 \x00g\x00o\x00o\x00d\x00\n\x00",
         "is not UTF-8 text. Save it as UTF-8",
     ),
+    (b"name: " + b"x" * 2**20, "recipe.yaml is larger than 1,048,576 bytes. Give the YAML file"),
+    (b"a: " + b"9" * 400, "a number of 400 digits. Write a number of at most 300 digits."),
+    (b"a: &a 1\nb: [" + b"*a, " * 101 + b"]", "more than 100 aliases. Write the values out."),
+    (b"%YAML 3.0\n---\nname: x", "found incompatible YAML document"),
+    (b"%YAML " + b"9" * 5000 + b".1\n---\nname: x", "or a version is out of range. Correct it."),
     (b"\x89PNG\r\n\x1a\n\x00\x00", "is not UTF-8 text. Save it as UTF-8"),
     (b"PK\x03\x04abc", "character 3 is no text (#x0003). Take it out"),
     (b"\x1f\x8b\x08\x00abc", "is not UTF-8 text. Save it as UTF-8"),
@@ -665,7 +1035,7 @@ FILES: list[tuple[str | bytes, str]] = [
 
 
 RECIPES: list[tuple[str | bytes, str]] = [
-    *((changed(line), words) for line, words in (*LINES, *HABITS)),
+    *((changed(line), words) for line, words in (*LINES, *HABITS, *AGREEMENTS)),
     *TEXTS,
     *FILES,
 ]

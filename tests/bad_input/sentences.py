@@ -7,8 +7,8 @@ MOST_CHARACTERS = 480
 WAY_OUT = re.compile(
     r"\b(Add|Allowed|allowed|Ask|Check|Choose|Close|Copy|Correct|Delete|Did you mean|End|Fetch|"
     r"Fill|Flatten|Give|Indent|Install|Keep|Leave|Let|Make|Move|Name|Predict|Prepare|Put|Quote|"
-    r"Raise|Remove|Replace|Rename|Save|See|Set|Shorten|Start|Submit|Take|Try|Use|Write|must be|"
-    r"--help|rm|lower|raise|copy it again)\b"
+    r"Raise|Remove|Replace|Rename|Save|See|Set|Shorten|Start|Stop|Submit|Take|Try|Use|Wait|Write|"
+    r"must be|--help|rm|lower|raise|copy it again)\b"
 )
 INNARDS = re.compile(
     r"Traceback|0x[0-9a-f]{6,}|<class|<built-in|object at|pydantic|site-packages|\.py\b"

@@ -1,5 +1,6 @@
 """Command lines that cannot be: one sentence, the right exit code, nothing left behind."""
 
+import os
 import shlex
 from pathlib import Path
 
@@ -20,10 +21,12 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("THAW_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("THAW_USER", "bob")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "good.yaml").write_text("\n".join(GOOD.values()))
     (tmp_path / "train.csv").write_text("text,label\none,a\n")
     (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe")
 
 
 class Refusing(FakeCluster):
@@ -33,6 +36,8 @@ class Refusing(FakeCluster):
         super().__init__()
         self.add_run(str(folder / "runs"), "done")
         self.add_run(str(folder / "runs"), "halted", "stopped")
+        self.add_run(str(folder / "runs"), "live", "running")
+        self.add_run(str(folder / "runs"), "hers", "stopped", owner="ada")
 
 
 @pytest.mark.parametrize(
