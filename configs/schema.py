@@ -109,16 +109,6 @@ class Recipe(BaseModel):
                 f"batch.lanes ({lanes}) is not a multiple of cluster.num_workers "
                 f"({self.cluster.shown_workers}). Use {choice} lanes"
             )
-        if self.data.validation is None:
-            asked = [
-                key
-                for key, value in (
-                    ("early_stopping", self.early_stopping),
-                    ("evaluation.best_metric", self.evaluation.best_metric),
-                )
-                if value not in (None, LAST)
-            ]
-            problems += [f"{key} needs data.validation. Give it, such as 10%" for key in asked]
         has_validation = self.data.validation is not None
         problems += self.freezing.disagreements(self.epochs, has_validation=has_validation)
         if self.freezing.prefix_cache == "on" and self.augmentation.is_on:
@@ -185,6 +175,13 @@ class Recipe(BaseModel):
 
     def _of_metrics(self) -> Iterator[str]:
         """Yield what is wrong with each metric that something goes by."""
+        if self.data.validation is None:
+            for key, value in (
+                ("early_stopping", self.early_stopping),
+                ("evaluation.best_metric", self.evaluation.best_metric),
+            ):
+                if value not in (None, LAST):
+                    yield f"{key} needs data.validation. Give it, such as 10%"
         asked = {} if self.exports_last else {"evaluation.best_metric": self.evaluation.best_metric}
         if self.early_stopping is not None:
             asked["early_stopping.metric"] = self.early_stopping.metric

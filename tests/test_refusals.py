@@ -3,10 +3,12 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 from tests.bad_input.data_cases import DATA
 from tests.bad_input.line_cases import LINES
 from tests.bad_input.recipe_cases import RECIPES
-from tests.refusals import Refusal, load_reached
+from tests.refusals import Refusal, load_reached, refusals
 from tests.source_tree import ROOT
 
 
@@ -37,6 +39,14 @@ def test_the_tests_that_reach_refusals_exist() -> None:
         if name not in names:
             gone.append(test)
     assert not gone
+
+
+@pytest.mark.parametrize("room", ["configs", "launcher"])
+def test_every_refusal_is_reached_by_a_test(room: str) -> None:
+    # Measured by `python -m pytest --reached TESTS`, with the tests that a change came with.
+    reached = load_reached()
+    known = [one.key for one in refusals() if one.path.startswith(f"{room}/")]
+    assert [key for key in known if key not in reached] == []
 
 
 def test_a_sentence_is_told_from_another() -> None:

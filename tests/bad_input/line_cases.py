@@ -344,7 +344,7 @@ LINES: list[tuple[list[str], int, str]] = [
     (["predict", "nobody", "train.csv", "-o", "out.csv"], 8, "There is no run nobody in"),
     (["export"], 2, "Missing argument 'RUN'"),
     (["export", "nobody", "out"], 8, "There is no run nobody in"),
-    (["export", "done", "."], 9, "is not empty: it holds empty, good.yaml, pipe and 1 more. Name a"),
+    (["export", "done", "."], 9, "is not empty: it holds empty, good.yaml, pipe and 1 more."),
     (["export", "done", "/"], 2, "/ is the root of the file system. Name a folder in it"),
     (["export", "done", "good.yaml"], 9, "is no folder. Name another place"),
     (
@@ -362,6 +362,11 @@ LINES: list[tuple[list[str], int, str]] = [
     (["checkpoints", "lsit", "done"], 2, "No such command 'lsit'. Did you mean 'list'?"),
     (["checkpoints", "gc", "nobody"], 8, "There is no run nobody in"),
     (["checkpoints", "gc"], 2, "Missing argument 'RUN'"),
+    (
+        ["checkpoints", "gc", "done", "--drop-optimizer", "--keep-last", "1"],
+        2,
+        "--drop-optimizer keeps all commits, and --keep-last and --keep-best say which go. Delete",
+    ),
     (["checkpoints", "verify", "nobody"], 8, "There is no run nobody in"),
     (["verify"], 2, "Missing argument 'RECIPE'"),
     (
@@ -562,13 +567,13 @@ LINES: list[tuple[list[str], int, str]] = [
     ),
     (
         ["predict", "live", "train.csv", "-o", "out.csv"],
-        8,
-        "Run live has no export yet, it is running. Predict when it succeeded, or write its",
+        6,
+        "Run live has neither an export nor a commit yet, it is running. Wait for its first",
     ),
     (
         ["predict", "halted", "train.csv", "-o", "out.csv"],
-        8,
-        "Run halted has no export yet, it is stopped. Predict when it succeeded, or write",
+        6,
+        "Run halted has neither an export nor a commit yet, it is stopped. Wait for its first",
     ),
     (
         ["predict", "done", "train.csv", "-o", "train.csv"],
@@ -836,7 +841,8 @@ LINES: list[tuple[list[str], int, str]] = [
         2,
         "Invalid value for '--keep-best': 'x' is not a valid integer range.",
     ),
-    (["checkpoints", "gc", "hers"], 8, "There is no run hers in"),
+    (["checkpoints", "gc", "hers"], 9, "Run hers is ada's, and you are bob. Ask ada to clear it"),
+    (["checkpoints", "gc", "hers", "--drop-optimizer"], 9, "Run hers is ada's, and you are bob."),
     (["checkpoints", "gc", "live"], 8, "There is no run live in"),
     (["checkpoints", "verify", "done", "x"], 2, "Got unexpected extra argument (x)"),
     (["checkpoints", "gc", "done"], 8, "There is no run done in"),

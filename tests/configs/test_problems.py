@@ -102,8 +102,8 @@ def test_two_disagreements_between_sections_are_two_sentences():
         "early_stopping": {"metric": "loss"},
     }
     assert describe_problems(values, {}) == [
-        "batch.lanes (3) is not a multiple of cluster.num_workers (2). Use 2 or 4 lanes.",
         "early_stopping needs data.validation. Give it, such as 10%.",
+        "batch.lanes (3) is not a multiple of cluster.num_workers (2). Use 2 or 4 lanes.",
     ]
 
 
