@@ -127,7 +127,10 @@ class Commits:
             thread.abandon()
             thread.wait(LAST_CHANCE_S)
         if mine is not None and not isinstance(mine, THAW_ERRORS):
-            mine = TrainingError(f"a commit failed: {type(mine).__name__}: {mine}")
+            mine = TrainingError(
+                f"a commit failed: {type(mine).__name__}: {mine}. The commits before it are whole: "
+                "report this as a defect"
+            )
         everyone: list[BaseException | None] = [None] * self._place.world_size
         dist.all_gather_object(everyone, mine)
         failed = [failure for failure in everyone if failure is not None]

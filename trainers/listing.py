@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileInfo
 
 MARKS = re.compile(r"[*?[]")
+REACH = "See whether this machine reaches it, and has its keys"
 WILDCARDS = re.compile(r"\*\*/|\*\*|\*|\[!?[^]]+\]")
 
 
@@ -92,7 +93,7 @@ def _select(folder: str, *, recursive: bool) -> list[Found]:
     try:
         infos: list[FileInfo] = filesystem.get_file_info(selector)
     except OSError as error:
-        raise StorageError(f"{folder} cannot be listed: {_one_line(error)}") from error
+        raise StorageError(f"{folder} cannot be listed: {_one_line(error)}. {REACH}") from error
     files = [info for info in infos if info.type == FileType.File]
     return [Found(f"{scheme}{info.path.lstrip('/')}{options}", info.size or 0) for info in files]
 
@@ -102,7 +103,7 @@ def _kind(address: str) -> str:
     try:
         return str(filesystem.get_file_info(inner).type.name)
     except OSError as error:
-        raise StorageError(f"{address} cannot be looked at: {_one_line(error)}") from error
+        raise StorageError(f"{address} cannot be looked at: {_one_line(error)}. {REACH}") from error
 
 
 def _parts(address: str) -> tuple[str, str, str]:

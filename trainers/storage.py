@@ -188,7 +188,9 @@ def write_chunks(
             else:
                 os.link(temporary, path)
         except FileExistsError as error:
-            raise LockedError(f"{address} was written by somebody else just now") from error
+            raise LockedError(
+                f"{address} was written by somebody else just now. Name another file"
+            ) from error
         finally:
             temporary.unlink(missing_ok=True)
         sync(path.parent)

@@ -4,10 +4,11 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from configs.errors import LockedError, StorageError
+from configs.errors import LockedError, StorageError, TrainingError
 from configs.records import Committed, Note, Record
 from tests.on_ranks import on_ranks
 from tests.trainers.commits import ALL, made_manifest, open_commits
@@ -119,8 +120,20 @@ def _be_noticed_late(rank: int, world_size: int, run_dir: str) -> tuple[list[Rec
     return told, took
 
 
+def _break(rank: int, world_size: int, run_dir: str) -> str:
+    """Commit what is no tensor on rank 1: a defect of ours, which no other try mends."""
+    commits = open_commits(run_dir, rank, [], deadline_s=LIMIT_S)
+    piece: Any = Piece("w", "weight", 4 * rank, torch.zeros(4) if rank == 0 else None)
+    commits.begin([Part(NAMES[0], [piece], made_manifest(1))], ALL, time.monotonic())
+    try:
+        commits.settle()
+    except TrainingError as error:
+        return str(error)
+    return ""
+
+
 def _all(rank: int, world_size: int, folder: str) -> list[object]:
-    cases = (_go_on, _fail_on_one, _be_superseded, _be_late, _be_noticed_late)
+    cases = (_go_on, _fail_on_one, _be_superseded, _be_late, _be_noticed_late, _break)
     return [case(rank, world_size, f"{folder}/{case.__name__}") for case in cases]
 
 
@@ -131,6 +144,7 @@ def test_commits_of_two_ranks(tmp_path: Path) -> None:
     _an_older_claim_is_refused(by_rank)
     _what_is_late_is_said_once(by_rank)
     _what_is_there_is_not_late(by_rank)
+    _a_defect_ends_all(by_rank)
 
 
 def _training_goes_on(by_rank: list[list[dict[str, object]]], run_dir: str) -> None:
@@ -156,6 +170,12 @@ def _one_that_fails_ends_all(by_rank: list[list[tuple[str, list[str]]]]) -> None
     assert all("rank-00001.safetensors could not be written" in said for said, _ in answers)
     assert all("it goes on from its start" in said for said, _ in answers)
     assert answers[0][1] == []
+
+
+def _a_defect_ends_all(by_rank: list[list[str]]) -> None:
+    for answer in by_rank:
+        assert answer[5].startswith("a commit failed: "), answer[5]
+        assert answer[5].endswith("before it are whole: report this as a defect"), answer[5]
 
 
 def _an_older_claim_is_refused(by_rank: list[list[tuple[str, list[str]]]]) -> None:

@@ -111,6 +111,14 @@ def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "theirs"
 
 
+def test_an_object_is_no_folder() -> None:
+    address = "fsspec+memory://exports/object"
+    storage.write_atomically(address, b"theirs")
+    with pytest.raises(LockedError, match=r"exports/object is an object, not a folder"):
+        refuse_place(address, RUN_DIR, overwrite=True)
+    assert storage.read_bytes(address) == b"theirs"
+
+
 def test_the_folder_of_the_run_is_no_place(tmp_path: Path) -> None:
     home = tmp_path / "runs" / "mine"
     (home / "checkpoints").mkdir(parents=True)

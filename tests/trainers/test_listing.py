@@ -68,8 +68,10 @@ def test_what_is_not_in_a_store_is_one_sentence(object_store: ObjectStore) -> No
 
 def test_a_store_that_does_not_answer_is_named() -> None:
     address = "s3://b/a.csv?endpoint_override=127.0.0.1:9&scheme=http&region=x"
-    with pytest.raises(StorageError, match=r"cannot be looked at: .*"):
+    with pytest.raises(StorageError, match=r"a\.csv.* cannot be looked at: .*\. See whether this"):
         find_files(address)
+    with pytest.raises(StorageError, match=r"s3://b.* cannot be listed: .*\. See whether this"):
+        find_files(address.replace("a.csv", "*.csv"))
 
 
 def test_options_of_an_address_are_no_part_of_its_name() -> None:

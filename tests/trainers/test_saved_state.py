@@ -39,6 +39,11 @@ def test_what_learned_since_is_not_taken_from_the_frozen_folder(tmp_path: Path) 
     assert saved.manifest.cursor.step == 1
 
 
+def test_a_run_without_a_commit_has_no_weights_yet(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"one has no commit yet\. Wait for the first"):
+        read_best(str(tmp_path / "one"), None)
+
+
 def test_a_commit_from_before_there_were_phases_stands_in_the_first() -> None:
     cursor = Cursor.model_validate({"epoch": 1, "step": 6})
     assert (cursor.phase, cursor.phase_starts) == (0, (0,))

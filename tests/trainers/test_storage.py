@@ -1,11 +1,12 @@
 """Files at an address: atomic, exclusive, exact."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from configs.errors import NotFoundError, StorageError
+from configs.errors import LockedError, NotFoundError, StorageError
 from trainers import storage
 
 
@@ -40,6 +41,34 @@ def test_absent_things(tmp_path: Path) -> None:
     storage.delete(absent)
     with pytest.raises(NotFoundError, match="does not exist"):
         storage.read_bytes(absent)
+
+
+def test_a_file_that_somebody_else_writes_meanwhile_stays_theirs(tmp_path: Path) -> None:
+    address = str(tmp_path / "out.jsonl")
+
+    def parts() -> Iterator[bytes]:
+        yield b"ours"
+        Path(address).write_text("theirs")
+
+    with pytest.raises(LockedError, match=r"out\.jsonl was written by somebody else just now"):
+        storage.write_chunks(address, parts(), replace=False)
+    assert Path(address).read_text() == "theirs"
+    assert storage.list_names(str(tmp_path)) == ["out.jsonl"]
+    with pytest.raises(LockedError, match=r"out\.jsonl is there already\. Name another file"):
+        storage.write_chunks(address, [b"ours"], replace=False)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("nothing://x/y", r"nothing://x/y is not an address that can be opened: .*\. Correct it"),
+        ("s3:/x", r"s3:/x is neither a path nor an address\. Write s3://bucket/folder"),
+        ("file://x", r"file://x names no whole path\. Write file:///folder"),
+    ],
+)
+def test_an_address_that_is_none_is_refused(address: str, said: str) -> None:
+    with pytest.raises(StorageError, match=said):
+        storage.exists(address)
 
 
 def test_a_folder_in_the_way_is_a_storage_error(tmp_path: Path) -> None:

@@ -94,6 +94,20 @@ def test_rows_that_cannot_be_used_are_refused(tmp_path: Path) -> None:
         _encoded(TASK, [data_address(_image(0))], ["cow"])
 
 
+def test_an_image_of_another_size_is_refused_where_none_is_resized() -> None:
+    """A processor that keeps the size of images, as one of three pixels to a side and no other."""
+
+    def as_it_is(images: list[Image.Image], **asked: bool) -> dict[str, list[np.ndarray]]:
+        size = images[0].size if images[0].size in ((16, 16), (9, 9)) else (16, 16)
+        return {"pixel_values": [np.zeros((3, *size), np.uint8)]}
+
+    cells = pa.table({"image": [data_address(_image(0)), data_address(_image(1, 9))]})
+    told = r"the image has 9 x 9 pixels where the model reads 16 x 16 and resizes none\. Set task"
+    with pytest.raises(RowError, match=told) as refused:
+        IMAGE_CLASSIFICATION.encode_inputs(TASK, ImageProcessor(as_it_is, 3), 1, cells)
+    assert refused.value.index == 1
+
+
 def test_top_five_counts_rows_whose_label_is_among_the_five_likeliest() -> None:
     names = tuple("abcdefg")
     setting = Setting(TASK, names, "cpu", _processor)

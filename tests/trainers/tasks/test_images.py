@@ -151,3 +151,16 @@ def test_models_of_other_channels_are_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(config.replace('"num_channels": 3', '"num_channels": 4'))
     with pytest.raises(RecipeError, match="looks at 4 channels"):
         load_image_processor(Model(path=str(tmp_path)))
+
+
+def test_a_processor_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    make_image_model(tmp_path, "vit")
+    (tmp_path / "preprocessor_config.json").write_text('{"image_processor_type": "NoSuchOne"}')
+    with pytest.raises(RecipeError, match=r"has an image processor that cannot be loaded: .*\."):
+        load_image_processor(Model(path=str(tmp_path)))
+
+    def fractions(images: list[Image.Image], **asked: bool) -> dict[str, list[np.ndarray]]:
+        return {"pixel_values": [np.zeros((3, 4, 4), np.float32) for _ in images]}
+
+    with pytest.raises(RecipeError, match=r"\(function\) does not give pixels of 8 bits\. Choose"):
+        ImageProcessor(fractions, 3).pixels(noise(4, 4))

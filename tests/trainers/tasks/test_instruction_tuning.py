@@ -151,6 +151,29 @@ def test_an_empty_answer_is_refused() -> None:
         encoded(CHATS, CHATML, messages=turns)
 
 
+def test_an_answer_whose_tokens_are_all_the_prompt_s_is_refused() -> None:
+    """A tokenizer that reads a whole text as one token, which begins before the answer."""
+
+    class Whole:
+        """The byte tokenizer, whose tokens all begin where the text begins."""
+
+        is_fast, chat_template, model_max_length = True, CHATML, 256
+
+        def apply_chat_template(self, *given: Any, **options: Any) -> Any:
+            return tokenizer(CHATML).apply_chat_template(*given, **options)
+
+        def __call__(self, texts: list[str], **options: Any) -> Any:
+            return {"input_ids": [[1] for _ in texts], "offset_mapping": [[(0, 9)] for _ in texts]}
+
+    made: Any = Whole()
+    table = pa.table({"messages": [chat(("user", "a"), ("assistant", "b"))]})
+    with pytest.raises(RowError, match=r"the answer has no token of its own\. Drop the row"):
+        INSTRUCTION_TUNING.encode(CHATS, made, 256, (), table)
+    made.is_fast = False
+    with pytest.raises(RecipeError, match=r"does not say where .* Save its fast form"):
+        INSTRUCTION_TUNING.encode(CHATS, made, 256, (), table)
+
+
 def test_the_row_that_is_refused_is_named() -> None:
     table = pa.table({"prompt": ["a", "b", "c"], "completion": ["x", "y", ""]})
     with pytest.raises(RowError) as refused:

@@ -15,6 +15,11 @@ def test_a_folder_without_model_is_refused(tmp_path: Path) -> None:
         load_config(Model(path=str(tmp_path)))
 
 
+def test_a_folder_that_is_not_there_is_never_asked_of_the_hub(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"absent\) is no folder on .*\. Give one that"):
+        source_of(Model(path=str(tmp_path / "absent")))
+
+
 @pytest.mark.parametrize("kind", ["bert", "distilbert", "roberta", "modernbert", "gpt2"])
 def test_positions_are_those_that_a_row_may_take(tmp_path: Path, kind: str) -> None:
     config = load_config(Model(path=str(make_model_folder(tmp_path, kind))))

@@ -14,6 +14,7 @@ from configs.errors import RecipeError
 from configs.schema import Model
 from tests.on_ranks import on_ranks
 from tests.tiny import make_model_folder
+from tests.tiny_images import make_image_model
 from trainers.engine import start_distributed
 from trainers.tasks.pretrained import Head, build_pretrained, build_with_head
 from trainers.tasks.tokenizer import load_tokenizer
@@ -162,6 +163,15 @@ def test_dropout_replaces_every_rate(tmp_path: Path, kind: str) -> None:
     values = {k: v for k, v in model.config.to_dict().items() if "drop" in k}
     assert set(values.values()) == {0.37}
     assert len(values) >= 3
+
+
+def test_dropout_is_refused_where_a_model_has_none(tmp_path: Path) -> None:
+    make_image_model(tmp_path, "resnet")
+    told = r"model\.dropout is 0\.1 but .* has no dropout rate\. Leave model\.dropout out"
+    with pytest.raises(RecipeError, match=told):
+        build_pretrained(
+            "AutoModelForImageClassification", Model(path=str(tmp_path), dropout=0.1), Head(NAMES)
+        )
 
 
 def test_dropout_stays_as_it_is_when_nothing_is_asked(tmp_path: Path) -> None:

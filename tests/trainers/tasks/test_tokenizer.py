@@ -37,6 +37,13 @@ def test_a_folder_without_tokenizer_is_refused(tmp_path: Path) -> None:
         load_tokenizer(Model(path=str(tmp_path)))
 
 
+def test_a_tokenizer_that_is_damaged_is_refused(tmp_path: Path) -> None:
+    make_model_folder(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": 7')
+    with pytest.raises(RecipeError, match=r"has no tokenizer that can be loaded: .*\. Save the"):
+        load_tokenizer(Model(path=str(tmp_path)))
+
+
 def test_a_tokenizer_that_cannot_pad_is_refused(tmp_path: Path) -> None:
     make_model_folder(tmp_path, "gpt2")
     tokenizer = make_tokenizer("gpt2")
