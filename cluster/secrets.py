@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.auth import thaw_home
-from configs.errors import ClusterError
+from configs.errors import ClusterError, reason_of
 from configs.secret_words import VARIABLE_NAME
 from trainers import masking
 
@@ -71,7 +71,8 @@ def read_secrets_file(path: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise ClusterError(f"cannot be read from {path}: {type(error).__name__}") from error
+        reason = reason_of(error) if isinstance(error, OSError) else "it is not text"
+        raise ClusterError(f"cannot be read from {path}: {reason}") from error
     secrets = {}
     for number, line in enumerate(text.splitlines(), 1):
         words = line.strip().removeprefix("export ")

@@ -6,6 +6,7 @@ beside a parameter (its scales) need not be in a commit.
 """
 
 import importlib.util
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from configs.errors import RecipeError
@@ -19,11 +20,11 @@ PACKED = "Params4bit"
 """Class of bitsandbytes' parameter that holds two weights to a byte."""
 
 
-def require_cuda() -> None:
-    """Raise RecipeError where this worker cannot load weights in 4 bits."""
+def require_cuda(has_cuda: Callable[[], bool] | None = None) -> None:
+    """Raise RecipeError where this worker cannot load weights in 4 bits; torch tells of CUDA."""
     import torch
 
-    if not torch.cuda.is_available():
+    if not (has_cuda or torch.cuda.is_available)():
         raise RecipeError(f"{KEY} needs CUDA, but this worker has no such GPU. Leave bits out")
     if importlib.util.find_spec("bitsandbytes") is None:
         raise RecipeError(

@@ -79,6 +79,12 @@ def test_line_that_is_no_secret_is_named_without_its_text(own_machine: Path) -> 
     assert "something" not in str(told.value)
 
 
+def test_file_that_cannot_be_read_is_named(own_machine: Path) -> None:
+    (own_machine / "secrets").mkdir(mode=0o700)
+    told = rf"cannot be read from {own_machine}/secrets: Is a directory"
+    assert take_secrets(["A_TOKEN"]) == {"A_TOKEN": told}
+
+
 def test_machines_are_told_apart() -> None:
     refuse_missing({"one": {}, "two": {}})
     lacks = {"A_TOKEN": "is not set"}

@@ -14,6 +14,7 @@ from configs.task_sections import TextClassification
 from tests.origin import NAMES, make_origin
 from tests.tiny import make_model_folder
 from trainers.export import check_export, read_export, save_export
+from trainers.export_folder import write_mark
 from trainers.tasks.pretrained import Head, build_pretrained
 from trainers.tasks.tokenizer import load_tokenizer
 
@@ -85,6 +86,13 @@ def test_an_export_tells_task_and_length(tmp_path: Path) -> None:
     assert (export.label_names, export.max_length) == (NAMES, 32)
     with pytest.raises(NotFoundError, match="holds no exported model"):
         read_export(str(tmp_path / "absent"))
+    write_mark(folder, "mine", 1)
+    told = json.loads((folder / "thaw.json").read_text())
+    assert read_export(str(folder)).mark is not None
+    told["mark"]["whole"] = False
+    (folder / "thaw.json").write_text(json.dumps(told))
+    with pytest.raises(CheckpointError, match="is half of one export and half of another"):
+        read_export(str(folder))
     (folder / "thaw.json").write_text("{")
     with pytest.raises(CheckpointError, match="damaged"):
         read_export(str(folder))

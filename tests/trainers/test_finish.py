@@ -50,3 +50,22 @@ def test_an_export_that_answers_otherwise_is_refused_and_not_left_behind(tmp_pat
     (names,) = on_ranks(1, _export_something_else, recipe, data_dir)
     assert "export" not in names
     assert not [name for name in names if name.startswith(".export")]
+
+
+def _export_what_changed(rank: int, world_size: int, recipe: Recipe, data_dir: str) -> str:
+    """Change a frozen weight as broken memory would, then export; returns what is said."""
+    run_dir = storage.join(recipe.storage, recipe.name)
+    place = Place(rank, world_size, rank, run_dir, data_dir, 1, "cpu")
+    session = Session(recipe, place, lambda record: None)
+    session.model.get_input_embeddings().weight.data[0, 0] += 1
+    with pytest.raises(TrainingError) as refused:
+        target = finish.Target(storage.join(run_dir, "export"), Cursor())
+        finish.export_model(session, target, {})
+    return str(refused.value)
+
+
+def test_a_frozen_weight_that_changed_ends_the_run(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path, freezing={"mode": "head"})
+    data_dir = prepare(recipe, recipe.storage).data_dir
+    (said,) = on_ranks(1, _export_what_changed, recipe, data_dir)
+    assert said.startswith("a frozen weight changed during training, which must never be. Report")

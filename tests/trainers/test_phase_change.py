@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from configs.errors import TrainingError
 from configs.records import Note, Phase, Proof, Step
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
@@ -22,8 +23,12 @@ from tests.trainers.runs import (
     stop_and_resume,
 )
 from trainers import storage
+from trainers.data.preparation import prepare
 from trainers.manifest import list_commits, step_of
+from trainers.phase_change import MotionProof, begin_next_phase
+from trainers.place import Place
 from trainers.saved_state import SavedState
+from trainers.session import Session
 
 # 61 rows in 4 lanes are 6 steps of 3 rows an epoch: one phase ends inside the first epoch, one in
 # the second.
@@ -165,3 +170,32 @@ def test_phases_that_do_not_fit_the_steps_are_refused(runs: Runs) -> None:
     recipe = _recipe(runs.folder, "too-long", 0, phases)
     (said,) = on_ranks(1, refusals, [recipe], runs.data_dir)[0]
     assert said.startswith("phase 2 of 2 (all) would begin after step 12 but the run has 12 steps")
+
+
+def _meddle(rank: int, world_size: int, recipe: Recipe, data_dir: str) -> list[str]:
+    """Change a frozen weight as broken memory would, or move nothing; returns what is said."""
+    run_dir = storage.join(recipe.storage, recipe.name)
+    place = Place(rank, world_size, rank, run_dir, data_dir, 1, "cpu")
+    session = Session(recipe, place, lambda record: None)
+    session.commits.newest = "step-00000000.a01"  # a phase begins with a commit
+    proofs, said = [MotionProof(session), MotionProof(session)], []
+    with pytest.raises(TrainingError) as refused:
+        proofs[0].settle(session, 1.0, 3)
+    said.append(str(refused.value))
+    session.model.get_input_embeddings().weight.data[0, 0] += 1
+    for act in (lambda: proofs[1].settle(session, 1.0, 3), lambda: begin_next_phase(session)):
+        with pytest.raises(TrainingError) as refused:
+            act()
+        said.append(str(refused.value))
+    return said
+
+
+def test_what_changed_though_frozen_or_did_not_move_ends_the_run(tmp_path: Path) -> None:
+    recipe = _recipe(tmp_path, "meddled", 1, THREE)
+    data_dir = prepare(recipe, recipe.storage).data_dir
+    (said,) = on_ranks(1, _meddle, recipe, data_dir)
+    assert [one.split(", which must never be")[0] for one in said] == [
+        "nothing that began to learn has moved in the first step of phase 1",
+        "a frozen weight moved in the first step of phase 1",
+        "a frozen weight changed during phase 1",
+    ]

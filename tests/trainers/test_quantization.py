@@ -1,5 +1,6 @@
 """Four bits: what is loaded in them, and where they are refused; training in them needs CUDA."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ AUTO = AutoModelForSequenceClassification
 def test_a_worker_without_cuda_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"bits 4 needs CUDA, but this worker has no such GPU"):
         require_cuda()
+
+
+def test_a_worker_without_the_package_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    told = r"bits 4 needs the package bitsandbytes, .* Install thaw\[qlora\] on every node"
+    with pytest.raises(RecipeError, match=told):
+        require_cuda(lambda: True)
 
 
 @pytest.mark.parametrize(

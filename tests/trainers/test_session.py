@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from configs.errors import TrainingError
 from configs.records import Note
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
@@ -15,6 +16,7 @@ from trainers.data.preparation import prepare
 from trainers.finetune import finetune
 from trainers.manifest import list_commits
 from trainers.place import Place
+from trainers.session import Session
 
 
 def _finetune_or_say(
@@ -85,3 +87,24 @@ def test_a_recipe_with_other_numbers_is_refused(stopped: tuple[Recipe, str]) -> 
     for said, _ in on_ranks(2, _finetune_or_say, other, data_dir):
         assert said.startswith("CheckpointError: commit step-00000003.a01 was made with other")
         assert "seed, optimizer" in said
+
+
+def _load_best(rank: int, world_size: int, recipe: Recipe, data_dir: str) -> str:
+    """Change a frozen weight as broken memory would before the best weights are loaded."""
+    run_dir = f"{recipe.storage}/{recipe.name}"
+    place = Place(rank, world_size, rank, run_dir, data_dir, 1, "cpu")
+    session = Session(recipe, place, lambda record: None)
+    session.advance(step=1, best_checkpoint="step-00000000.a01")
+    session.model.get_input_embeddings().weight.data[0, 0] += 1
+    with pytest.raises(TrainingError) as refused:
+        session.load_best()
+    return str(refused.value)
+
+
+def test_a_frozen_weight_that_changed_ends_the_run_before_its_best_is_loaded(
+    tmp_path: Path,
+) -> None:
+    recipe = tiny_recipe(tmp_path, freezing={"mode": "head"})
+    data_dir = prepare(recipe, recipe.storage).data_dir
+    (said,) = on_ranks(1, _load_best, recipe, data_dir)
+    assert said.startswith("a frozen weight changed during training, which must never be. Report")
