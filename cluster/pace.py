@@ -172,7 +172,8 @@ def _evaluating(
     share = seconds / total
     if not count or share < EVALUATES:
         return None
-    text = f"{_percent(share)} of the time goes into {count} evaluations"
+    evaluations = "1 evaluation" if count == 1 else f"{count} evaluations"
+    text = f"{_percent(share)} of the time goes into {evaluations}"
     key, held_value = "every_epochs", recipe.evaluation.every_epochs
     if recipe.evaluation.every_steps is not None:
         key, held_value = "every_steps", recipe.evaluation.every_steps
@@ -189,7 +190,8 @@ def _committing(records: Sequence[Record], total: float, recipe: Recipe) -> Find
     share = sum(record.stalled_s for record in commits) / total
     if share < COMMITS:
         return None
-    text = f"{_percent(share)} of the time training waits for {len(commits)} commits"
+    saved = "1 commit" if len(commits) == 1 else f"{len(commits)} commits"
+    text = f"{_percent(share)} of the time training waits for {saved}"
     asked = recipe.checkpoint
     key, held = next(
         (key, value)

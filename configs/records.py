@@ -285,6 +285,7 @@ class Ended(BaseModel):
     message: str
     """One sentence: asked, found, do; or what was reached."""
     step: int
+    """Optimizer steps done by the run; of a job on its weights, those after which they were so."""
     metrics: dict[str, float]
     """Metrics of the last evaluation of the test split, or of validation where there is none."""
     rows: int

@@ -96,11 +96,12 @@ def _cluster(
 ) -> "Iterator[Finding]":
     """Look at a cluster from outside and, by a job, from inside."""
     from cluster import health
+    from launcher.amounts import plural
 
     door = client.backend.inventory.look_at_door(address)
     nodes = client.backend.inventory.list_nodes_at(address)
     cpus = sum(node.resources.get("CPU", 0) for node in nodes)
-    yield health.Finding("ok", "cluster", f"{address}, {len(nodes)} nodes, {cpus:g} CPUs")
+    yield health.Finding("ok", "cluster", f"{address}, {plural(len(nodes), 'node')}, {cpus:g} CPUs")
     yield health.judge_ray(door.ray, "on the cluster")
     found = _ask_job(client, address, recipe)
     clusters = [one for facts in found.nodes for one in facts.clusters]
@@ -127,13 +128,19 @@ def _storage(recipe: "Recipe", found: "Examined") -> "Iterator[Finding]":
         do = "name a place that every node sees and can write: storage, or --storage"
         yield Finding("bad", "storage", problem, do)
     if not found.storage_problems:
-        said = f"{recipe.storage}, written and seen by all {len(found.nodes)} nodes"
+        said = f"{recipe.storage}, written and seen by {_all(found)}"
         yield Finding("ok", "storage", said)
     if found.secret_problems:
         yield Finding("bad", "secrets", found.secret_problems)
     elif recipe.cluster.secrets:
         names = ", ".join(recipe.cluster.secrets)
-        yield Finding("ok", "secrets", f"{names} on all {len(found.nodes)} nodes")
+        yield Finding("ok", "secrets", f"{names} on {_all(found)}")
+
+
+def _all(found: "Examined") -> str:
+    from launcher.amounts import plural
+
+    return f"all {plural(len(found.nodes), 'node')}" if len(found.nodes) > 1 else "1 node"
 
 
 def _ask_job(client: "Thaw", address: str, recipe: "Recipe") -> "Examined":

@@ -230,12 +230,13 @@ def prove(
 def _compare(
     client: "Thaw", terminal: "Terminal", small: Recipe, alone: int, begun: list[str]
 ) -> None:
+    from launcher.amounts import plural
     from launcher.messages import Line
 
     trials = []
     for trial in run_trials(client, small, alone, begun):
         trials.append(trial)
-        steps = f"{len(trial.losses())} steps"
+        steps = plural(len(trial.losses()), "step")
         terminal.lines([Line("run", (trial.name, _workers(trial), steps))])
     found = list(findings(trials[0], trials[1:], small.precision))
     terminal.lines([Line(f.label, (f.text,), "plain" if f.holds else "warning") for f in found])

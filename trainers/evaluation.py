@@ -17,6 +17,7 @@ from trainers.data.lane_rows import open_lanes
 from trainers.data.lanes import LanePlan
 from trainers.data.store import Manifest, SplitInfo, SplitName
 from trainers.engine import feed
+from trainers.manifest import Cursor
 from trainers.own_metrics import OwnMetrics
 from trainers.sample_choice import MOST_LOOKED_AT, chosen
 from trainers.session import Session
@@ -133,20 +134,31 @@ def _of_source(counted: torch.Tensor, microbatch: Microbatch, source: int) -> to
 
 
 def evaluate_and_report(
-    session: Session, split: SplitName, elsewhere: Elsewhere | None = None
+    session: Session,
+    split: SplitName,
+    elsewhere: Elsewhere | None = None,
+    cursor: Cursor | None = None,
 ) -> Evaluation:
-    """Evaluate a split and report it without taking it for the best. Collective."""
+    """Evaluate a split and report it without taking it for the best. Collective.
+
+    `cursor` says where training stood with the weights; None where it stands.
+    """
     evaluation = evaluate_split(session, split, elsewhere)
     shown = split if elsewhere is None else elsewhere.shown
-    report_evaluation(session, evaluation, shown, is_best=False)
+    report_evaluation(session, evaluation, shown, is_best=False, cursor=cursor)
     return evaluation
 
 
 def report_evaluation(
-    session: Session, evaluation: Evaluation, split: str, *, is_best: bool
+    session: Session,
+    evaluation: Evaluation,
+    split: str,
+    *,
+    is_best: bool,
+    cursor: Cursor | None = None,
 ) -> None:
     """Write an evaluation down, its pictures and samples too."""
-    cursor = session.cursor
+    cursor = cursor if cursor is not None else session.cursor
     steps_per_epoch = plan_epochs(session.recipe, session.manifest).lanes.steps_per_epoch
     record = Evaluated(
         time=time.time(),

@@ -41,7 +41,7 @@ def finish(session: Session) -> Ended:
     splits = session.manifest.splits
     evaluation = None
     if "test" in splits:
-        evaluation = evaluate_and_report(session, "test")
+        evaluation = evaluate_and_report(session, "test", cursor=cursor)
     elif "validation" in splits:
         evaluation = evaluate_split(session, "validation")
     metrics = evaluation.metrics if evaluation is not None else {}
@@ -57,8 +57,8 @@ def finish(session: Session) -> Ended:
         state="succeeded",
         exit_code=0,
         error=None,
-        message=f"{split} {reached}" if reached else f"trained {cursor.step} steps",
-        step=cursor.step,
+        message=f"{split} {reached}" if reached else f"trained {session.cursor.step} steps",
+        step=session.cursor.step,
         metrics=metrics,
         rows=evaluation.rows if evaluation is not None else 0,
     )
