@@ -51,8 +51,8 @@ class Cleaning(BaseModel):
         given = self.fill_text is not None or self.fill_label is not None
         if (self.missing == "fill") != given:
             raise ValueError(
-                "missing: fill and a value belong together. Set missing to fill, and fill_text or "
-                "fill_label"
+                "missing: fill goes with a value to fill in, and no other does. Set missing to "
+                "fill, and one of fill_text and fill_label"
             )
         if self.max_characters is not None and self.max_characters < self.min_characters:
             raise ValueError(
@@ -77,7 +77,9 @@ class SplitRule(BaseModel):
     @model_validator(mode="after")
     def _column_fits(self) -> Self:
         if (self.by in ("group", "time")) != (self.column is not None):
-            raise ValueError("by: group or time and a column belong together. Set both or neither")
+            raise ValueError(
+                "by: group and by: time go with a column, and no other does. Set both or neither"
+            )
         if self.time_format is not None and self.by != "time":
-            raise ValueError("time_format is for by: time. Leave it out")
+            raise ValueError("time_format is read with by: time alone. Leave it out")
         return self

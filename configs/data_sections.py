@@ -89,7 +89,7 @@ class Data(BaseModel):
         for split in (self.train, self.validation, self.test):
             names = [entry.name for entry in source_entries(split) if entry.name is not None]
             for name in {name for name in names if names.count(name) > 1}:
-                raise ValueError(f"two sources of one split are called {name}. Name each its own")
+                raise ValueError(f"two sources of one split are called {name}. Give each a name")
         return self
 
 

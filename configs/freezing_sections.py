@@ -176,8 +176,8 @@ class Freezing(BaseModel):
         open_end = bool(schedule) and schedule[-1].epochs is None and schedule[-1].steps is None
         if any(phase.until_stall for phase in schedule) and not open_end:
             raise ValueError(
-                "a phase that ends at a stall leaves steps over. Leave the length of the last "
-                "phase out, so that it takes them"
+                "a phase with until_stall may end early and leave epochs over. Leave the length "
+                "of the last phase out, so that it takes them"
             )
         return schedule
 

@@ -62,7 +62,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
             "\n".join(limited([_shown(f"{name}, {problem}.") for problem in error.problems]))
         ) from error
     if not isinstance(value, dict):
-        kinds = {"NoneType": "nothing", "list": "a list", "str": "text"}
+        kinds = {"NoneType": "nothing", "list": "a list", "str": "text", "bool": "true or false"}
         found = kinds.get(type(value).__name__, "a number")
         raise RecipeError(
             f"{name}: a recipe is a mapping of keys to values, found {found}. Write it so, "

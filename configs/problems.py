@@ -15,6 +15,8 @@ from configs.training_arguments import TRAINING_ARGUMENTS
 
 MAX_TOLD = 20
 """Problems that a person is told of at once; the others are counted."""
+MAX_HOMES = 3
+"""Sections that a key may be meant in."""
 MAX_NAME = 60
 """Characters of an unknown key by which the nearest known one is looked for."""
 
@@ -44,6 +46,7 @@ EXPECTED = {
     "bool_parsing": "true or false",
     "string_type": "text",
     "string_too_short": "text that is not empty",
+    "string_pattern_mismatch": "letters, digits and . _ - or spaces between them, at most 63",
     "tuple_type": "a list",
     "list_type": "a list",
     "dict_type": "a mapping of keys to values",
@@ -51,6 +54,7 @@ EXPECTED = {
     "model_attributes_type": "a mapping of keys to values",
     "invalid_key": "text",
     "too_short": "something that is not empty",
+    "too_long": "a list of at most {max_length:,}",
     "greater_than": "greater than {gt:,}",
     "greater_than_equal": "at least {ge:,}",
     "less_than": "less than {lt:,}",
@@ -182,12 +186,10 @@ def _sentences(path: Path, detail: ErrorDetails, is_union: bool) -> list[str]:
         near = difflib.get_close_matches(found.strip("'"), choices, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
         return [f"{dotted}: found {found}, allowed is {' or '.join(choices)}.{hint}"]
-    if is_union:
-        return [_sentence(f"{dotted}: found {found}. Give {about[:1].lower() + about[1:]}")]
     bounds = {key: _bound(value) for key, value in detail.get("ctx", {}).items()}
     expected = EXPECTED.get(kind.removesuffix("_size"), "").format(**bounds)
-    if not expected:
-        return [_sentence(f"{dotted}: found {found}. {detail['msg']}")]
+    if is_union or not expected:
+        return [_sentence(f"{dotted}: found {found}. Give {about[:1].lower() + about[1:]}")]
     hint = _short_form(path, detail["input"]) if kind in SECTION_TYPES else ""
     if isinstance(detail["input"], int | float) and expected == "text":
         hint = " Put quotes around it."
@@ -244,6 +246,10 @@ def _unknown(path: Path, dotted: str, detail: ErrorDetails) -> str:
     name = str(path[-1])[:MAX_NAME]
     everywhere = every_key()
     near = difflib.get_close_matches(name, keys, n=1)
+    if len(path) == 1 and name not in TRAINING_ARGUMENTS and name in everywhere:
+        homes = dict.fromkeys(home for key, home in _all_keys(Recipe) if key == name)
+        meant = " or ".join([*homes][:MAX_HOMES])
+        return f"{dotted} is not a key of a recipe. Did you mean {meant}?"
     if isinstance(given, Mapping) and not (near and _has_keys((*path[:-1], near[0]), given)):
         homes = {home: None for key in list(given)[:MAX_TOLD] if (home := _home(str(key)))}
         if homes:

@@ -147,15 +147,15 @@ class Recipe(BaseModel):
                 problems.append(f"{key} is for {whose}, not {kind}. Leave it out")
         if self.faults.feed_parts > 1 and kind == "sentence_embedding":
             problems.append(
-                f"faults.feed_parts is {self.faults.feed_parts} but the texts of a microbatch of "
-                f"{kind} are told apart from each other. Use activation_checkpointing"
+                f"faults.feed_parts is {self.faults.feed_parts} but {kind} compares all texts of a "
+                "microbatch with each other. Use activation_checkpointing to need less memory"
             )
         if self.freezing.prefix_cache == "on":
             problems += [
                 f"freezing.prefix_cache is on but {why}"
                 for why, is_so in (
                     (
-                        "evaluation writes text, which takes the whole model. Use auto, or set "
+                        "evaluation writes text, which needs the whole model. Use auto, or set "
                         "task.generation.evaluation_rows to 0",
                         writes_in_evaluation(self.task),
                     ),
@@ -165,7 +165,7 @@ class Recipe(BaseModel):
                         self.batch.packing,
                     ),
                     (
-                        f"a row of {kind} is several texts, of which none is recorded. Use auto",
+                        f"a row of {kind} is several texts, which cannot be recorded. Use auto",
                         kind == "sentence_embedding",
                     ),
                 )

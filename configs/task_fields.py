@@ -31,7 +31,7 @@ def check_columns(names: Sequence[str | None]) -> None:
     """Raise ValueError for a column that is asked for twice."""
     given = [name for name in names if name is not None]
     if len(set(given)) < len(given):
-        raise ValueError(f"columns {', '.join(given)} must differ. Name each its own")
+        raise ValueError(f"columns {', '.join(given)} must differ. Name another for each")
 
 
 def check_labels(labels: LabelNames) -> LabelNames:

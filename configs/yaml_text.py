@@ -20,22 +20,25 @@ MAX_SHOWN = 60
 
 Path = tuple[str | int, ...]
 
-ADVICE = (
-    ("'\\t'", "Indent with spaces, not with tabs"),
-    ("the tag", "Leave the tag out: plain values are read, nothing else"),
-    ("unknown escape", "Write two backslashes for one, or use single quotes"),
-    ("undefined alias", "Put quotes around text that begins with *"),
-    ("duplicate anchor", "Give each anchor its own name"),
-    ("quoted scalar", "Close the quotes"),
-    ("digits", f"Write a number of at most {MAX_DIGITS} digits"),
-    ("unhashable key", "Write keys as plain text"),
-    ("single document", "Leave one document in it, before the second ---"),
-    ("flow", "Close the brackets"),
-    ("cannot start any token", "Put quotes around text that begins with a sign"),
-    ("mapping values are not allowed", "Put quotes around text with a colon"),
-    ("block mapping", "Give all keys of a section the same indent"),
+PROBLEMS = (
+    ("'\\t'", "found a tab", "Indent with spaces, not with tabs"),
+    ("the tag", None, "Leave the tag out: plain values are read, nothing else"),
+    ("unknown escape", None, "Write two backslashes for one, or use single quotes"),
+    ("undefined alias", None, "Put quotes around text that begins with *"),
+    ("duplicate anchor", None, "Give each anchor its own name"),
+    ("quoted scalar", "found no end of a text in quotes", "Close the quotes"),
+    ("digits", None, f"Write a number of at most {MAX_DIGITS} digits"),
+    ("unhashable key", "found a list or a mapping for a key", "Write keys as plain text"),
+    ("merg", "found << with what is no mapping", "Give it one, or leave it out"),
+    ("single document", "found a second document", "Leave one in it, before the second ---"),
+    ("document start", "found more behind the end of the value", "Write all of it as one mapping"),
+    ("flow", "found no end of a bracket, or no comma", "Close the brackets, with commas between"),
+    ("cannot start any token", None, "Put quotes around text that begins with a sign"),
+    ("mapping values", "found a colon where no key can be", "Put quotes around text with a colon"),
+    ("block", "found what fits no key above", "Give all keys of a section the same indent"),
+    ("could not find expected ':'", "found a key without a colon", "Write a colon behind it"),
 )
-"""Words of PyYAML's problems, and what to do about each."""
+"""Words of PyYAML's problems, what is said in their place, and what to do about each."""
 PREFIX = "tag:yaml.org,2002:"
 CORE = ("null", "bool", "int", "float", "str", "seq", "map")
 """Tags of values that YAML has by itself; dates, sets and the like are not read."""
@@ -150,12 +153,10 @@ def read_yaml(text: str, *, max_keys: int | None = None) -> tuple[Any, dict[Path
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        said = ", ".join(part for part in (error.context, error.problem) if part)
-        said = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in said)
-        raise YamlError([f"{where}{said}. {_advice(said)}"]) from error
+        raise YamlError([f"{where}{_in_words(error)}"]) from error
     except yaml.reader.ReaderError as error:
         raise YamlError(
-            [f"character {error.position + 1} is no text (#x{error.character:04x}). Take it out"]
+            [f"character {error.position + 1} is U+{error.character:04X}, no text. Take it out"]
         ) from error
     except (ValueError, OverflowError) as error:
         # PyYAML 6.0.3 does not look at the numbers of escapes and of %YAML.
@@ -163,9 +164,14 @@ def read_yaml(text: str, *, max_keys: int | None = None) -> tuple[Any, dict[Path
         raise YamlError([f"{said}. Correct it"]) from error
 
 
-def _advice(said: str) -> str:
-    """Say what to do about a problem of PyYAML's parser."""
-    return next((advice for words, advice in ADVICE if words in said), "Correct the YAML there")
+def _in_words(error: yaml.MarkedYAMLError) -> str:
+    """Say a problem of PyYAML's parser without its jargon, and what to do about it."""
+    whole = f"{error.context}, {error.problem}"
+    found = ((said, advice) for words, said, advice in PROBLEMS if words in whole)
+    said, advice = next(found, (None, "Correct the YAML there"))
+    said = said or str(error.problem).replace("that cannot start any token", "at the beginning")
+    said = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in said)
+    return f"{said}. {advice}"
 
 
 def _check_shape(text: str, max_keys: int | None) -> None:

@@ -291,7 +291,9 @@ class Thaw:
         entries = self.backend.jobs.follow(submitted.address, submitted.job_id)
         ended = [entry for entry in entries if isinstance(entry, Ended)]
         if not ended:
-            raise ClusterError(f"Job {submitted.job_id} ended without saying how. See its log.")
+            raise ClusterError(
+                f"Job {submitted.job_id} ended without saying how. See `thaw logs {submitted.run}`"
+            )
         return ended[-1]
 
     def list(self) -> "Sequence[RunState]":

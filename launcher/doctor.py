@@ -151,14 +151,17 @@ def _ask_job(client: "Thaw", address: str, recipe: "Recipe") -> "Examined":
 
     job_id = client.backend.jobs.submit(address, "doctor", recipe, {})
     found = None
-    said = "it ended without a word"
+    said = "it said nothing"
     for entry in client.backend.jobs.follow(address, job_id):
         if isinstance(entry, Ended):
             said = entry.message
         elif isinstance(entry, str):
             found = read_examined(entry) or found
     if found is None:
-        raise ClusterError(f"The job {job_id} that looks at the nodes failed: {said}")
+        raise ClusterError(
+            f"The job {job_id} that looks at the nodes failed: {said}. See its log: ray job logs "
+            f"{job_id} --address {address}"
+        )
     return found
 
 

@@ -28,7 +28,9 @@ TOLD_TO = "THAW_TEST_REFUSALS"
 """Variable with the file in which processes of tests say what was refused, where it is measured."""
 ERRORS = (*THAW_ERRORS, RowError, YamlError, click.BadParameter, click.UsageError)
 CLASSES = {one.__name__ for one in ERRORS}
-SENTENCE = re.compile(r"[^.] ?\. [A-Z][a-z]+|[a-z)}]: [a-z]+ .*\b(one|both|it|them)\b$")
+SENTENCE = re.compile(
+    r"[^.] ?\. ([A-Z][a-z]+|\{\}$)|[a-z)}]: [a-z]+ .*\b(one|both|it|them)\b$|: found \{\}, \w"
+)
 FIELD = "{}"
 FEWEST_LETTERS = 8
 """Letters of its own that a sentence needs to be told from others."""

@@ -73,7 +73,7 @@ LINES = [
     ("data: {train: {path: x.csv, query: SELECT 1}}", "query is for databases"),
     ("data: {train: {path: 'mysql://me:pw123456@h/x', query: SELECT 1}}", "cluster.secrets"),
     ("data: {train: a.csv, split: {by: group}}", "column"),
-    ("data: {train: a.csv, cleaning: {missing: fill}}", "belong together"),
+    ("data: {train: a.csv, cleaning: {missing: fill}}", "Set missing to fill, and one of"),
     ("batch: {lanes: 3}\ncluster: {num_workers: 2}", "not a multiple of cluster.num_workers"),
     ("batch: {lanes: 0}", "must be at least 1"),
     ("batch: {microbatch_size: 4, microbatch_tokens: 900}", "Keep one"),
@@ -362,7 +362,7 @@ HABITS = [
     ),
     (
         "data: {train: [{path: a.csv, name: x}, {path: b.csv, name: x}]}",
-        "data: two sources of one split are called x. Name each its own",
+        "data: two sources of one split are called x. Give each a name",
     ),
     (
         "data: {train: a.csv, format: CSV}",
@@ -378,7 +378,7 @@ HABITS = [
     ),
     (
         "data: {train: a.csv, validation: 10%, split: {time_format: '%Y'}}",
-        "data.split: time_format is for by: time. Leave it out",
+        "data.split: time_format is read with by: time alone. Leave it out",
     ),
     (
         "data: {train: a.csv, cleaning: {max_characters: 5, min_characters: 9}}",
@@ -582,7 +582,7 @@ HABITS = [
     ("seed: random", "seed: found 'random', must be a whole number"),
     ("seed: [1]", "seed: found [1], must be a whole number"),
     ("metrics: accuracy", "metrics is not a key of a recipe. Did you mean"),
-    ("tags: 5", "tags is not a key of a recipe. Did you mean task?"),
+    ("tags: 5", "tags is not a key of a recipe. Did you mean task.tags?"),
     ("notes: [a]", "notes is not a key of a recipe. Allowed here: name, storage,"),
     ("version: 2", "version is not a key of a recipe. Did you mean precision?"),
 ]
@@ -628,7 +628,7 @@ AGREEMENTS = [
     (
         "freezing: {schedule: [{learn: head, until_stall: {max_epochs: 1}}, {learn: all, "
         "epochs: 3}]}",
-        "freezing.schedule: a phase that ends at a stall leaves steps over. Leave the length",
+        "freezing.schedule: a phase with until_stall may end early and leave epochs over.",
     ),
     (
         "freezing: {preset: ulmfit, gradual: false}",
@@ -678,7 +678,7 @@ AGREEMENTS = [
     ),
     (
         "task: {kind: sequence_to_sequence}\nfreezing: {prefix_cache: 'on'}",
-        "freezing.prefix_cache is on but evaluation writes text, which takes the whole",
+        "freezing.prefix_cache is on but evaluation writes text, which needs the whole",
     ),
     (
         "task: {kind: language_modeling}\nbatch: {packing: true}\nfreezing: {prefix_cache: 'on'}",
@@ -686,11 +686,11 @@ AGREEMENTS = [
     ),
     (
         "task: {kind: sentence_embedding}\nfreezing: {prefix_cache: 'on'}",
-        "freezing.prefix_cache is on but a row of sentence_embedding is several texts, of",
+        "freezing.prefix_cache is on but a row of sentence_embedding is several texts,",
     ),
     (
         "task: {kind: sentence_embedding}\nfaults: {feed_parts: 2}",
-        "faults.feed_parts is 2 but the texts of a microbatch of sentence_embedding are told",
+        "faults.feed_parts is 2 but sentence_embedding compares all texts of a microbatch",
     ),
     (
         "augmentation: {delete: 0.1}\nfreezing: {prefix_cache: 'on'}",
@@ -925,7 +925,7 @@ AGREEMENTS = [
     ),
     (
         'name: "\\q"',
-        "while scanning a double-quoted scalar, found unknown escape character 'q'. Write",
+        "found unknown escape character 'q'. Write two backslashes for one, or use",
     ),
     ("balance: {target: {a: true}}", "balance.target.a: found true, must be a number."),
     ("balance: {target: {a: x}}", "balance.target.a: found 'x', must be a number."),
@@ -933,8 +933,8 @@ AGREEMENTS = [
         "seed: !!int 1_0",
         "found '1_0' behind the tag !!int. Leave the tag out: plain values are read, nothing",
     ),
-    ("<<: 5", "while constructing a mapping, expected a mapping or list of mappings for merging,"),
-    ("<<: [5]", "while constructing a mapping, expected a mapping for merging, but found scalar."),
+    ("<<: 5", "found << with what is no mapping. Give it one, or leave it out"),
+    ("<<: [5]", "found << with what is no mapping. Give it one, or leave it out"),
     ("<<: {epochs: 0}", "epochs: found 0, must be at least 1."),
     (
         "freezing: {lora: {bits: 4}}\nzero: {stage: 3}",
@@ -949,6 +949,14 @@ AGREEMENTS = [
         "freezing: {schedule: [{learn: head, until_stall: {max_epochs: 1}}, {learn: all}]}",
         "freezing.schedule: until_stall needs data.validation. Give it, such as 10%.",
     ),
+    (
+        "optimizer: {betas: [0.1, 0.2, 0.3]}",
+        "optimizer.betas: found [0.1, 0.2, 0.3], must be a list",
+    ),
+    ("cluster: {num_workers: [1]}", "cluster.num_workers: found [1]. Give worker processes, or"),
+    ("data: {train: {path: a.csv, name: ../x}}", "found '../x', must be letters, digits and"),
+    ("rank: 5", "rank is not a key of a recipe. Did you mean freezing.lora.rank?"),
+    ("every_epochs: 2", "Did you mean evaluation.every_epochs or checkpoint.every_epochs?"),
     ("y1: 5\ny2: 5", "y2 is not a key of a recipe. Use one of the keys above."),
 ]
 """Sections that disagree, counts and paths that cannot be, and tags of YAML."""
@@ -957,26 +965,26 @@ AGREEMENTS = [
 FILES: list[tuple[str | bytes, str]] = [
     (
         "name good\nmodel: {path: x}\n",
-        "mapping values are not allowed here. Put quotes around text",
+        "found a colon where no key can be. Put quotes around text",
     ),
-    ("name: good: better\n", "mapping values are not allowed here. Put quotes around text"),
+    ("name: good: better\n", "found a colon where no key can be. Put quotes around text"),
     (
         "name: good\n  model: {path: x}\n",
-        "mapping values are not allowed here. Put quotes around text",
+        "found a colon where no key can be. Put quotes around text",
     ),
-    ("name: good\nmodel:\npath: x\n", "path is not a key of a recipe. Did you mean batch?"),
+    ("name: good\nmodel:\npath: x\n", "path is not a key of a recipe. Did you mean model.path"),
     (
         "model: {path: x\ntask: {kind: text_classification}\n",
-        "while parsing a flow mapping, expected ',' or '}', but got ':'",
+        "found no end of a bracket, or no comma. Close the brackets",
     ),
     (
         "data: {train: a.csv, validation: 10%\n",
-        "while parsing a flow mapping, expected ',' or '}', but got",
+        "found no end of a bracket, or no comma. Close the brackets",
     ),
-    ('name: "good\nmodel: x\n', "while scanning a quoted scalar, found unexpected end of stream"),
-    ("name: @good\n", "while scanning for the next token, found character '@' that"),
-    ("name: `good`\n", "while scanning for the next token, found character '`' that"),
-    ("name: %good\n", "while scanning for the next token, found character '%' that"),
+    ('name: "good\nmodel: x\n', "found no end of a text in quotes. Close the quotes"),
+    ("name: @good\n", "found character '@' at the beginning. Put quotes around text"),
+    ("name: `good`\n", "found character '`' at the beginning. Put quotes around text"),
+    ("name: %good\n", "found character '%' at the beginning. Put quotes around text"),
     ("name: good\nmodel: [path: x]\n", "data is missing. Give it: The labelled rows"),
     ('{"name": "good"}\n', "data is missing. Give it: The labelled rows"),
     (
@@ -984,11 +992,11 @@ FILES: list[tuple[str | bytes, str]] = [
         "a recipe is a mapping of keys to values, found text. Write it",
     ),
     ("import thaw\nthaw.run()\n", "a recipe is a mapping of keys to values, found text. Write it"),
-    ("[name]\ngood = 1\n", "expected '<document start>', but found '<scalar>'. Correct the"),
+    ("[name]\ngood = 1\n", "found more behind the end of the value. Write all of it as one"),
     ("name=good\nepochs=3\n", "a recipe is a mapping of keys to values, found text. Write it"),
     (
         "name: good\n...\nmore: 1\n",
-        "expected '<document start>', but found '<block mapping start>'",
+        "found more behind the end of the value. Write all of it as one",
     ),
     ("name: good\nname: good\n", "name is already given on line 1. Keep one of the two"),
     ("<<: *base\nname: good\n", "found undefined alias 'base'. Put quotes around text that"),
@@ -999,16 +1007,16 @@ FILES: list[tuple[str | bytes, str]] = [
     ("name: !!binary aGVsbG8=\n", "found the tag !!binary. Leave the tag out: plain values"),
     (
         "name: good\nepochs: {{ epochs }}\n",
-        "while constructing a mapping, found unhashable key. Write keys",
+        "found a list or a mapping for a key. Write keys as plain text",
     ),
     (
         "name: good\nmodel: {path: x}}\n",
-        "while parsing a block mapping, expected <block end>, but found",
+        "found what fits no key above. Give all keys of a section",
     ),
     ("# only a comment\n", "a recipe is a mapping of keys to values, found nothing. Write"),
     ("null\n", "a recipe is a mapping of keys to values, found nothing. Write"),
     ("~\n", "a recipe is a mapping of keys to values, found nothing. Write"),
-    ("true\n", "a recipe is a mapping of keys to values, found a number. Write"),
+    ("true\n", "a recipe is a mapping of keys to values, found true or false. Write"),
     ("42\n", "a recipe is a mapping of keys to values, found a number. Write"),
     (
         "name: good\nmodel: &m {path: *m}\n",
@@ -1025,11 +1033,11 @@ FILES: list[tuple[str | bytes, str]] = [
     (b"%YAML 3.0\n---\nname: x", "found incompatible YAML document"),
     (b"%YAML " + b"9" * 5000 + b".1\n---\nname: x", "or a version is out of range. Correct it."),
     (b"\x89PNG\r\n\x1a\n\x00\x00", "is not UTF-8 text. Save it as UTF-8"),
-    (b"PK\x03\x04abc", "character 3 is no text (#x0003). Take it out"),
+    (b"PK\x03\x04abc", "character 3 is U+0003, no text. Take it out"),
     (b"\x1f\x8b\x08\x00abc", "is not UTF-8 text. Save it as UTF-8"),
-    (b"name: go\x1bod\n", "character 9 is no text (#x001b). Take it out"),
+    (b"name: go\x1bod\n", "character 9 is U+001B, no text. Take it out"),
     (b"\xff\xfe\xfd", "is not UTF-8 text. Save it as UTF-8"),
-    (b"name: good\x07\n", "character 11 is no text (#x0007). Take it out"),
+    (b"name: good\x07\n", "character 11 is U+0007, no text. Take it out"),
 ]
 """Files that are no YAML, or other YAML than a recipe."""
 

@@ -11,8 +11,8 @@ from configs.cleaning_sections import Cleaning, SplitRule
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        ({"missing": "fill"}, "missing: fill and a value belong together"),
-        ({"fill_text": "none"}, "missing: fill and a value belong together"),
+        ({"missing": "fill"}, "Set missing to fill, and one of fill_text"),
+        ({"fill_text": "none"}, "Set missing to fill, and one of fill_text"),
         ({"min_characters": 9, "max_characters": 8}, r"max_characters \(8\) is less than"),
         ({"near_duplicates": {"threshold": 1.5}}, "less than or equal to 1"),
     ],
@@ -27,7 +27,10 @@ def test_cleaning_that_cannot_be(values: dict[str, Any], problem: str) -> None:
     [
         ({"by": "group"}, "Set both or neither"),
         ({"column": "user"}, "Set both or neither"),
-        ({"by": "group", "column": "user", "time_format": "%d"}, "time_format is for by: time"),
+        (
+            {"by": "group", "column": "user", "time_format": "%d"},
+            "time_format is read with by: time alone",
+        ),
     ],
 )
 def test_rules_that_cannot_be(values: dict[str, Any], problem: str) -> None:

@@ -62,7 +62,7 @@ def test_sections_that_disagree_are_refused(extra, sentence):
 def test_a_prefix_is_not_taken_out_where_evaluation_writes_text():
     task = {"kind": "sequence_to_sequence"}
     value = {**GOOD, "task": task, "freezing": {"prefix_cache": "on"}}
-    with pytest.raises(ValidationError, match="writes text, which takes the whole model"):
+    with pytest.raises(ValidationError, match="writes text, which needs the whole model"):
         Recipe.model_validate(value)
     silent = {**task, "generation": {"evaluation_rows": 0}}
     assert Recipe.model_validate({**value, "task": silent}).freezing.prefix_cache == "on"
