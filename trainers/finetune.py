@@ -310,7 +310,7 @@ def _stopped(session: Session, loop: _Loop) -> Ended:
         state="stopped",
         exit_code=STOPPED,
         error=None,
-        message=f"stopped after step {step} of {loop.total_steps}, committed",
+        message=f"stopped after step {step:,} of {loop.total_steps:,}, committed",
         step=step,
         metrics={},
         rows=0,
