@@ -132,7 +132,7 @@ def free_room() -> None:
             timeout=STATE_LIMIT_S,
         )
     except RayStateApiException as error:
-        LOG.warning("room that is still held is not known: %s", error)
+        LOG.warning("it is not known how much room is still held: %s", error)
         return
     for group in groups:
         found = PlacementGroupID(bytes.fromhex(group.placement_group_id))

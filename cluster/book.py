@@ -46,7 +46,7 @@ class Book:
         try:
             self.settle()
         except StorageError as error:
-            LOG.warning("records wait: %s", error)
+            LOG.warning("records could not be written yet, they are tried again: %s", error)
             self._next_try = time.monotonic() + PAUSE_S
 
     def tell(self, record: Record) -> None:

@@ -19,7 +19,7 @@ KINDS = (
     ),
     Cause(
         "recipe",
-        "the recipe asks for what cannot be",
+        "the recipe asks for something that cannot be done",
         "What was found on the workers does not go with the recipe.",
         "Correct what the sentence names and submit again.",
         (Sign(error="RecipeError"),),
@@ -43,7 +43,7 @@ KINDS = (
         "code",
         "an error that Thaw does not know",
         "A library or the model's own code raised it.",
-        "Read the words below; with them most such errors are found in the library's issues.",
+        "Read the message below, and search the issues of the library that raised it for it.",
         (Sign(error="TrainingError"),),
     ),
     Cause(

@@ -104,7 +104,9 @@ def beating(folder: str, lease: Lease | None = None, every_s: float = BEAT_S) ->
             try:
                 beat(folder)
             except StorageError:
-                logging.getLogger(__name__).warning("no beat could be written in %s", folder)
+                logging.getLogger(__name__).warning(
+                    "no sign of life could be written into %s", folder
+                )
             over.wait(every_s)
 
     thread = threading.Thread(target=keep_beating, name="beat", daemon=True)

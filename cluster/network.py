@@ -53,7 +53,8 @@ def name_interface(
     name = find_interface(address, interfaces)
     if name is None:
         LOG.warning(
-            "no network interface has the address %s of this node; gloo and NCCL choose one",
+            "no network interface has the address %s of this node; gloo and NCCL choose one. Where "
+            "workers do not find each other, name it: cluster.env.GLOO_SOCKET_IFNAME",
             address,
         )
         return

@@ -42,7 +42,7 @@ def take_secrets(names: Sequence[str]) -> dict[str, str]:
             problems.setdefault(name, "is not set")
         elif len(value.strip()) < masking.SHORTEST:
             problems[name] = (
-                f"has fewer than {masking.SHORTEST} characters, which no log could be kept free of"
+                f"has fewer than {masking.SHORTEST} characters, too few to be masked in logs"
             )
         else:
             os.environ[name] = value

@@ -205,7 +205,7 @@ def _find_room(order: "JobOrder", asked: Cluster, lanes: int, log: TextIO) -> in
 
     workers = machines.wait_for_room(asked, lanes, say)
     of = "" if workers == asked.most_workers else f" of {asked.most_workers}"
-    say(f"{order.verb} has {workers}{of} worker{'s' * (asked.most_workers > 1)}", "placed")
+    say(f"{order.verb} runs on {workers}{of} worker{'s' * (asked.most_workers > 1)}", "placed")
     return workers
 
 

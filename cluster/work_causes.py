@@ -92,7 +92,7 @@ WORK_CAUSES = (
         "the nodes do not see the same storage",
         "Ranks wrote that they are there, and rank 0 did not see all of them.",
         "Use storage that every node mounts at the same path, or s3:// or gs://.",
-        (Sign(r"Does every node see the same storage", where=("message",)),),
+        (Sign(r"workers can be seen in \S+ after", where=("message",)),),
     ),
     Cause(
         "nonfinite",
@@ -150,7 +150,7 @@ WORK_CAUSES = (
     ),
     Cause(
         "ledger",
-        "an epoch did not see each row once",
+        "an epoch did not see each row exactly once",
         "The prepared shards do not hold what their manifest says.",
         "Check them with `thaw data validate RUN --deep`, prepare again, start a new run.",
         (Sign(r"(epoch|evaluation) .* saw \d+ rows", error="TrainingError"),),

@@ -1,14 +1,15 @@
 """Every refusal in the code with its sentence, and which test reaches it.
 
 `python -m pytest --reached TESTS` runs tests and writes down which refusals they reached, in
-`refusals_reached.json`. `python -m tests.refusals` prints every sentence, those that no test
-reaches first.
+`refusals_reached.json`. `python -m tests.refusals` prints every sentence and how it is known to be
+reached; `python -m tests.refusals --notes` prints all else that a person can read.
 """
 
 import ast
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ CLASSES = {one.__name__ for one in ERRORS}
 SENTENCE = re.compile(
     r"[^.] ?\. ([A-Z][a-z]+|\{\}$)|[a-z)}]: [a-z]+ .*\b(one|both|it|them)\b$|: found \{\}, \w"
 )
+WORDS = re.compile(r"[A-Za-z]+,? [a-z]+,? (\{\}|[a-z]+)")
+"""What tells a sentence from a name, a path or a pattern."""
 FIELD = "{}"
 FEWEST_LETTERS = 8
 """Letters of its own that a sentence needs to be told from others."""
@@ -90,6 +93,21 @@ def _of(source: Source) -> Iterator[Refusal]:
             continue
         if id(node) in _given(source) or (source.room == "configs" and SENTENCE.search(text)):
             yield Refusal(source.path, " ".join(text.split()))
+
+
+def notes(*rooms: str) -> list[Refusal]:
+    """Return all else that reads like a sentence: notes, warnings, reasons, lines of a log."""
+    refused = {one.key for one in refusals()}
+    found: dict[Refusal, None] = {}
+    for source in sources(*rooms):
+        inside = {id(inner) for node in source.nodes for inner in _parts(node)}
+        for node in source.nodes:
+            if id(node) in inside or _is_docstring(node, source):
+                continue
+            one = Refusal(source.path, " ".join(template(node).split()))
+            if WORDS.search(one.sentence) and one.key not in refused:
+                found[one] = None
+    return list(found)
 
 
 def _parts(node: ast.AST) -> Iterator[ast.AST]:
@@ -209,7 +227,10 @@ def save_reached(reached: Mapping[str, str]) -> None:
     REACHED.write_text(json.dumps(kept, indent=0, ensure_ascii=True) + "\n")
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and "--notes" in sys.argv:
+    for one in notes(*ROOMS):
+        print(one.key)
+elif __name__ == "__main__":
     measured = load_reached()
     for one in refusals():
         how = "measured" if one.key in measured else "expected" if is_expected(one) else "-"

@@ -98,9 +98,9 @@ class Commits:
         if is_over and thread.failure() is None and not self._is_told:
             self._is_told = True
             if thread.trouble is not None and not self._is_warned:
-                self._warn(f"{self._name} took another try: {thread.trouble}")
+                self._warn(f"{self._name} was not written at the first try: {thread.trouble}")
             if thread.freed:
-                self._warn(f"the disk was full: {', '.join(thread.freed)} made room")
+                self._warn(f"the disk was full: {', '.join(thread.freed)} deleted to make room")
             self._report(
                 Committed(
                     time=time.time(),

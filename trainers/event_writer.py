@@ -85,6 +85,9 @@ class EventWriter:
                 number += 1
                 name = f"{clean} ({number})"
             if name != clean:
-                LOG.warning("several tags are %s without what must not be shown: numbered", clean)
+                LOG.warning(
+                    "several tags are %s once secrets are masked: they are told apart by numbers",
+                    clean,
+                )
             self._tags[tag] = name
         return self._tags[tag]

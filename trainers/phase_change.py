@@ -99,4 +99,8 @@ class MotionProof:
         if still:
             shown = ", ".join(still[:3]) + (", ..." if len(still) > 3 else "")
             self_count = f"{len(still)} of {record.new_tensors} tensors that began to learn"
-            session.note(f"{self_count} did not move in the first step: {shown}", level="warning")
+            session.note(
+                f"{self_count} did not move in the first step: {shown}. Do they take part in the "
+                "loss?",
+                level="warning",
+            )

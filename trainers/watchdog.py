@@ -134,7 +134,7 @@ class Watchdog:
                 self._peers.exchange()
             except (StorageError, NotFoundError, OSError) as error:
                 # Training goes on without the storage while it can.
-                LOG.warning("the other ranks cannot be asked: %s", error)
+                LOG.warning("what the other ranks do is not known: %s", error)
 
     def _end(self, silent: float, *, is_late: bool, waits: bool) -> None:
         """Write down where this rank stands and end the process, whatever happens here."""
@@ -153,7 +153,7 @@ class Watchdog:
             storage.write_atomically(address, hang.model_dump_json().encode())
             self._wait_for_all()
         except (StorageError, NotFoundError, OSError) as error:
-            LOG.error("the hang could not be told: %s", error)
+            LOG.error("the hang could not be written down: %s", error)
         finally:
             os._exit(HangError.exit_code)
 

@@ -62,7 +62,7 @@ def test_way_of_a_run_after_its_end(two_nodes: LocalCluster, tmp_path: Path) -> 
     assert isinstance(others[0], DataReady)
     assert others[0].splits == {file: others[0].rows_in} == {file: 9}
     assert isinstance(others[1], Note)
-    assert (others[1].event, others[1].text) == ("placed", "evaluate has 2 workers")
+    assert (others[1].event, others[1].text) == ("placed", "evaluate runs on 2 workers")
     assert isinstance(others[2], Step)
     assert last(others).message == f"test of {others[0].path} as {file}, run on {first.path}"
     assert others[0].path != first.path

@@ -102,7 +102,7 @@ CASES = [
     (
         "storage_apart",
         "HangError",
-        "Only 1 of 2 workers can be seen in /runs/past/logs/a01 after 60 s. Does every node see "
+        "Only 1 of 2 workers can be seen in /runs/past/logs/a01 after 60 s. Mount the "
         "the same storage?",
         {},
     ),

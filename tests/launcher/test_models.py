@@ -42,7 +42,7 @@ def test_a_failed_job_gives_its_exit_code(cluster, tmp_path, capsys):
 
 
 WAITING = Note(time=START, level="info", text="waiting for others", event="waiting")
-PLACED = WAITING.model_copy(update={"text": "evaluate has 1 worker", "event": "placed"})
+PLACED = WAITING.model_copy(update={"text": "evaluate runs on 1 worker", "event": "placed"})
 
 
 @pytest.mark.parametrize("verb", ["evaluate small", "predict small s3://b/in.csv -o s3://b/o.csv"])

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from configs.errors import NotFoundError
 from configs.records import Ended, Evaluated, Exported, Record
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
@@ -23,6 +24,8 @@ def _afterwards(
 ) -> tuple[list[Ended], list[Record]]:
     place = Place(rank, world_size, rank, f"{recipe.storage}/{recipe.name}", data_dir, 2, "cpu")
     records: list[Record] = []
+    with pytest.raises(NotFoundError, match=r"no dev split, only train, validation, test"):
+        evaluate(recipe, place, records.append, "dev")  # type: ignore[arg-type]  # as by hand
     ends = [
         evaluate(recipe, place, records.append, "test"),
         export(recipe, place, records.append, folder),

@@ -15,6 +15,8 @@ from trainers.data.encoding import count_classes
 from trainers.data.proof import find_shared, read_column, read_ids
 from trainers.data.store import Manifest, Shard, SplitInfo, SplitName, hex_sum, load_manifest
 
+AGAIN = "Delete the set and prepare the data again"
+
 
 def find_problems(data_dir: str, *, deep: bool = False) -> Iterator[str]:
     """Give a sentence for everything that is wrong; raises DataError for a manifest that is bad.
@@ -53,12 +55,18 @@ def _inconsistencies(manifest: Manifest) -> Iterator[str]:
             counts["its labels"] = sum(info.class_counts)
         for what, rows in counts.items():
             if rows != info.rows:
-                yield f"the manifest has {info.rows} rows in {name} and {rows} in {what}"
+                yield (f"the manifest has {info.rows} rows in {name} and {rows} in {what}. {AGAIN}")
         if len(info.class_counts) != len(manifest.label_names):
-            yield f"the manifest counts {len(info.class_counts)} labels in {name}"
+            yield (
+                f"the manifest counts {len(info.class_counts)} labels in {name} and names "
+                f"{len(manifest.label_names)}. {AGAIN}"
+            )
     gone = report.duplicates + sum(report.dropped.values())
     if report.rows_in != total + gone:
-        yield f"the manifest has {report.rows_in} rows in, {total} kept and {gone} dropped"
+        yield (
+            f"the manifest tells of {report.rows_in} rows read, {total} kept and {gone} dropped, "
+            f"which do not add up. {AGAIN}"
+        )
 
 
 def _wrong_counts(data_dir: str, manifest: Manifest, name: SplitName) -> Iterator[str]:
@@ -74,7 +82,7 @@ def _wrong_counts(data_dir: str, manifest: Manifest, name: SplitName) -> Iterato
         if counts[label] != count:
             yield (
                 f"{name} has {counts[label]} rows of {manifest.label_names[label]} where the "
-                f"manifest says {count}"
+                f"manifest says {count}. {AGAIN}"
             )
 
 
@@ -110,10 +118,16 @@ def _wrong_sums(data_dir: str, name: SplitName, info: SplitInfo) -> Iterator[str
         try:
             _, row_ids = read_ids(data_dir, shard)
         except (ValueError, pa.ArrowInvalid, NotFoundError) as error:
-            yield f"{shard.file} has no ids that can be read ({error})"
+            yield f"{shard.file} has no ids that can be read ({error}). {AGAIN}"
             return
         total = hex_sum(row_ids, total)
         if len(row_ids) != shard.rows:
-            yield f"{shard.file} has {len(row_ids)} rows where the manifest says {shard.rows}"
+            yield (
+                f"{shard.file} has {len(row_ids)} rows where the manifest says {shard.rows}. "
+                f"{AGAIN}"
+            )
     if total != info.id_sum:
-        yield f"the row ids of {name} add up to {total} where the manifest says {info.id_sum}"
+        yield (
+            f"the row ids of {name} add up to {total} where the manifest says {info.id_sum}. "
+            f"{AGAIN}"
+        )

@@ -89,7 +89,7 @@ def test_a_manifest_that_does_not_agree_with_itself(tmp_path: Path) -> None:
     problems = list(find_problems(folder))
     assert len(problems) == 4
     assert "rows in train" in problems[0]
-    assert "rows in," in problems[-1]
+    assert "which do not add up. Delete the set and prepare" in problems[-1]
 
 
 def test_labels_are_counted_again(tmp_path: Path) -> None:
