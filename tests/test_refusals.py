@@ -41,7 +41,7 @@ def test_the_tests_that_reach_refusals_exist() -> None:
     assert not gone
 
 
-@pytest.mark.parametrize("room", ["configs", "launcher"])
+@pytest.mark.parametrize("room", ["configs", "launcher", "cluster", "trainers"])
 def test_every_refusal_is_reached_by_a_test(room: str) -> None:
     # Measured by `python -m pytest --reached TESTS`, with the tests that a change came with.
     reached = load_reached()
