@@ -97,10 +97,13 @@ class MotionProof:
                 "this as a defect"
             )
         if still:
-            shown = ", ".join(still[:3]) + (", ..." if len(still) > 3 else "")
-            self_count = f"{len(still)} of {record.new_tensors} tensors that began to learn"
-            session.note(
-                f"{self_count} did not move in the first step: {shown}. Do they take part in the "
-                "loss?",
-                level="warning",
-            )
+            session.note(_unmoved(still, record.new_tensors), level="warning")
+
+
+def _unmoved(still: Sequence[str], of: int) -> str:
+    """Say which of the tensors that began to learn did not move."""
+    shown = ", ".join(still[:3]) + (", ..." if len(still) > 3 else "")
+    return (
+        f"{len(still)} of {of} tensors that began to learn did not move in the first step: {shown}"
+        ". Do they take part in the loss?"
+    )
