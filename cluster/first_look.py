@@ -16,13 +16,11 @@ from configs.errors import DataError, RecipeError
 from configs.outside_text import shortened
 from configs.schema import Recipe
 from configs.source_sections import SourceEntry, is_database, source_entries
-from configs.task_sections import asked_labels
+from configs.task_sections import WHOLE_TEXTS, asked_labels
 
 MAX_FILES = 10
 """Files of a split whose first rows are read."""
 MAX_CONFIG_BYTES = 2**20
-POOLED = ("text_classification", "multi_label_classification", "text_regression")
-"""Tasks whose models have a pooler below the head."""
 SPLITS = ("train", "validation", "test")
 PLAIN = """
 bert roberta xlm-roberta camembert electra deberta-v2 mpnet modernbert llama mistral qwen2 qwen3
@@ -162,21 +160,31 @@ def _look_at_model(recipe: Recipe) -> None:
 def _of_pooling(recipe: Recipe) -> Iterator[str]:
     """Yield that a head alone stands on a layer that the training of a sentence encoder passed by.
 
-    Such a folder gives the mean of its tokens (modules.json); transformers' classifiers put their
-    head on the model's own pooler, whose weights are those of an earlier training, or random.
+    Such a folder says how it pools (1_Pooling); transformers' classifiers put their head on the
+    model's own pooler, whose weights are those of an earlier training, or random. Raises
+    RecipeError where `model.pooling` asks the folder and it does not say.
     """
-    path = Path(recipe.model.path) / "1_Pooling" / "config.json"
-    if recipe.task.kind not in POOLED or not recipe.model.is_folder or not path.is_file():
+    from trainers.tasks.pooling import POOLING, pooling_modes, pooling_of
+
+    path = Path(recipe.model.path) / POOLING
+    if recipe.task.kind not in WHOLE_TEXTS or not recipe.model.is_folder:
         return
-    pooling = _config(path.parent)
-    by_mean = pooling.get("pooling_mode_mean_tokens") or pooling.get("pooling_mode") == "mean"
+    if recipe.model.pooling != "own":
+        if os.path.lexists(recipe.model.path):
+            pooling_of(recipe.model)
+        return
+    if not path.is_file():
+        return
+    by_mean = [name.partition("_")[0] for name in pooling_modes(_config(path.parent))] == ["mean"]
     first = recipe.freezing.schedule[0].learn.mode if recipe.freezing.schedule else None
     begins_with_head = recipe.freezing.gradual or recipe.freezing.preset == "lp_ft"
-    if by_mean and (begins_with_head or "head" in (recipe.freezing.mode, first)):
+    begins_with_head |= "head" in (recipe.freezing.mode, first)
+    if by_mean and begins_with_head:
         yield (
             f"{recipe.model.path} was trained to give the mean of its tokens (1_Pooling), and "
             f"{recipe.task.kind} puts the head on the model's own pooler instead: a head that "
-            "learns alone may learn little. Let blocks learn with it, such as freezing: {last: 2}"
+            "learns alone may learn little. Set model.pooling to folder, or let blocks learn with "
+            "it, such as freezing: {last: 2}"
         )
 
 

@@ -84,8 +84,8 @@ def predict(order: "JobOrder", log: TextIO) -> Ended:
     refuse_output(asked.output, asked.source, overwrite=asked.overwrite)
     refuse_no_weights(state.storage, state.name, state.state)
     machines.join_cluster(recipe.cluster.secrets)
-    _find_room(order, recipe.cluster.model_copy(update={"num_workers": 1}), 1, log)
     if has_export(state.storage, state.name):
+        _find_room(order, recipe.cluster.model_copy(update={"num_workers": 1}), 1, log)
         folder = files.join(runs.run_directory(state.storage, state.name), FOLDER)
         (rows, bad), lent = predict_file(recipe, folder, asked), None
     else:

@@ -41,6 +41,10 @@ class Model(BaseModel):
     """Element type of the exported weights; None exports float32, whatever `precision` is."""
     dropout: float | None = Field(default=None, ge=0, lt=1)
     """Probability that replaces every dropout rate of the model; None keeps the model's own."""
+    pooling: Literal["own", "mean", "cls", "folder"] = "own"
+    """What the head of a text task reads: `own`, as the model's class does it; the `mean` of the
+    last hidden states of a text's tokens, or that of its first token (`cls`); or the one of both
+    that a folder of sentence-transformers says (1_Pooling)."""
     attention: Literal["eager", "sdpa", "flash_attention_2"] | None = None
     """Attention implementation; None lets transformers choose."""
     trust_remote_code: bool = False

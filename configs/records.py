@@ -269,6 +269,8 @@ class Exported(BaseModel):
     """Epochs of the whole run."""
     best_metric: str | None = None
     """Metric by which they are the best; None for the last weights."""
+    holds_code: bool = False
+    """Whether transformers loads it with `trust_remote_code` alone."""
 
 
 class Ended(BaseModel):

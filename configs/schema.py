@@ -26,6 +26,7 @@ from configs.run_sections import (
 from configs.task_sections import (
     CONTINUES,
     ONE_LABEL,
+    WHOLE_TEXTS,
     Task,
     generation_of,
     writes_in_evaluation,
@@ -137,11 +138,12 @@ class Recipe(BaseModel):
         """Say what is asked for that the recipe's task does not have."""
         kind = self.task.kind
         smooths = self.loss.label_smoothing > 0 and kind != "sequence_to_sequence"
-        problems = self.augmentation.disagreements(kind)
+        problems, pools = self.augmentation.disagreements(kind), self.model.pooling != "own"
         for key, is_asked, kinds, whose in (
             ("balance", self.balance.method != "none", ONE_LABEL, "tasks with one label a row"),
             ("loss.label_smoothing", smooths, ONE_LABEL, "tasks with one label a row"),
             ("batch.packing", self.batch.packing, CONTINUES, "language models"),
+            ("model.pooling", pools, WHOLE_TEXTS, "tasks with one answer a text"),
         ):
             if is_asked and kind not in kinds:
                 problems.append(f"{key} is for {whose}, not {kind}. Leave it out")
@@ -197,6 +199,11 @@ class Recipe(BaseModel):
     def _of_own_code(self) -> list[str]:
         """Say what of a person's own code would never be called, or stands for two things."""
         problems, metrics = [], self.task.metric
+        if self.model.implementation is not None and self.model.pooling != "own":
+            problems.append(
+                f"model.pooling ({self.model.pooling}) puts a head of ours on the model, and "
+                "model.implementation has one of its own. Keep one"
+            )
         if self.loss.function is not None and self.balance.changes_loss:
             problems.append(
                 f"loss.function takes the place of the loss that balance.method "

@@ -245,6 +245,8 @@ Task = Annotated[
 
 ONE_LABEL = ("text_classification", "image_classification")
 """Kinds that give each row one label."""
+WHOLE_TEXTS = ("text_classification", "multi_label_classification", "text_regression")
+"""Kinds of tasks whose head reads one vector a text, or pair of texts."""
 CONTINUES = ("language_modeling", "instruction_tuning")
 """Kinds whose model goes on writing what it reads."""
 

@@ -222,8 +222,9 @@ class Story:
         if ledger := ledger_line(progress):
             lines.append(ledger)
         if progress.exported is not None:
-            path = progress.exported.path
-            lines.append(Line("export", (path, "loads with transformers.pipeline")))
+            loads = "loads with transformers.pipeline"
+            loads += ", trust_remote_code=True" if progress.exported.holds_code else ""
+            lines.append(Line("export", (progress.exported.path, loads)))
         return lines
 
 

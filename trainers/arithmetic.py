@@ -4,13 +4,15 @@ from typing import Any
 
 from configs.augmentation_sections import Augmentation
 from configs.freezing_sections import Freezing
-from configs.model_sections import Schedule
+from configs.model_sections import Model, Schedule
 from configs.schema import Recipe
 from trainers.own_code import LOSS, MODEL, source_of_own
 
 MOVES_NO_NUMBER = {"prefix_cache", "prefix_cache_gib"}
 """Of freezing: a run whose disk is full goes on without a recording."""
+MODEL_KEYS = {"path", "revision", "dropout", "pooling"}
 GROWN = {
+    "model": {"pooling": Model.model_fields["pooling"].default},
     "augmentation": Augmentation().model_dump(mode="json"),
     "freezing": Freezing().model_dump(mode="json", exclude=MOVES_NO_NUMBER),
     "schedule": Schedule().model_dump(mode="json"),
@@ -37,7 +39,7 @@ def arithmetic(recipe: Recipe) -> dict[str, Any]:
         "schedule": recipe.schedule.model_dump(mode="json"),
         "freezing": recipe.freezing.model_dump(mode="json", exclude=MOVES_NO_NUMBER),
         "precision": recipe.precision,
-        "model": recipe.model.model_dump(mode="json", include={"path", "revision", "dropout"}),
+        "model": recipe.model.model_dump(mode="json", include=MODEL_KEYS),
     }
 
 

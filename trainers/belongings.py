@@ -18,10 +18,10 @@ IN_LOGS = r"(?:rank-\d+\.[a-z.]+|(?:data|pause|outcome|failure)\.json|records\.j
 IN_EXPORT = (
     r"(?:config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab"
     r"|preprocessor_config|processor_config|video_preprocessor_config|modules|thaw"
-    r"|config_sentence_transformers|sentence_bert_config|1_Pooling/config)\.json"
+    r"|config_sentence_transformers|sentence_bert_config|1_Pooling/config|2_Dense/config)\.json"
     r"|model(?:-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|README\.md|vocab\.txt"
     r"|merges\.txt|chat_template\.jinja|[a-z.]+\.model|adapter/adapter_(?:config\.json|"
-    r"model\.safetensors)|adapter/README\.md"
+    r"model\.safetensors)|adapter/README\.md|pooled_classifier\.py|2_Dense/model\.safetensors"
 )
 """What an export holds that does not list its files."""
 LENT = ".predict-"

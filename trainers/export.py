@@ -22,7 +22,7 @@ from trainers.adapter_export import ADAPTER_FOLDER, build_empty, build_merged, s
 from trainers.export_folder import EXPORT_FILE, Mark
 from trainers.masking import is_active, masked_bytes
 from trainers.model_card import Origin, render_model_card
-from trainers.sentence_files import save_sentence_files
+from trainers.sentence_files import PooledHead, add_own_class, save_sentence_files
 from trainers.tasks import functions_of
 from trainers.tasks.generation import generation_config
 from trainers.tasks.model_class import model_class
@@ -45,6 +45,8 @@ class Export(BaseModel):
     """What batches must know besides the rows."""
     implementation: str | None = None
     """Import path of the class that loads the folder; None for the task's class of transformers."""
+    pooling: Literal["own", "mean", "cls", "folder"] = "own"
+    """What the head reads, as the recipe asked; the config says which of them it is."""
     mark: Mark | None = None
     """Which run made it, and which files are its own; None in exports of old."""
 
@@ -78,15 +80,27 @@ def save_export(
     asked = generation_of(origin.recipe.task)
     if asked is not None:
         whole.generation_config = generation_config(model, asked, processor)
+    if origin.recipe.model.pooling != "own":
+        add_own_class(folder, whole)
     whole.save_pretrained(folder)
     _save_processor(folder, processor, origin.recipe.task)
-    if isinstance(origin.recipe.task, SentenceEmbedding):
-        most = min(origin.manifest.max_length, processor.model_max_length)
-        save_sentence_files(folder, whole.config.get_text_config().hidden_size, most)
+    _save_sentence_files(folder, whole, processor, origin)
     export = _as_export(origin)
     (folder / EXPORT_FILE).write_text(export.model_dump_json(indent=2) + "\n")
     (folder / "README.md").write_text(render_model_card(origin))
     mask_texts(folder)
+
+
+def _save_sentence_files(
+    folder: Path, whole: "PreTrainedModel", processor: Any, origin: Origin
+) -> None:
+    """Write what sentence-transformers reads, where its modules can do what the model does."""
+    is_pooled = origin.recipe.model.pooling != "own"
+    if is_pooled or isinstance(origin.recipe.task, SentenceEmbedding):
+        most = min(origin.manifest.max_length, processor.model_max_length)
+        width = whole.config.get_text_config().hidden_size
+        head = PooledHead.of(whole) if is_pooled else None
+        save_sentence_files(folder, width, most, head)
 
 
 def mask_texts(folder: Path) -> None:
@@ -108,6 +122,7 @@ def _as_export(origin: Origin) -> Export:
         max_length=manifest.max_length,
         numbers=manifest.numbers,
         implementation=recipe.model.implementation,
+        pooling=recipe.model.pooling,
     )
 
 
@@ -142,7 +157,7 @@ def load_exported(folder: Path) -> "PreTrainedModel":
     Raises StorageError for a folder without them.
     """
     export = read_export(str(folder))
-    source = Model(path=str(folder), implementation=export.implementation)
+    source = Model(path=str(folder), implementation=export.implementation, pooling=export.pooling)
     loader = model_class(source, functions_of(export.task).auto_model)
     try:
         model: PreTrainedModel = loader.from_pretrained(folder, use_safetensors=True)

@@ -25,6 +25,7 @@ from trainers.manifest import Cursor
 from trainers.model_card import Origin
 from trainers.quantization import whole_weight
 from trainers.session import Session
+from trainers.tasks.pooling import CONFIG_KEY
 
 CHECKED_ROWS = 4
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -89,7 +90,7 @@ def export_model(session: Session, target: Target, metrics: dict[str, float]) ->
     done: list[tuple[float, tuple[str, ...]]] = [(0.0, ())]
     if session.leads:
         try:
-            origin = Origin(session.recipe, session.manifest, metrics)
+            origin = _origin(session, metrics)
             with unhurried():
                 done = [_write_and_check(session, target, state, fed, origin)]
         except THAW_ERRORS as error:
@@ -117,6 +118,11 @@ def export_model(session: Session, target: Target, metrics: dict[str, float]) ->
     return record
 
 
+def _origin(session: Session, metrics: dict[str, float]) -> Origin:
+    pooling = getattr(session.model.config, CONFIG_KEY, None)
+    return Origin(session.recipe, session.manifest, metrics, pooling)
+
+
 def _standing(session: Session, cursor: Cursor) -> dict[str, Any]:
     """Return after which of how many epochs the weights were so, and what they are the best by."""
     recipe = session.recipe
@@ -127,6 +133,7 @@ def _standing(session: Session, cursor: Cursor) -> dict[str, Any]:
     return {
         "epoch": cursor.step / steps_per_epoch,
         "epochs": total / steps_per_epoch,
+        "holds_code": recipe.model.pooling != "own",
         "best_metric": (cursor.best_metric or recipe.best_metric) if is_best else None,
     }
 

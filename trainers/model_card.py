@@ -3,6 +3,7 @@
 import html
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from configs.import_paths import split_import_path
 from configs.outside_text import code_span, one_line, visible
@@ -41,6 +42,11 @@ from sentence_transformers import SentenceTransformer
 
 model = SentenceTransformer("path/to/this/folder")
 vectors = model.encode(["a text", "another text"])
+{%- elif pooled -%}
+from transformers import pipeline
+
+# Runs pooled_classifier.py of this folder.
+pipe = pipeline("{{ task.pipeline }}", model="path/to/this/folder", trust_remote_code=True)
 {%- elif task.pipeline -%}
 from transformers import pipeline
 
@@ -55,16 +61,35 @@ texts = tokenizer.batch_decode(model.generate(**inputs), skip_special_tokens=Tru
 {%- endif %}
 ```
 
+{% if pooled -%}
+The head reads {{ "the first token" if pooled == "cls" else "the mean of all tokens" }}, as no class
+of transformers does: without `trust_remote_code` a new head is drawn. To run no code of this
+folder, let sentence-transformers give the logits, in the order of the labels:
+
+```python
+from sentence_transformers import SentenceTransformer
+
+logits = SentenceTransformer("path/to/this/folder").encode(["a text", "another text"])
+```
+
+{% endif -%}
 {% if recipe.freezing.lora -%}
 Its weights hold what {{ recipe.freezing.lora.title }} learned. `adapter/` holds that alone, with
 the head, to be put onto the base model:
 
 ```python
 from peft import PeftModel
+{% if pooled -%}
+from pooled_classifier import PooledClassifier  # a file of this folder
+
+base = PooledClassifier.from_pretrained({{ base_name | tojson }}, thaw_pooling={{
+  pooled | tojson }}{% if labels %}, num_labels={{ labels | length }}{% endif %})
+{%- else -%}
 from transformers import {{ task.auto_model }}
 
 base = {{ task.auto_model }}.from_pretrained({{ base_name | tojson }}{% if labels %}, num_labels={{
   labels | length }}{% endif %})
+{%- endif %}
 model = PeftModel.from_pretrained(base, "path/to/this/folder/adapter")
 ```
 
@@ -128,6 +153,8 @@ class Origin:
     manifest: Manifest
     metrics: dict[str, float]
     """Metrics of the test split, or of validation where there is none; empty without both."""
+    pooling: Literal["mean", "cls"] | None = None
+    """What the head reads, where the recipe says it."""
 
 
 def is_hub_id(path: str) -> bool:
@@ -152,6 +179,7 @@ def render_model_card(origin: Origin) -> str:
         manifest=manifest,
         task=functions_of(recipe.task),
         embeds=isinstance(recipe.task, SentenceEmbedding),
+        pooled=origin.pooling,
         implementation=split_import_path(own) if own is not None else None,
         labels=manifest.label_names,
         metrics=origin.metrics if splits else {},

@@ -1,32 +1,80 @@
 """Write the files by which sentence-transformers loads an exported folder; weights are export.py's.
 
-The modules are those of the task: the model, the mean over a text's tokens, length 1.
+The modules are those of the task: the model, the mean over a text's tokens, then length 1. Where
+`model.pooling` says what a head reads, they are the model, that pooling and the head, which gives
+the logits: no code of the folder runs. For transformers, whose classes pool in their own way, the
+code lies beside.
 """
 
 import json
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from trainers.tasks.pooling import CONFIG_KEY
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+IDENTITY = "torch.nn.modules.linear.Identity"
 POOLING_FOLDER = "1_Pooling"
+HEAD_FOLDER = "2_Dense"
 MODULES = (
     ("", "sentence_transformers.models.Transformer"),
     (POOLING_FOLDER, "sentence_transformers.models.Pooling"),
-    ("2_Normalize", "sentence_transformers.models.Normalize"),
 )
+NORMALIZE = ("2_Normalize", "sentence_transformers.models.Normalize")
+HEAD = (HEAD_FOLDER, "sentence_transformers.models.Dense")
 """Folder and class of each; the classes by the names that all its versions know."""
 
 
-def save_sentence_files(folder: Path, width: int, max_length: int) -> None:
-    """Write modules.json and the settings of each module.
+@dataclass(frozen=True)
+class PooledHead:
+    """A linear head on what a pooling gives."""
+
+    pooling: str
+    """mean or cls"""
+    weight: "Tensor"
+    """(labels, width)"""
+    bias: "Tensor"
+
+    @classmethod
+    def of(cls, model: "PreTrainedModel") -> "PooledHead":
+        """Return the head of a model with `model.pooling`."""
+        head: Any = model.pooled_classifier
+        return cls(getattr(model.config, CONFIG_KEY), head.weight.detach(), head.bias.detach())
+
+
+def add_own_class(folder: Path, model: "PreTrainedModel") -> None:
+    """Put the class of a pooled model into a folder, and its name into the config to be saved."""
+    from trainers.tasks import pooled_classifier
+
+    source = Path(str(pooled_classifier.__file__))
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, folder / source.name)
+    named = f"{source.stem}.{pooled_classifier.PooledClassifier.__name__}"
+    model.config.auto_map = {"AutoModelForSequenceClassification": named}
+
+
+def save_sentence_files(
+    folder: Path, width: int, max_length: int, head: PooledHead | None = None
+) -> None:
+    """Write modules.json and the settings of each module; without a head vectors get length 1.
 
     `width` is that of a vector, `max_length` the most tokens of a text.
     """
+    listed = (*MODULES, NORMALIZE if head is None else HEAD)
     modules = [
         {"idx": place, "name": str(place), "path": path, "type": kind}
-        for place, (path, kind) in enumerate(MODULES)
+        for place, (path, kind) in enumerate(listed)
     ]
-    for path, _ in MODULES:
+    for path, _ in listed:
         (folder / path).mkdir(exist_ok=True)
+    by_cls = head is not None and head.pooling == "cls"
+    if head is not None:
+        _save_head(folder / HEAD_FOLDER, head)
     _write(folder / "modules.json", modules)
     _write(
         folder / "config_sentence_transformers.json",
@@ -40,12 +88,23 @@ def save_sentence_files(folder: Path, width: int, max_length: int) -> None:
         folder / POOLING_FOLDER / "config.json",
         {
             "word_embedding_dimension": width,
-            "pooling_mode_cls_token": False,
-            "pooling_mode_mean_tokens": True,
+            "pooling_mode_cls_token": by_cls,
+            "pooling_mode_mean_tokens": not by_cls,
             "pooling_mode_max_tokens": False,
             "pooling_mode_mean_sqrt_len_tokens": False,
         },
     )
+
+
+def _save_head(folder: Path, head: PooledHead) -> None:
+    from safetensors.torch import save_file
+
+    labels, width = head.weight.shape
+    settings = {"in_features": width, "out_features": labels, "bias": True}
+    _write(folder / "config.json", settings | {"activation_function": IDENTITY})
+    tensors = {"linear.weight": head.weight, "linear.bias": head.bias}
+    stored = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def _write(file: Path, content: Any) -> None:

@@ -154,11 +154,19 @@ def test_a_head_alone_on_a_mean_pooled_encoder_is_told(freezing: Any, is_told: b
     assert look_at(recipe) == []
     Path(model, "1_Pooling").mkdir()
     Path(model, "1_Pooling", "config.json").write_text('{"pooling_mode_mean_tokens": true}')
-    assert ["puts the head on the model's own pooler" in note for note in look_at(recipe)] == (
+    assert ["Set model.pooling to folder" in note for note in look_at(recipe)] == (
         [True] if is_told else []
     )
+    assert look_at(made(model={"path": model, "pooling": "folder"}, freezing=freezing)) == []
     Path(model, "1_Pooling", "config.json").write_text('{"pooling_mode_cls_token": true}')
     assert look_at(recipe) == []
+
+
+def test_a_folder_that_is_asked_how_it_pools_must_say_it() -> None:
+    model = model_folder(model_type="bert", num_hidden_layers=2)
+    with pytest.raises(RecipeError, match=r"is folder but .* has no 1_Pooling/config\.json"):
+        look_at(made(model={"path": model, "pooling": "folder"}))
+    assert look_at(made(model={"path": model, "pooling": "mean"})) == []
 
 
 def test_known_kinds_of_models_have_their_blocks_where_it_says() -> None:

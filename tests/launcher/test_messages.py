@@ -143,6 +143,12 @@ def test_what_a_person_should_know_of_the_data_is_said():
     assert data_warnings(DATA) == []
 
 
+def test_an_export_that_holds_code_says_how_it_loads():
+    coded = EXPORTED.model_copy(update={"holds_code": True})
+    lines = told(coded, ended())
+    assert lines[-1].endswith("loads with transformers.pipeline, trust_remote_code=True")
+
+
 def test_rows_of_a_file_are_told_of_by_its_name():
     changes = {"splits": {"/in/new.csv": 300}, "rows_in": 300, "duplicates": 0, "dropped": {}}
     data = DATA.model_copy(update={**changes, "cached": False})

@@ -17,6 +17,16 @@ def test_what_changes_numbers_is_named(tmp_path: Path) -> None:
     assert changed_arithmetic(saved, other) == ["schedule", "freezing"]
 
 
+def test_a_commit_from_before_there_was_pooling_goes_on(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    old = arithmetic(recipe)
+    del old["model"]["pooling"]
+    assert changed_arithmetic(old, recipe) == []
+    path = recipe.model.path
+    pooled = tiny_recipe(tmp_path, model={"path": path, "pooling": "mean"})
+    assert changed_arithmetic(old, pooled) == ["model"]
+
+
 def test_a_commit_from_before_there_were_phases_goes_on(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path, freezing={"last": 1})
     old = arithmetic(recipe)

@@ -40,6 +40,26 @@ def test_model_card_tells_how_adapters_load() -> None:
     assert 'PeftModel.from_pretrained(base, "path/to/this/folder/adapter")' in card
 
 
+def test_model_card_tells_how_a_pooled_head_loads() -> None:
+    origin = make_origin("someone/some-model")
+    values = origin.recipe.model_dump() | {
+        "model": {"path": "someone/some-model", "pooling": "folder"},
+        "freezing": {"lora": {"rank": 4}},
+    }
+    recipe = origin.recipe.model_validate(values)
+    card = render_model_card(replace(origin, recipe=recipe, pooling="mean"))
+    for line in (
+        "# Runs pooled_classifier.py of this folder.",
+        'model="path/to/this/folder", trust_remote_code=True)',
+        "The head reads the mean of all tokens, as no class",
+        'logits = SentenceTransformer("path/to/this/folder").encode(["a text", "another text"])',
+        "from pooled_classifier import PooledClassifier  # a file of this folder\n\nbase = Pooled",
+        'from_pretrained("someone/some-model", thaw_pooling="mean", num_labels=3)',
+        'model = PeftModel.from_pretrained(base, "path/to/this/folder/adapter")',
+    ):
+        assert line in card, line
+
+
 def card_of(task: dict[str, object]) -> str:
     origin = make_origin("someone/some-model")
     values = origin.recipe.model_dump() | {"task": task}

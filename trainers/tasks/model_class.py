@@ -13,6 +13,10 @@ def model_class(model: Model, auto_model: str) -> Any:
     """Give the class with from_pretrained; raises RecipeError for a named one that is none."""
     if model.implementation is not None:
         return own_class(model.implementation)
+    if model.pooling != "own":
+        from trainers.tasks.pooled_classifier import PooledClassifier
+
+        return PooledClassifier
     import transformers
 
     return getattr(transformers, auto_model)

@@ -14,6 +14,7 @@ from trainers.quantization import four_bit_loading
 from trainers.tasks.functions import BuildModel, Built, LabelNames
 from trainers.tasks.model_class import architecture_of, from_config, model_class
 from trainers.tasks.model_config import first_line, load_config, source_of
+from trainers.tasks.pooling import refuse_odd_states, set_pooling
 from trainers.tasks.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def build_pretrained(
     Collective under an alive HfDeepSpeedConfig for ZeRO-3: every rank calls this.
     """
     _silence()
-    config = load_config(model)
+    config = set_pooling(load_config(model), model)
     loader = model_class(model, auto_model)
     replaced = _replaced_head(loader, config, len(head.label_names)) if head else None
     _adapt_config(config, model, head)
@@ -73,7 +74,7 @@ def build_pretrained(
             model,
             lambda: from_config(loader, config, attn_implementation=model.attention),
         )
-        return built, _head(built), frozenset()
+        return _watched(built, model), _head(built), frozenset()
     loaded, report = _load(
         auto_model,
         model,
@@ -89,7 +90,14 @@ def build_pretrained(
             **source_of(model),
         ),
     )
-    return loaded, *_head_and_new(loaded, report, model.path)
+    return _watched(loaded, model), *_head_and_new(loaded, report, model.path)
+
+
+def _watched(built: Any, model: Model) -> Any:
+    """Let a model whose head reads pooled states refuse what gives none at its first row."""
+    if model.pooling != "own":
+        refuse_odd_states(built)
+    return built
 
 
 def _load(auto_model: str, model: Model, load: Callable[[], Any]) -> Any:
