@@ -80,8 +80,8 @@ class Fit:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def watch(fit: Fit, on_poll: Callable[[], None]) -> Ended | Failure:
-    """Watch one attempt to its end, calling `on_poll` often.
+def watch(fit: Fit, on_poll: Callable[[], Failure | None]) -> Ended | Failure:
+    """Watch one attempt to its end, calling `on_poll` often, which may say that it has failed.
 
     What rank 0 wrote down counts more than how its process ended: pyarrow may abort a process at
     its exit, after all work is done. Returns as soon as that is known; Ray clears up meanwhile,
@@ -90,16 +90,18 @@ def watch(fit: Fit, on_poll: Callable[[], None]) -> Ended | Failure:
     ends = EndWatch(fit.orders.logs)
     while True:
         over = fit.is_over()
-        outcome = None
+        outcome = failure = None
         try:
             outcome = read_outcome(fit.orders)
-            on_poll()
+            failure = on_poll()
         except StorageError as error:
             # The workers end the attempt if it stays away.
             LOG.warning("what the workers write cannot be read now: %s", error)
             time.sleep(GONE_POLL_S)
         if outcome is not None:
             return outcome
+        if failure is not None:
+            return failure
         if over:
             return fit.failure()
         if (hang := ends.overdue()) is not None:

@@ -2,16 +2,18 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TextIO
 
 from cluster.tail import RecordTail
 from configs.errors import StorageError
-from configs.records import Record
+from configs.records import Committed, Record, read_lines
 from trainers import storage as files
 
 LOG = logging.getLogger(__name__)
 PAUSE_S = 1.0
+COMMIT = '"kind":"commit"'
 
 
 class Book:
@@ -23,6 +25,8 @@ class Book:
 
     def __init__(self, address: str, log: TextIO) -> None:
         self.address = address
+        self.committed: int | None = None
+        """The step of the last commit that the workers told of."""
         self._log = log
         self._waiting: list[str] = []
         self._next_try = 0.0
@@ -61,4 +65,11 @@ class Book:
             self._waiting = []
         if lines := self._tail.new_lines():
             self._log.write("".join(f"{line}\n" for line in lines))
+            self._take_note(lines)
             self._log.flush()
+
+    def _take_note(self, lines: Sequence[str]) -> None:
+        records, _ = read_lines(line for line in lines if COMMIT in line)
+        for record in records:
+            if isinstance(record, Committed):
+                self.committed = record.step

@@ -1,7 +1,9 @@
 """Drive a fine-tuning run: take the name, prepare, try, try again from the last commit, end."""
 
+import logging
 import signal
 import time
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from cluster.failures import Failure
     from cluster.pauses import Pauses
 
+LOG = logging.getLogger(__name__)
+STORAGE = StorageError.__name__
 NOTICE_S = 15.0
 """Time for a commit once the driver is told to end from outside; Ray kills it after 20 s."""
 MOST_HANGS = 1
@@ -34,11 +38,13 @@ def finetune(order: "JobOrder", log: TextIO) -> Ended:
     from cluster.driver import ended_by, ended_with
 
     run = _open(order, log)
-    with beating(run.folder, run.lease):
+    with files.staying(run.folder), beating(run.folder, run.lease):
         try:
             ended = _drive(run)
         except KeyboardInterrupt:
             ended = ended_with("stopped", STOPPED, None, "Stopped from outside, without a commit")
+        except StorageError as error:
+            ended = _ended(run, "failed", error.exit_code, STORAGE, _with_way_out(run, str(error)))
         except Exception as error:
             ended = ended_by(error)
         _close(run, ended)
@@ -154,13 +160,17 @@ def _take_notice(run: Run, *_: object) -> None:
     runs.request_stop(run.state.storage, run.recipe.name)
 
 
-def _watch(run: Run, orders: Orders, pauses: "Pauses") -> None:
+def _watch(run: Run, orders: Orders, pauses: "Pauses") -> "Failure | None":
     """Pass on what the workers wrote, and look whether the attempt must end or pause.
 
-    Also notes where the data are, once rank 0 has prepared them.
+    Also notes where the data are, once rank 0 has prepared them. Gives a failure where the run's
+    folder is gone for longer than a storage may be.
     """
+    from cluster.failures import Failure
     from cluster.worker import read_hosts
 
+    if run.lease.gone_s() > run.recipe.checkpoint.deadline_s:
+        return Failure(True, StorageError.exit_code, STORAGE, _gone(run))
     run.book.echo()
     run.save()
     run.refuse_if_lost()
@@ -170,6 +180,20 @@ def _watch(run: Run, orders: Orders, pauses: "Pauses") -> None:
         files.write_atomically(orders.pause, b"{}\n")
     if run.data_dir is None and (ready := read_data(orders)) is not None:
         _take_data(run, ready, write=False)
+    return None
+
+
+def _gone(run: Run) -> str:
+    return (
+        f"{run.folder} is gone for longer than checkpoint.deadline_s "
+        f"({run.recipe.checkpoint.deadline_s:g} s): it was moved or deleted. Put it back"
+    )
+
+
+def _with_way_out(run: Run, message: str) -> str:
+    """Tell from where the run goes on once its storage is there again."""
+    text = message.rstrip(".")
+    return f"{text}. Then `thaw resume {run.recipe.name}` goes on from {_newest_commit(run)}"
 
 
 def _take_data(run: Run, ready: DataReady, *, write: bool) -> None:
@@ -188,6 +212,7 @@ def _orders(run: Run, number: int, reason: str, workers: int) -> Orders:
         run_dir=run.folder,
         data_dir=run.data_dir,
         attempt=number,
+        claim=run.lease.claim,
         reason=reason,
         resumed_from_step=_committed_step(run),
         records=run.book.address,
@@ -197,6 +222,8 @@ def _orders(run: Run, number: int, reason: str, workers: int) -> Orders:
 
 def _failed(run: Run, failure: "Failure", failures: int) -> Ended:
     message = failure.message
+    if failure.error == STORAGE:
+        message = _with_way_out(run, message)
     if not failure.final:
         message = (
             f"Gave up after {failures + 1} attempts, cluster.max_failures is "
@@ -237,11 +264,14 @@ def _newest_commit(run: Run) -> str:
 
 
 def _committed_step(run: Run) -> int | None:
-    """Give the step of the newest commit; None where there is none, or nobody can look."""
-    try:
-        return runs.newest_commit_step(run.state.storage, run.recipe.name)
-    except StorageError:
-        return None
+    """Give the step of the newest commit; None where there is none.
+
+    Where nobody can look, or the folder is gone, it is the last that is known.
+    """
+    with suppress(StorageError):
+        step = runs.newest_commit_step(run.state.storage, run.recipe.name)
+        run.book.committed = step if step is not None else run.book.committed
+    return run.book.committed
 
 
 def _drop_optimizer(run: Run) -> None:
@@ -261,12 +291,21 @@ def _drop_optimizer(run: Run) -> None:
 def _close(run: Run, ended: Ended) -> None:
     """Write the end down, the state first: who reads the record finds the state as it is.
 
-    A run that somebody else has taken over is left to them.
+    A run that somebody else has taken over is left to them. Where the storage does not take it in
+    time, or the folder is gone for good, the job's log alone tells of it.
     """
-    if run.lease.is_lost():
+    if run.lease.is_lost() or run.lease.gone_s() > run.recipe.checkpoint.deadline_s:
         run.book.tell(ended)
         return
     ended = ended.model_copy(update={"worked_s": run.state.total_s(time.time())})
+    try:
+        _write_end(run, ended)
+    except StorageError as error:
+        LOG.warning("the end of the run could not be written: %s", error)
+        run.book.tell(ended)
+
+
+def _write_end(run: Run, ended: Ended) -> None:
     run.change(
         state=ended.state,
         message=ended.message,

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 
 from configs.errors import LockedError, NotFoundError, StorageError
 from trainers import storage as files
-from trainers.fence import FOLDER, newest_claim
+from trainers.fence import FOLDER, is_superseded, read_claim
 
 BEAT_S = 5.0
 BEAT_LIMIT_S = 15.0
@@ -74,21 +74,41 @@ class Lease:
         """The newest claim of this driver."""
         self.lost = False
         """Whether somebody else was seen to have taken the run over."""
+        self.claim = ""
+        """What the file of that claim says."""
         self._folder = folder
+        self._gone_since: float | None = None
         self._turn = threading.Lock()
+        with suppress(StorageError):
+            self.claim = read_claim(folder, number)
 
     def renew(self, job_id: str) -> int:
         """Take the next number, for another attempt; raises LockedError when somebody else has."""
         with self._turn:
             claim(self._folder, self.number + 1, job_id)
             self.number += 1
+            self.claim = read_claim(self._folder, self.number)
             return self.number
 
     def is_lost(self) -> bool:
-        """Say whether somebody else has taken the run over; False while the storage is silent."""
+        """Say whether somebody else has taken the run over; False while the storage is silent.
+
+        Another run of the same name counts as well, where the folder of this one was moved away.
+        """
         with suppress(StorageError), self._turn:
-            self.lost = newest_claim(self._folder) > self.number
+            self.lost = is_superseded(self._folder, self.number, self.claim)
+            is_here = bool(read_claim(self._folder, self.number))
+            since = self._gone_since if self._gone_since is not None else time.monotonic()
+            self._gone_since = None if is_here else since
         return self.lost
+
+    def gone_s(self) -> float:
+        """Return for how long the claim has not been found; 0 while it was there at the last look.
+
+        Then the folder was moved or deleted: a storage that does not answer is no look.
+        """
+        since = self._gone_since
+        return 0.0 if since is None else time.monotonic() - since
 
 
 @contextmanager

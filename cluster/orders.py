@@ -29,6 +29,8 @@ class Orders(BaseModel):
     data_dir: str | None
     """The prepared set; None lets rank 0 prepare it before the process group exists."""
     attempt: int
+    claim: str = ""
+    """What the file says by which the driver took the attempt's number."""
     reason: str
     """Why there is this attempt."""
     resumed_from_step: int | None

@@ -55,7 +55,7 @@ def work(config: dict[str, Any]) -> None:
     meter = Meter()
     secrets = orders.recipe.cluster.secrets
     refuse_missing({socket.gethostname(): take_secrets(secrets)})
-    with _rank_log(orders.logs, rank), masked_output(secrets):
+    with _in_run(orders, rank), masked_output(secrets):
         try:
             _import_for(orders)
             _announce(orders.logs, rank)
@@ -69,6 +69,7 @@ def work(config: dict[str, Any]) -> None:
                 run_dir=orders.run_dir,
                 data_dir=data_dir,
                 attempt=orders.attempt,
+                claim=orders.claim,
                 device=_device(orders),
                 allow_change=orders.allow_change,
                 packages=installed_packages(),
@@ -272,12 +273,19 @@ class _StopRequest:
 
 
 @contextmanager
+def _in_run(orders: Orders, rank: int) -> Iterator[None]:
+    """Be a rank of the run: its folder is never made anew, all output goes to the rank's log."""
+    with files.staying(orders.run_dir), _rank_log(orders.logs, rank):
+        yield
+
+
+@contextmanager
 def _rank_log(logs: str, rank: int) -> Iterator[None]:
     """Send all output of this process, of C libraries too, to the rank's log file."""
     address = files.join(logs, f"rank-{rank}.log")
     local = files.local_path(address)
     path = local or Path(tempfile.mkdtemp(prefix="thaw-log-")) / f"rank-{rank}.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_parents(path)
     restore = _redirect(path)
     logging.basicConfig(
         level=logging.INFO,

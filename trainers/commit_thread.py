@@ -169,7 +169,7 @@ class CommitThread:
     def _seal(self, part: Part, files: tuple[SavedFile, ...]) -> None:
         manifest = part.manifest.model_copy(update={"files": files, "time": time.time()})
         self._terms.ready()
-        refuse_if_superseded(self._place.run_dir, self._place.attempt)
+        self._refuse_if_superseded()
         folder = folder_of(self._place.run_dir, part.name)
         storage.write_atomically(
             storage.join(folder, MANIFEST), manifest.model_dump_json(indent=1).encode()
@@ -180,7 +180,7 @@ class CommitThread:
         """Delete what is no part of this commit, then old ones; the next commit tries again."""
         run_dir = self._place.run_dir
         with suppress(StorageError):
-            refuse_if_superseded(run_dir, self._place.attempt)
+            self._refuse_if_superseded()
             for part in self._parts:
                 folder = folder_of(run_dir, part.name)
                 for name in storage.list_names(folder):
@@ -193,13 +193,15 @@ class CommitThread:
         self.trouble = self.trouble or str(error)
         if is_full(error) and self._terms.newest is not None:
             with suppress(StorageError, CheckpointError):
-                refuse_if_superseded(self._place.run_dir, self._place.attempt)
+                self._refuse_if_superseded()
                 self.freed += free_room(self._place.run_dir, self._terms.newest)
 
+    def _refuse_if_superseded(self) -> None:
+        place = self._place
+        refuse_if_superseded(place.run_dir, place.attempt, place.claim)
+
     def _given_up(self, part: Part, found: str) -> StorageError:
-        newest = self._terms.newest
         return StorageError(
             f"{part.name} could not be committed within checkpoint.deadline_s "
-            f"({self._terms.deadline_s:g} s): {found}. Make room on the storage or repair it, then "
-            f"resume the run: it goes on from {newest or 'its start'}"
+            f"({self._terms.deadline_s:g} s): {found}. Make room on the storage or repair it"
         )

@@ -19,6 +19,8 @@ class Place:
     """Number of this try of the run, from 1."""
     device: str
     """`cpu`, or a torch device such as `cuda:0`."""
+    claim: str = ""
+    """What the file says by which the attempt took its number; empty where none is known."""
     allow_change: bool = False
     """Whether to go on from a commit of another recipe or other data."""
     packages: Mapping[str, str] = field(default_factory=dict)

@@ -231,6 +231,7 @@ class Session:
                 resumed_from_step=self.cursor.step,
                 attempt=place.attempt,
                 notes=self.manifest.report.notes,
+                claim=place.claim,
             )
             if place.rank == 0 and training
             else None

@@ -25,8 +25,41 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 CHUNK_BYTES = 8 * 2**20
+_STAYING: set[Path] = set()
 BROKEN = re.compile(r"(s3|gs|gcs|abfss?|hdfs|hf|file):")
 """What a remote address begins with; without two slashes behind it, it is none."""
+
+
+@contextmanager
+def staying(address: str) -> Iterator[None]:
+    """Let nothing be made in a local folder of that name while the folder itself is not there.
+
+    A run's folder may be moved or deleted, or lie on a disk that goes away; who then makes the
+    folders above a file makes a second run of the rest. What is written meanwhile is a StorageError
+    and is tried again as with any storage that is gone. Nothing is done about a remote address.
+    """
+    path = local_path(address)
+    added = {path.absolute()} - _STAYING if path is not None else set()
+    _STAYING.update(added)
+    try:
+        yield
+    finally:
+        _STAYING.difference_update(added)
+
+
+def make_parents(path: Path) -> None:
+    """Make the folders above a path; raises StorageError where one that must stay is gone."""
+    kept = next((one for one in path.absolute().parents if one in _STAYING), None)
+    if kept is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return
+    folders = [one for one in path.absolute().parents if one.is_relative_to(kept)]
+    try:
+        for folder in reversed(folders[:-1]):
+            folder.mkdir(exist_ok=True)
+        kept.stat()
+    except FileNotFoundError as error:
+        raise StorageError(f"{kept} is gone: it was moved or deleted. Put it back") from error
 
 
 def local_path(address: str) -> Path | None:
@@ -179,7 +212,7 @@ def write_chunks(
         if path is None:
             _write_remote(address, chunks)
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_parents(path)
         temporary = _temporary_name(path)
         try:
             _write_synced(temporary, chunks)
@@ -208,7 +241,7 @@ def create_exclusively(address: str, data: bytes) -> bool:
         write_atomically(address, data)
         return True
     with _told(address, "created"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_parents(path)
         temporary = _temporary_name(path)
         try:
             _write_synced(temporary, [masked_bytes(data)])
@@ -238,7 +271,7 @@ def append(address: str, data: bytes, *, lines: bool = False) -> None:
         write_atomically(address, before + end + data)
         return
     with _told(address, "appended to"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_parents(path)
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
             before_it = os.fstat(descriptor).st_size
@@ -260,7 +293,7 @@ def make_folder(address: str) -> None:
     path = local_path(address)
     with _told(address, "made"):
         if path is not None:
-            path.mkdir(parents=True, exist_ok=True)
+            make_parents(path / "in it")
         else:
             filesystem, inner = open_remote(address)
             filesystem.create_dir(inner, recursive=True)

@@ -94,11 +94,12 @@ class Tracker:
         resumed_from_step: int,
         attempt: int | None = None,
         notes: tuple[str, ...] = (),
+        claim: str = "",
     ) -> None:
         """Open the files, and forget what an earlier attempt said about later steps.
 
         `notes` are sentences about the data. Nothing is written any more once an attempt behind
-        `attempt` has taken the run over.
+        `attempt`, which holds `claim`, has taken the run over.
         """
         self._records = storage.join(run_dir, RECORDS_FILE)
         self._recipe = recipe
@@ -111,7 +112,7 @@ class Tracker:
         self._artist = ThreadPoolExecutor(max_workers=1, thread_name_prefix="figures")
         self._drawing: Future[None] | None = None
         persist(lambda: forget_later_steps(self._records, resumed_from_step), self._deadline_s)
-        superseded = partial(is_superseded, run_dir, attempt) if attempt else lambda: False
+        superseded = partial(is_superseded, run_dir, attempt, claim) if attempt else lambda: False
         self._delivery = Delivery(self._records, storage.join(run_dir, EVENTS_FOLDER), superseded)
 
     def report(self, record: Record) -> None:

@@ -226,5 +226,5 @@ def _open_stacks(address: str) -> IO[str]:
     path = storage.local_path(address)
     if path is None:
         path = Path(tempfile.mkdtemp(prefix="thaw-stacks-")) / "stacks.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    storage.make_parents(path)
     return path.open("a")

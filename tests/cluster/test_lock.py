@@ -107,3 +107,19 @@ def test_of_many_processes_that_race_one_wins(verb: str, tmp_path: Path) -> None
     for number in range(ROUNDS):
         state = runs.read_run(storage, f"round-{number}")
         assert (state.claim, newest_claim(f"{storage}/round-{number}")) == (claims, claims)
+
+
+def test_a_driver_whose_folder_is_gone_knows_for_how_long(tmp_path: Path) -> None:
+    folder, away = tmp_path / "one", tmp_path / "away"
+    lock.claim(str(folder), 1, "one.01")
+    lease = Lease(str(folder), 1)
+    assert not lease.is_lost() and lease.gone_s() == 0
+    folder.rename(away)
+    assert not lease.is_lost()
+    first = lease.gone_s()
+    assert not lease.is_lost() and lease.gone_s() > first > 0
+    away.rename(folder)
+    assert not lease.is_lost() and lease.gone_s() == 0
+    folder.rename(away)
+    lock.claim(str(folder), 1, "other.01")
+    assert lease.is_lost()

@@ -75,7 +75,7 @@ CASES = [
         "StorageError",
         "step-00000004.a01 could not be committed within checkpoint.deadline_s (300 s): "
         "/runs/past/x could not be written: [Errno 107] Transport endpoint is not connected. Make "
-        "room on the storage or repair it, then resume the run: it goes on from step-00000002.a01",
+        "room on the storage or repair it. Then `thaw resume past` goes on from step 2",
         {},
     ),
     (

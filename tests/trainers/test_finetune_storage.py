@@ -173,7 +173,7 @@ def test_a_disk_that_stays_full_ends_the_run_and_a_resume_goes_on(tmp_path: Path
         for ((said, _),) in by_rank:
             assert said.startswith("step-00000004.a01 could not be committed within")
             assert "No space left on device" in said
-            assert said.endswith("it goes on from step-00000002.a01")
+            assert said.endswith("Make room on the storage or repair it")
         assert list_commits(str(run_dir)) == ["step-00000002.a01"]
         _assert_no_half_file(run_dir)
         (disk / "filler").unlink()

@@ -1,5 +1,6 @@
 """Files at an address: atomic, exclusive, exact."""
 
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -131,3 +132,27 @@ def test_what_is_inside_of_a_folder_is_joined_to_it() -> None:
     assert storage.join("/", "a") == "/a"
     assert storage.join("file:///x/", "a") == "file:///x/a"
     assert storage.join("hdfs:///", "a") == "hdfs:///a"
+
+
+def test_nothing_is_made_in_a_folder_that_must_stay_while_it_is_gone(tmp_path: Path) -> None:
+    run, away = tmp_path / "runs" / "one", tmp_path / "away"
+    run.mkdir(parents=True)
+    with storage.staying(str(run)):
+        storage.write_atomically(f"{run}/logs/a01/x", b"1")
+        run.rename(away)
+        for write in (
+            lambda: storage.write_atomically(f"{run}/run.json", b"2"),
+            lambda: storage.write_atomically(f"{run}/checkpoints/step/MANIFEST.json", b"2"),
+            lambda: storage.append_lines(f"{run}/metrics.jsonl", ["2"]),
+            lambda: storage.create_exclusively(f"{run}/lock/0002", b"2"),
+            lambda: storage.make_folder(f"{run}/tensorboard"),
+        ):
+            with pytest.raises(StorageError, match="one is gone: it was moved or deleted"):
+                write()
+        assert not run.exists()
+        away.rename(run)
+        storage.write_atomically(f"{run}/logs/a02/deep/x", b"3")
+        assert (run / "logs" / "a02" / "deep" / "x").read_bytes() == b"3"
+    shutil.rmtree(run)
+    storage.write_atomically(f"{run}/run.json", b"4")
+    assert (run / "run.json").read_bytes() == b"4"

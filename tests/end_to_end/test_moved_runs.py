@@ -1,0 +1,66 @@
+"""Runs whose folder is moved away while they are on."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cluster import runs
+from tests.person import LIMIT_S, Person, same_bits
+
+pytestmark = [pytest.mark.slow, pytest.mark.proof]
+
+EPOCHS = 400
+"""So many that a run is on until its test has done with it."""
+
+
+def _move_away(person: Person, name: str) -> tuple[subprocess.Popen[str], Path, int]:
+    """Submit a run and move its folder behind a commit; gives the command, the place, the step."""
+    recipe = person.recipe(
+        name,
+        epochs=EPOCHS,
+        checkpoint={"every_steps": 20, "every_epochs": None, "deadline_s": 3.0},
+    )
+    process = person.start("submit", recipe)
+    person.wait(process, lambda: person.committed(name) > 0)
+    away = person.folder / f"{name}.away"
+    (person.runs / name).rename(away)
+    return process, away, runs.newest_commit_step(str(person.folder), away.name) or 0
+
+
+def _said(process: subprocess.Popen[str]) -> str:
+    out, err = process.communicate(timeout=LIMIT_S)
+    assert "Traceback" not in err
+    return out + err
+
+
+def test_a_run_without_its_folder_ends_and_goes_on_once_it_is_back(person: Person) -> None:
+    process, away, step = _move_away(person, "moved")
+    said = " ".join(_said(process).split())
+    assert process.returncode == 5, said
+    assert f"Then `thaw resume moved` goes on from the commit of step {step}" in said
+    assert not (person.runs / "moved").exists()
+    away.rename(person.runs / "moved")
+    assert "moved" in person.thaw("why", "moved")
+    process = person.start("resume", "moved")
+    person.wait(process, lambda: person.committed("moved") > step)
+    person.thaw("stop", "moved")
+    assert process.wait(LIMIT_S) == 143
+    attempts = person.records("moved", "attempt")
+    assert [attempt["resumed_from_step"] for attempt in attempts] == [None, step]
+
+
+def test_a_run_whose_name_was_given_to_another_leaves_that_one_alone(
+    person: Person, undisturbed: str
+) -> None:
+    process, away, _ = _move_away(person, "again")
+    whole = yaml.safe_load((person.folder / f"{undisturbed}.yaml").read_text())
+    (person.folder / "again.yaml").write_text(yaml.safe_dump(whole | {"name": "again"}))
+    person.thaw("submit", person.folder / "again.yaml")
+    said = _said(process)
+    assert process.returncode == 9 and "took" in said, said
+    assert same_bits(person.weights("again"), person.weights(undisturbed))
+    records = [*person.records("again", "step"), *person.records("again", "attempt")]
+    assert len(records) == 120 + 1
+    assert not (away / "export").exists()
