@@ -2,12 +2,14 @@
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from configs.errors import ClusterError, RecipeError
+from configs.errors import ClusterError, RecipeError, StorageError, reason_of
 from trainers.private_folders import private_folder, write_private
 
 ADDRESS = re.compile(r"https?://[^\s@?#\\\x00-\x20]+", re.IGNORECASE)
@@ -18,19 +20,59 @@ class PlainTokenWarning(UserWarning):
 
 
 def thaw_home() -> Path:
-    """Give the folder of this person's own state: $THAW_HOME, or ~/.thaw."""
-    return Path(os.environ.get("THAW_HOME") or Path.home() / ".thaw").absolute()
+    """Give the folder of this person's own state: $THAW_HOME, or ~/.thaw.
+
+    Raises StorageError for a person without a home, as in a container that runs under any number.
+    """
+    if named := os.environ.get("THAW_HOME"):
+        return Path(named).absolute()
+    try:
+        return (Path.home() / ".thaw").absolute()
+    except RuntimeError as error:
+        raise StorageError("You have no home folder here. Set THAW_HOME to a folder") from error
 
 
 def own_folder(home: Path | None = None) -> Path:
-    """Make the folder of this person's own state where there is none, closed to others."""
+    """Make the folder of this person's own state where there is none, closed to others.
+
+    Raises StorageError where that cannot be.
+    """
     home = home or thaw_home()
-    return home if home.is_dir() else private_folder(home)
+    with _writable(home):
+        return home if home.is_dir() else private_folder(home)
 
 
 def write_own(name: str, data: bytes) -> Path:
-    """Write a file into the folder of this person's own state, for nobody else to read."""
-    return write_private(own_folder() / name, data)
+    """Write a file into the folder of this person's own state, for nobody else to read.
+
+    Raises StorageError where that cannot be.
+    """
+    folder = own_folder()
+    with _writable(folder):
+        return write_private(folder / name, data)
+
+
+def own_runs() -> Path:
+    """Make the folder in which this person's runs are noted.
+
+    Raises StorageError where nothing can be written into it.
+    """
+    folder = own_folder() / "runs"
+    with _writable(folder.parent):
+        private_folder(folder)
+        write_private(folder / ".tried", b"").unlink()
+    return folder
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"{folder}, where Thaw keeps what is yours alone, cannot be written: "
+            f"{reason_of(error)}. Set THAW_HOME to a folder that can"
+        ) from error
 
 
 def resolve_address(option: str | None, recipe: str | None) -> str:

@@ -2,10 +2,10 @@
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cluster.auth import own_folder, thaw_home
+from cluster.auth import own_runs, thaw_home
 from configs.names import check_run_name, is_run_name
 from trainers import storage as files
-from trainers.private_folders import private_folder, write_private
+from trainers.private_folders import write_private
 
 
 class Located(BaseModel):
@@ -23,8 +23,7 @@ class Located(BaseModel):
 def remember_run(name: str, located: Located) -> None:
     """Note where a run is, for later commands of this person."""
     file = f"{check_run_name(name)}.json"
-    folder = private_folder(own_folder() / "runs")
-    write_private(folder / file, located.model_dump_json(indent=1).encode())
+    write_private(own_runs() / file, located.model_dump_json(indent=1).encode())
 
 
 def locate_run(name: str) -> Located | None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cluster.auth import own_runs as own_runs
 from cluster.located import Located as Located
 from cluster.located import locate_run as locate_run
 from cluster.located import located_runs as located_runs

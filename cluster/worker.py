@@ -62,19 +62,7 @@ def work(config: dict[str, Any]) -> None:
             data_dir = orders.data_dir or _agree_on_data(orders, rank)
             if rank == 0 and orders.is_finetuning:
                 _begin_records(orders, world_size)
-            place = Place(
-                rank=rank,
-                world_size=world_size,
-                local_rank=context.get_local_rank(),
-                run_dir=orders.run_dir,
-                data_dir=data_dir,
-                attempt=orders.attempt,
-                claim=orders.claim,
-                device=_device(orders),
-                allow_change=orders.allow_change,
-                packages=installed_packages(),
-            )
-            ended = _in_group(orders, place)
+            ended = _in_group(orders, _place(orders, context, data_dir))
         except Exception as error:
             LOG.exception("rank %d failed", rank)
             _log_usage(orders, meter)
@@ -85,6 +73,21 @@ def work(config: dict[str, Any]) -> None:
             raise
         LOG.info("rank %d ended: %s", rank, ended.message)
         _log_usage(orders, meter)
+
+
+def _place(orders: Orders, context: Any, data_dir: str) -> Place:
+    return Place(
+        rank=context.get_world_rank(),
+        world_size=context.get_world_size(),
+        local_rank=context.get_local_rank(),
+        run_dir=orders.run_dir,
+        data_dir=data_dir,
+        attempt=orders.attempt,
+        claim=orders.claim,
+        device=_device(orders),
+        allow_change=orders.allow_change,
+        packages=installed_packages(),
+    )
 
 
 def _import_for(orders: Orders) -> None:

@@ -12,6 +12,8 @@ from configs.records import Record
 from configs.schema import Recipe
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cluster.commits import CommitFacts
     from cluster.data_sets import SetFacts
     from cluster.diagnosis import NodeEvent
@@ -89,6 +91,9 @@ class Runs(Protocol):
 
     def log_files(self, storage: str, name: str) -> dict[str, str]:
         """Give the log files by a short name such as `a01/rank-0`."""
+
+    def own_runs(self) -> "Path":
+        """Make the folder in which this person's runs are noted."""
 
     def remember_run(self, name: str, located: "Located") -> None:
         """Note where a run is, for later commands of this person."""

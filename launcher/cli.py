@@ -12,12 +12,11 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from configs.errors import INTERRUPTED, THAW_ERRORS
+from configs.errors import INTERRUPTED, THAW_ERRORS, StorageError
 from configs.outside_text import visible
 from configs.secret_words import HIDDEN, names_a_secret, without_secrets
 
@@ -128,7 +127,7 @@ def run(arguments: Sequence[str], client: "Thaw | None" = None) -> int:
         return error.exit_code
     except Exception as error:
         sentence = " ".join(f"{type(error).__name__}: {error}".split())
-        where = "--debug shows where" if debug else f"See {_note_traceback()}, or use --debug"
+        where = "--debug shows where" if debug else _note_traceback()
         _say(f"thaw met an error that it did not expect: {sentence}. {where}", debug)
         return 1
 
@@ -176,12 +175,16 @@ def _label(word: str, shade: str) -> None:
     click.secho(word, nl=False, err=True, color=color, fg=shade, bold=True)
 
 
-def _note_traceback() -> Path:
-    """Keep the traceback of an unexpected error where it can be looked up."""
+def _note_traceback() -> str:
+    """Keep the traceback of an unexpected error where it can be looked up; say where."""
     from cluster.auth import write_own
 
     text = without_secrets(traceback.format_exc())
     for name, value in os.environ.items():
         if names_a_secret(name) and len(value) >= SHORTEST_SECRET:
             text = text.replace(value, HIDDEN)
-    return write_own("last_error.txt", text.encode(errors="backslashreplace"))
+    try:
+        path = write_own("last_error.txt", text.encode(errors="backslashreplace"))
+    except StorageError:
+        return "See where with --debug"
+    return f"See {path}, or use --debug"

@@ -482,6 +482,8 @@ class Thaw:
             address = self.where.address_of_located(known)
         else:
             address = self.where.address_of(recipe)
+        if verb == "finetune":
+            self.backend.runs.own_runs()  # nothing begins of which nobody would know
         job_id = self.backend.jobs.submit(address, verb, recipe, arguments)
         if verb == "finetune":
             confirmed = self.where.is_confirmed(address)

@@ -47,6 +47,7 @@ STATE = "this person's state below THAW_HOME"
 OWN = "what the same function has just made, under a name of its own"
 DELETES = {
     "cluster/attempts.py:_fit": OWN,
+    "cluster/auth.py:own_runs": STATE,
     "cluster/auth.py:write_token": STATE,
     "cluster/examination.py:forget_marks": "its own marks; folders only where they are empty",
     "cluster/deletion.py:delete_run": OURS,

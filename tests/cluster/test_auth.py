@@ -1,6 +1,8 @@
 """Which address and which token, without a cluster."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,16 @@ from cluster.auth import (
     find_token,
     goes_in_the_clear,
     named_by_owner,
+    own_folder,
+    own_runs,
     resolve_address,
     thaw_home,
+    write_own,
     write_token,
 )
-from configs.errors import ClusterError, RecipeError
+from configs.errors import ClusterError, RecipeError, StorageError
 
+ROOT = Path(__file__).parent.parent.parent
 VARIABLES = (
     "THAW_ADDRESS",
     "RAY_API_SERVER_ADDRESS",
@@ -163,3 +169,33 @@ def test_environment_names_what_is_ones_own(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_http_beyond_this_machine_is_in_the_clear(address: str, clear: bool) -> None:
     assert goes_in_the_clear(address) is clear
+
+
+def test_a_home_that_cannot_be_written_is_said_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("THAW_HOME", str(tmp_path / "file" / "home"))
+    for write in (own_folder, own_runs, lambda: write_own("x", b"")):
+        with pytest.raises(StorageError, match=r"be written: Not a directory\. Set THAW_HOME"):
+            write()
+    monkeypatch.setenv("THAW_HOME", str(tmp_path / "home"))
+    assert own_runs().is_dir() and list(own_runs().iterdir()) == []
+
+
+def test_a_person_without_a_home_is_told_so() -> None:
+    code = (
+        "import os; from cluster.auth import thaw_home; os.setuid(54321)\n"
+        "try: thaw_home()\nexcept Exception as error: print(type(error).__name__, error)"
+    )
+    if os.getuid():
+        pytest.skip("only root becomes somebody without a name")
+    environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == "StorageError You have no home folder here. Set THAW_HOME to a folder\n"

@@ -188,6 +188,9 @@ class FakeCluster:
     def log_files(self, storage: str, name: str) -> dict[str, str]:
         return self.logs
 
+    def own_runs(self) -> Path:
+        return Path("runs")
+
     def remember_run(self, name: str, located: Located) -> None:
         self.located[name] = located
 
