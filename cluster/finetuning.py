@@ -260,7 +260,11 @@ def _stop_requested(run: Run) -> bool:
 
 def _newest_commit(run: Run) -> str:
     step = _committed_step(run)
-    return f"the commit of step {step}" if step is not None else "its start: it has no commit yet"
+    if step is not None:
+        return f"the commit of step {step}"
+    if run.lease.gone_s():
+        return "its newest commit, or its start where it has none"
+    return "its start: it has no commit yet"
 
 
 def _committed_step(run: Run) -> int | None:
