@@ -46,7 +46,7 @@ def test_a_run_without_its_folder_ends_and_goes_on_once_it_is_back(person: Perso
     process = person.start("resume", "moved")
     person.wait(process, lambda: person.committed("moved") > step)
     person.thaw("stop", "moved")
-    assert process.wait(LIMIT_S) == 143
+    assert "stopped" in _said(process) and process.returncode == 143
     attempts = person.records("moved", "attempt")
     assert [attempt["resumed_from_step"] for attempt in attempts] == [None, step]
 
@@ -59,7 +59,7 @@ def test_a_run_whose_name_was_given_to_another_leaves_that_one_alone(
     (person.folder / "again.yaml").write_text(yaml.safe_dump(whole | {"name": "again"}))
     person.thaw("submit", person.folder / "again.yaml")
     said = _said(process)
-    assert process.returncode == 9 and "took" in said, said
+    assert process.returncode == 9 and ("took" in said or "begun in its place" in said), said
     assert same_bits(person.weights("again"), person.weights(undisturbed))
     records = [*person.records("again", "step"), *person.records("again", "attempt")]
     assert len(records) == 120 + 1
