@@ -19,18 +19,6 @@ if TYPE_CHECKING:
     from trainers.tasks.one_label import Answer
 
 NUM_THRESHOLDS = 101
-METRIC_NAMES = (
-    "accuracy",
-    "macro_f1",
-    "micro_f1",
-    "weighted_f1",
-    "macro_precision",
-    "macro_recall",
-    "mcc",
-    "ece",
-    "roc_auc",
-    "average_precision",
-)
 CALIBRATION_BINS = 15
 UNITS = 2.0**36
 """A probability is added up as so many parts of 1: exactly, where it is above 2^-13."""

@@ -13,8 +13,9 @@ from sklearn.metrics import (
 )
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+from configs.metric_names import ONE_LABEL
 from tests.on_ranks import on_ranks
-from trainers.metrics import METRIC_NAMES, NUM_THRESHOLDS, Calibration, ClassScores, score
+from trainers.metrics import NUM_THRESHOLDS, Calibration, ClassScores, score
 from trainers.tasks.judging import Scored
 from trainers.tasks.one_label import Answer
 
@@ -44,7 +45,7 @@ def test_metrics_are_those_of_scikit_learn() -> None:
     logits, labels = made_rows()
     found, predicted = scored(logits, labels, batch=10), logits.argmax(-1)
     classes = list(range(7))
-    assert tuple(found.metrics) == METRIC_NAMES
+    assert tuple(found.metrics) == ONE_LABEL
     assert found.metrics["accuracy"] == accuracy_score(labels, predicted)
     for average in ("macro", "micro", "weighted"):
         _, _, f1, _ = precision_recall_fscore_support(
@@ -110,7 +111,7 @@ def test_rows_that_are_not_counted_are_left_out() -> None:
     nothing = scored(torch.zeros(2, 7), torch.full((2,), -100), batch=1)
     assert nothing.confusion.sum() == 0
     assert set(nothing.metrics.values()) == {0.0}
-    assert tuple(nothing.metrics) == METRIC_NAMES
+    assert tuple(nothing.metrics) == ONE_LABEL
 
 
 def test_logits_within_0_and_1_are_still_logits() -> None:

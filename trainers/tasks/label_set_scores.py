@@ -14,18 +14,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-METRIC_NAMES = (
-    "subset_accuracy",
-    "macro_f1",
-    "micro_f1",
-    "weighted_f1",
-    "macro_precision",
-    "macro_recall",
-    "hamming_loss",
-    "roc_auc",
-    "average_precision",
-)
-
 
 class LabelSetScores:
     """Counts over the rows seen so far, on one rank."""

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from configs.metric_names import NUMBERS
 from trainers.tasks.judging import Scored
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-METRIC_NAMES = ("mse", "rmse", "mae", "r2", "pearson", "spearman")
 
 
 class NumberScores:
@@ -50,7 +49,7 @@ def number_metrics(values: np.ndarray, predicted: np.ndarray) -> dict[str, float
     A ratio with nothing below the line is 0, as is a correlation with what does not vary.
     """
     if not len(values):
-        return dict.fromkeys(METRIC_NAMES, 0.0)
+        return dict.fromkeys(NUMBERS, 0.0)
     errors = predicted - values
     mse = float(np.mean(errors**2))
     spread = float(np.mean((values - values.mean()) ** 2))

@@ -5,6 +5,7 @@ The vectors of all rows are kept, and those of the other ranks gathered once.
 
 from typing import TYPE_CHECKING, Any
 
+from configs.metric_names import RETRIEVAL
 from trainers.tasks.judging import Scored
 
 if TYPE_CHECKING:
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FIRST = (1, 5, 10)
-METRIC_NAMES = (*(f"recall_at_{first}" for first in FIRST), "mean_reciprocal_rank")
 MOST_VALUES = 2**28
 """Rows times width up to which they are scored: each rank holds all positives in fp32."""
 VALUES_AT_ONCE = 2**24
@@ -59,7 +59,7 @@ class RetrievalScores:
         pairs = torch.cat([torch.zeros(2, 0, width), *self._pairs], 1).to(self._device)
         anchors, positives = pairs[0].double(), pairs[1].double()
         everyone = stacked(pairs[1]).double()
-        sums = [0] * len(METRIC_NAMES)
+        sums = [0] * len(RETRIEVAL)
         for some in torch.arange(len(anchors)).split(max(1, VALUES_AT_ONCE // max(1, rows))):
             asked = anchors[some]
             own = (asked * positives[some]).sum(-1, keepdim=True)
@@ -69,4 +69,4 @@ class RetrievalScores:
             sums[-1] += int((UNITS / ranks.double()).round().long().sum())
         *hits, inverses = reduced(sums).tolist()
         found = [*hits, inverses / UNITS]
-        return Scored({name: n / max(1, rows) for name, n in zip(METRIC_NAMES, found, strict=True)})
+        return Scored({name: n / max(1, rows) for name, n in zip(RETRIEVAL, found, strict=True)})

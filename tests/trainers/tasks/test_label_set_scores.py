@@ -8,9 +8,10 @@ import pytest
 import torch
 from sklearn import metrics as theirs
 
+from configs.metric_names import LABEL_SETS
 from tests.on_ranks import on_ranks
 from trainers.tasks.judging import Scored
-from trainers.tasks.label_set_scores import METRIC_NAMES, LabelSetScores
+from trainers.tasks.label_set_scores import LabelSetScores
 
 NAMES = ("a", "b", "c", "d")
 ROWS = 83
@@ -55,7 +56,7 @@ def test_metrics_are_those_of_scikit_learn() -> None:
             truth[:, apply], probabilities[:, apply], average="macro"
         ),
     }
-    assert tuple(found.metrics) == METRIC_NAMES
+    assert tuple(found.metrics) == LABEL_SETS
     assert found.metrics == pytest.approx(expected, rel=1e-12)
     columns = theirs.precision_recall_fscore_support(truth, told, **zero)
     for place, name in enumerate(NAMES):

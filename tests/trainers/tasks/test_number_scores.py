@@ -8,8 +8,9 @@ import torch
 from scipy import stats
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
+from configs.metric_names import NUMBERS
 from tests.on_ranks import on_ranks
-from trainers.tasks.number_scores import METRIC_NAMES, NumberScores, number_metrics
+from trainers.tasks.number_scores import NumberScores, number_metrics
 
 ROWS = 61
 
@@ -42,7 +43,7 @@ def test_metrics_are_those_of_other_libraries_at_any_number_of_ranks() -> None:
         "spearman": stats.spearmanr(values, predicted)[0],
     }
     alone = _scored(0, 1, [0, ROWS])
-    assert tuple(alone) == METRIC_NAMES
+    assert tuple(alone) == NUMBERS
     assert alone == pytest.approx(expected, rel=1e-12)
     assert on_ranks(2, _scored, [0, 0, ROWS]) == [alone, alone]
     assert on_ranks(3, _scored, [0, 9, 40, ROWS]) == [alone] * 3

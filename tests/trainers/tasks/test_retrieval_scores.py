@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from configs.metric_names import RETRIEVAL
 from tests.on_ranks import on_ranks
-from trainers.tasks.retrieval_scores import METRIC_NAMES, RetrievalScores
+from trainers.tasks.retrieval_scores import RetrievalScores
 
 ROWS = 37
 
@@ -40,7 +41,7 @@ def test_each_positive_is_ranked_among_those_of_all_rows() -> None:
     expected = {f"recall_at_{n}": sum(r <= n for r in ranks) / ROWS for n in (1, 5, 10)}
     expected["mean_reciprocal_rank"] = sum(1 / r for r in ranks) / ROWS
     alone = _scored(0, 1, [0, ROWS])
-    assert tuple(alone) == METRIC_NAMES
+    assert tuple(alone) == RETRIEVAL
     assert alone == pytest.approx(expected, rel=1e-11)
     assert 0 < alone["recall_at_1"] < alone["recall_at_5"] < 1
     assert on_ranks(2, _scored, [0, 0, ROWS]) == [alone] * 2
