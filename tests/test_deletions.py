@@ -67,7 +67,7 @@ DELETES = {
     "trainers/commit_thread.py:_clear_up": "shares of this commit, by their names",
     "trainers/commit_thread.py:discard": OURS,
     "trainers/data/publication.py:_move_aside": "a damaged set without strangers in it",
-    "trainers/data/publication.py:_rename": "a finished set of its own, to where nothing is",
+    "trainers/data/publication.py:publish_folder": "a finished set of its own, to where nothing is",
     "trainers/data/recordings.py:_seal": OWN,
     "trainers/data/recordings.py:abandon": OWN,
     "trainers/data/recordings.py:delete_others": OURS,

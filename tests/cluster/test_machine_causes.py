@@ -187,7 +187,7 @@ CASES = [
         "no_room",
         "HangError",
         "cluster.num_workers (4): after 600 s only 2 can be placed, because others use the "
-        "cluster. Wait for them, or use fewer workers",
+        "cluster. Resume when they have ended, or with --workers and a smaller number",
         {},
     ),
     ("no_start", "ClusterError", "the workers did not start in time", {}),
