@@ -1,5 +1,6 @@
 """Make folders and files that nobody but their owner can read or write, whatever the umask is."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -13,7 +14,11 @@ def private_folder(path: Path) -> Path:
     For names that others can guess: raises StorageError where somebody else was there first, or
     where the name is a link.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:  # a file is there
+        reason = os.strerror(errno.ENOTDIR)
+        raise NotADirectoryError(errno.ENOTDIR, reason, str(path.parent)) from error
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
