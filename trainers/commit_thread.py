@@ -201,7 +201,10 @@ class CommitThread:
         refuse_if_superseded(place.run_dir, place.attempt, place.claim)
 
     def _given_up(self, part: Part, found: str) -> StorageError:
+        newest = self._terms.newest
+        before = f"the newest commit is {newest}" if newest else "there is no commit before it"
         return StorageError(
             f"{part.name} could not be committed within checkpoint.deadline_s "
-            f"({self._terms.deadline_s:g} s): {found}. Make room on the storage or repair it"
+            f"({self._terms.deadline_s:g} s), {before}: {found}. "
+            "Make room on the storage or repair it"
         )

@@ -86,7 +86,10 @@ def test_after_the_deadline_it_says_what_to_do_and_leaves_no_half_file(tmp_path:
         failure = thread.failure()
         assert isinstance(failure, StorageError)
         said = str(failure)
-        assert "step-00000002.a01 could not be committed within checkpoint.deadline_s (1 s)" in said
+        assert said.startswith(
+            "step-00000002.a01 could not be committed within checkpoint.deadline_s (1 s), the "
+            f"newest commit is {first}: "
+        )
         assert "No space left on device" in said
         assert said.endswith("Make room on the storage or repair it")
         thread.discard()

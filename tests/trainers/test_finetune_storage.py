@@ -172,6 +172,7 @@ def test_a_disk_that_stays_full_ends_the_run_and_a_resume_goes_on(tmp_path: Path
         run_dir = disk / full.name
         for ((said, _),) in by_rank:
             assert said.startswith("step-00000004.a01 could not be committed within")
+            assert "the newest commit is step-00000002.a01" in said
             assert "No space left on device" in said
             assert said.endswith("Make room on the storage or repair it")
         assert list_commits(str(run_dir)) == ["step-00000002.a01"]
