@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from configs.errors import TrainingError
-from configs.records import Evaluation, Note, Phase, Proof, Step
+from configs.records import Evaluated, Note, Phase, Proof, Step
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
@@ -159,7 +159,7 @@ def test_a_stall_ends_a_phase_and_the_best_weights_may_be_of_an_earlier_one(runs
     assert told.ended.state == "succeeded"
     phases = [r for r in told.records if isinstance(r, Phase)]
     assert [(p.name, p.first_step) for p in phases] == [("head", 0), ("all", 2)]
-    (tested,) = (r for r in told.records if isinstance(r, Evaluation) and r.split == "test")
+    (tested,) = (r for r in told.records if isinstance(r, Evaluated) and r.split == "test")
     assert tested.step <= 2 < told.ended.step == 4
     base = load_file(runs.folder / "model" / "model.safetensors")
     exported = read_export(recipe)
