@@ -11,7 +11,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -107,7 +107,7 @@ def run(arguments: Sequence[str], client: "Thaw | None" = None) -> int:
     try:
         with _token_warnings():
             result = cli.main(words, prog_name="thaw", standalone_mode=False, obj=client)
-        sys.stdout.flush()
+        _flush()
         return result if isinstance(result, int) else 0
     except click.ClickException as error:
         told = io.StringIO()
@@ -119,17 +119,55 @@ def run(arguments: Sequence[str], client: "Thaw | None" = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output is gone (`thaw list | head`); nobody wants what is left.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except THAW_ERRORS as error:
         _say(str(error), debug)
         return error.exit_code
     except Exception as error:
-        sentence = " ".join(f"{type(error).__name__}: {error}".split())
-        where = "--debug shows where" if debug else _note_traceback()
-        _say(f"thaw met an error that it did not expect: {sentence}. {where}", debug)
-        return 1
+        return _unexpected(error, debug)
+
+
+def _unexpected(error: Exception, debug: bool) -> int:
+    """Say an error that no command expects, unless what the shell gave us is full or gone."""
+    if isinstance(error, FileNotFoundError) and _is_working_folder_gone():
+        _say("The folder that this shell is in was deleted. Go to another with cd", debug)
+        return StorageError.exit_code
+    if isinstance(error, OSError) and _is_of_printing(error):
+        _drop_output()
+        why = error.strerror or str(error)
+        _say(f"The output could not be written: {why}. Send it to another place", debug)
+        return StorageError.exit_code
+    sentence = " ".join(f"{type(error).__name__}: {error}".split())
+    where = "--debug shows where" if debug else _note_traceback()
+    _say(f"thaw met an error that it did not expect: {sentence}. {where}", debug)
+    return 1
+
+
+def _is_working_folder_gone() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _is_of_printing(error: OSError) -> bool:
+    """Whether an error comes from a library that prints for us, not from a file of a command."""
+    *_, (last, _line) = traceback.walk_tb(error.__traceback__)
+    printer = str(last.f_globals.get("__name__", ""))
+    return last.f_code is _flush.__code__ or printer.split(".")[0] in ("rich", "click")
+
+
+def _flush() -> None:
+    """Write what is left of our output; a closed one is None."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _drop_output() -> None:
+    """Throw away what is left of our output: its reader is gone (`thaw list | head`), or full."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
@@ -163,11 +201,14 @@ def _tell(label: str, shade: str, sentences: Sequence[str]) -> None:
     """Say sentences on standard error, broken between words to the width of a terminal."""
     from launcher.messages import LABEL_WIDTH, Line
 
+    if sys.stderr is None:
+        return
     width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
-    for sentence in sentences:
-        first, *others = Line(label, (sentence,)).rows(width)
-        _label(first[:LABEL_WIDTH], shade)
-        click.echo("\n".join([first[LABEL_WIDTH:], *others]), err=True)
+    with suppress(OSError):  # The exit code still says what came of the command.
+        for sentence in sentences:
+            first, *others = Line(label, (sentence,)).rows(width)
+            _label(first[:LABEL_WIDTH], shade)
+            click.echo("\n".join([first[LABEL_WIDTH:], *others]), err=True)
 
 
 def _label(word: str, shade: str) -> None:

@@ -158,6 +158,61 @@ def test_a_reader_that_left_is_no_error():
     assert (done.stdout, done.stderr) == ("{", "")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("command", "code"), [("schema", 5), ("schema batch.lanes", 5), ("--help", 5), ("status absent", 8)]
+)
+def test_an_output_that_cannot_be_written_is_a_sentence(unbuffered, command, code, tmp_path):
+    done = subprocess.run(
+        f"{sys.executable} -c 'from launcher.cli import main; main()' {command} >/dev/full",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=__file__.rsplit("/tests/", 1)[0],
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered, "THAW_HOME": str(tmp_path)},
+    )
+    assert done.returncode == code, done.stderr
+    (line,) = done.stderr.splitlines()
+    told = "The output could not be written: No space left on device. Send it to another place"
+    assert line == f"error     {told}" or (code == 8 and "absent" in line)
+    assert not list(tmp_path.glob("last_error*"))
+
+
+def test_a_working_folder_that_was_deleted_is_a_sentence(tmp_path):
+    (tmp_path / "gone").mkdir()
+    main = "from launcher.cli import main; main()"
+    done = subprocess.run(
+        f"cd gone && rmdir ../gone && {sys.executable} -c '{main}' list",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "THAW_HOME": str(tmp_path),
+            "PYTHONPATH": __file__.rsplit("/tests/", 1)[0],
+        },
+    )
+    told = "The folder that this shell is in was deleted. Go to another with cd"
+    assert (done.returncode, done.stderr) == (5, f"error     {told}\n")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&-", "2>/dev/full"])
+@pytest.mark.parametrize(("command", "code"), [("schema batch.lanes", 0), ("status absent", 8)])
+def test_the_exit_code_stands_where_a_stream_is_closed(closed, command, code, tmp_path):
+    done = subprocess.run(
+        f"{sys.executable} -c 'from launcher.cli import main; main()' {command} {closed}",
+        shell=True,
+        capture_output=True,
+        timeout=60,
+        cwd=__file__.rsplit("/tests/", 1)[0],
+        env={**os.environ, "THAW_HOME": str(tmp_path)},
+    )
+    assert done.returncode == code
+
+
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
 def test_no_color_is_honoured_on_a_terminal(no_color, coloured, tmp_path):
     parent, child = pty.openpty()
