@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -85,6 +86,16 @@ class Person:
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < limit
             time.sleep(0.02)
+
+    def stop(self, name: str) -> None:
+        """Type `thaw stop` while the rank that listens waits, so that no run ends before it hears."""
+        (told,) = sorted((self.runs / name / "logs").glob("*/rank-0.json"))[-1:]
+        pid = json.loads(told.read_text())["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            self.thaw("stop", name)
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def weights(self, name: str) -> dict[str, Any]:
         """Load a run's exported weights."""

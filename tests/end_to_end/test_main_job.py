@@ -104,7 +104,7 @@ def test_stopped_and_resumed_on_other_machines_gives_the_same_losses(
     name, workers = "alone", 1  # more ranks, all stages, and the same bits on as many: without Ray
     process = person.start("submit", person.recipe(name, zero={"stage": 3}))
     person.wait(process, lambda: person.steps(name) >= 25)
-    person.thaw("stop", name)
+    person.stop(name)
     out, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 143, (out, err)
     assert "stopped" in person.thaw("status", name)

@@ -47,7 +47,7 @@ def test_a_run_without_its_folder_ends_and_goes_on_once_it_is_back(person: Perso
     assert "moved" in person.thaw("why", "moved")
     process = person.start("resume", "moved")
     person.wait(process, lambda: person.committed("moved") > step)
-    person.thaw("stop", "moved")
+    person.stop("moved")
     assert "stopped" in _said(process) and process.returncode == 143
     attempts = person.records("moved", "attempt")
     assert [attempt["resumed_from_step"] for attempt in attempts] == [None, step]
