@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cluster.proxies import is_on_loopback
 from configs.errors import ClusterError, RecipeError, StorageError, reason_of
 from trainers.private_folders import private_folder, write_private
 
@@ -132,14 +132,7 @@ def checked_address(value: str) -> str:
 
 def goes_in_the_clear(address: str) -> bool:
     """Whether what is sent to an address leaves this machine without encryption."""
-    parts = urlsplit(address)
-    host = parts.hostname or ""
-    if parts.scheme == "https" or host == "localhost":
-        return False
-    try:
-        return not ip_address(host).is_loopback
-    except ValueError:
-        return True
+    return urlsplit(address).scheme != "https" and not is_on_loopback(address)
 
 
 @dataclass(frozen=True)

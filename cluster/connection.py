@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential
 
 from cluster.auth import PlainTokenWarning, find_token, goes_in_the_clear
+from cluster.proxies import go_past_proxies, through_proxy
 from configs.errors import ClusterError, NotFoundError, RecipeError
 from configs.names import checked_job_id
 from trainers.imports import uncollected
@@ -29,6 +30,7 @@ OVERRIDES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 def connect(address: str) -> "JobSubmissionClient":
     """Connect to a dashboard; raises ClusterError when it does not answer, refuses us or is old."""
     refuse_old(version("ray"), "This machine")
+    go_past_proxies(address)
     token = find_token(address)
     headers = {"Authorization": f"Bearer {token.value}"} if token else None
     if token is not None and goes_in_the_clear(address):
@@ -91,10 +93,12 @@ def sentences(address: str, job_id: str | None = None) -> Iterator[None]:
     except (ConnectionError, requests.exceptions.ConnectionError) as error:
         raise ClusterError(
             f"No Ray dashboard answers at {address}. Check the address, or start a cluster with "
-            "`thaw cluster up`"
+            f"`thaw cluster up`{_proxy(address)}"
         ) from error
     except requests.exceptions.RequestException as error:
-        raise ClusterError(f"The cluster at {address} does not answer: {error}") from error
+        raise ClusterError(
+            f"The cluster at {address} does not answer: {error}{_proxy(address)}"
+        ) from error
     except RuntimeError as error:
         raise _from_answer(address, job_id, str(error)) from error
 
@@ -147,8 +151,18 @@ def _refused(address: str, answer: str) -> str:
         "600 and set RAY_AUTH_TOKEN_PATH to it"
     )
     if token is None or answer.startswith("Authentication required"):
-        return f"The cluster at {address} asks for a token (401) and none was found. {where}"
-    return f"The cluster at {address} does not accept the token of {token.origin} (403). {where}"
+        said = f"The cluster at {address} asks for a token (401) and none was found. {where}"
+    else:
+        said = (
+            f"The cluster at {address} does not accept the token of {token.origin} (403). {where}"
+        )
+    return said + _proxy(address)
+
+
+def _proxy(address: str) -> str:
+    """Give the end of one sentence and another one where a proxy was asked, else nothing."""
+    through = through_proxy(address)
+    return f".{through}" if through else ""
 
 
 def _from_answer(address: str, job_id: str | None, answer: str) -> Exception:

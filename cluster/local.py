@@ -31,6 +31,7 @@ from cluster.nodes import (
     node_log,
     start_node,
 )
+from cluster.proxies import go_past_proxies
 from configs.errors import ClusterError, LockedError
 from trainers.private_folders import write_private
 
@@ -267,6 +268,7 @@ def _takes_jobs(cluster: LocalCluster) -> bool:
     """Say whether the dashboard and the job agent of every node answer."""
     import requests
 
+    go_past_proxies(cluster.address)
     token = Path(cluster.token_path).read_text()
     urls = [f"{cluster.address}/api/version"]
     urls += [

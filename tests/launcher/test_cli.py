@@ -160,7 +160,8 @@ def test_a_reader_that_left_is_no_error():
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize(
-    ("command", "code"), [("schema", 5), ("schema batch.lanes", 5), ("--help", 5), ("status absent", 8)]
+    ("command", "code"),
+    [("schema", 5), ("schema batch.lanes", 5), ("--help", 5), ("status absent", 8)],
 )
 def test_an_output_that_cannot_be_written_is_a_sentence(unbuffered, command, code, tmp_path):
     done = subprocess.run(
