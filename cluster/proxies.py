@@ -1,4 +1,4 @@
-"""Keep proxies from standing between a command and a cluster on its own machine, and name others."""
+"""Keep proxies from between a command and a cluster on its own machine, and name the others."""
 
 import os
 from ipaddress import ip_address

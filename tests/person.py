@@ -88,7 +88,7 @@ class Person:
             time.sleep(0.02)
 
     def stop(self, name: str) -> None:
-        """Type `thaw stop` while the rank that listens waits, so that no run ends before it hears."""
+        """Type `thaw stop` while the rank that listens waits, so that the run hears it in time."""
         (told,) = sorted((self.runs / name / "logs").glob("*/rank-0.json"))[-1:]
         pid = json.loads(told.read_text())["pid"]
         os.kill(pid, signal.SIGSTOP)
