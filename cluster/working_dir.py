@@ -7,6 +7,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from cluster.hiding import hidden_libraries
 from cluster.shipping import OWN_LIST, Shipment, survey
 from configs.errors import RecipeError
 from configs.import_paths import split_import_path
@@ -54,6 +55,11 @@ def _check_folder(folder: Path) -> None:
         raise RecipeError(
             f"cluster.working_dir ({folder}) holds {', '.join(hiding)}, which would hide a package "
             "of Thaw. Put your code into a folder of its own"
+        )
+    if libraries := hidden_libraries(folder):
+        raise RecipeError(
+            f"cluster.working_dir ({folder}) holds {', '.join(libraries)}, which would be imported "
+            "in place of the library of that name. Rename it"
         )
 
 

@@ -60,6 +60,10 @@ def test_a_folder_that_is_none_or_hides_ours_is_refused(tmp_path: Path) -> None:
     (tmp_path / "configs.py").touch()
     with pytest.raises(RecipeError, match="holds configs, trainers, which would hide"):
         check_working_dir(recipe(tmp_path))
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "tokenizers.py").touch()
+    with pytest.raises(RecipeError, match=r"holds tokenizers\.py, which would be"):
+        check_working_dir(recipe(tmp_path / "code"))
 
 
 def test_code_that_is_left_out_is_refused_by_name(tmp_path: Path) -> None:
