@@ -35,6 +35,7 @@ class Person:
 
     def recipe(self, name: str, **sections: Any) -> Path:
         """Write a recipe of 120 steps, a commit every 20, the last block and the head learning."""
+        assert not (self.runs / name).exists(), f"another test has called a run {name}"
         recipe = tiny_recipe(
             self.folder,
             name=name,
