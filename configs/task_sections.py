@@ -198,9 +198,15 @@ class InstructionTuning(BaseModel):
         if self.messages is None:
             check_columns((self.prompt, self.input, self.completion))
             return self
-        given = {"prompt", "input", "completion"} & self.model_fields_set
-        if given:
-            raise ValueError(f"messages and {', '.join(sorted(given))} are both given. Keep one")
+        # A recipe that is written out in full names these columns, too, as they are anyway.
+        fields = type(self).model_fields
+        others = [
+            key
+            for key in ("completion", "input", "prompt")
+            if getattr(self, key) != fields[key].default
+        ]
+        if others:
+            raise ValueError(f"messages and {', '.join(others)} are both given. Keep one")
         return self
 
 

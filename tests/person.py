@@ -94,9 +94,12 @@ class Person:
         pid = json.loads(told.read_text())["pid"]
         os.kill(pid, signal.SIGSTOP)
         try:
-            self.thaw("stop", name)
+            process = self.start("stop", name)
+            self.wait(process, (self.runs / name / "stop.json").exists)
         finally:
             os.kill(pid, signal.SIGCONT)
+        out, err = process.communicate(timeout=LIMIT_S)
+        assert process.returncode == 0, (out, err)
 
     def weights(self, name: str) -> dict[str, Any]:
         """Load a run's exported weights."""
