@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from contextlib import redirect_stdout
 from typing import Literal, TextIO
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cluster.secrets import masked_output, take_secrets
-from configs.errors import STOPPED, THAW_ERRORS
+from configs.errors import STOPPED, THAW_ERRORS, RecipeError
 from configs.records import Ended
 from configs.schema import Recipe
 
@@ -43,7 +43,11 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     log = sys.stdout
-    order = read_order(os.environ)
+    try:
+        order = read_order(os.environ)
+    except RecipeError as error:
+        log.write(ended_by(error).model_dump_json() + "\n")
+        return error.exit_code
     secrets = order.recipe.cluster.secrets
     take_secrets(secrets)  # who needs them on which machine asks again, and says what is missing
     # Ray prints on stdout what happens to workers (ray 2.60); the records say it in our words.
@@ -72,8 +76,16 @@ def carry_out(order: JobOrder, log: TextIO) -> Ended:
 
 
 def read_order(environment: Mapping[str, str]) -> JobOrder:
-    """Read the order of this job from the environment."""
-    order = JobOrder.model_validate_json(environment[JOB_VARIABLE])
+    """Read the order of this job from the environment; raises RecipeError for what is none."""
+    try:
+        order = JobOrder.model_validate_json(environment[JOB_VARIABLE])
+    except ValidationError as error:
+        first = error.errors()[0]
+        key, told = ".".join(map(str, first["loc"])), first["msg"].splitlines()[0]
+        raise RecipeError(
+            f"The order of this job cannot be read: {key}: {told.removeprefix('Value error, ')}. "
+            "Submit with the version of Thaw whose code the cluster has"
+        ) from error
     ray_job = json.loads(environment.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
     job_id = ray_job.get("metadata", {}).get("job_submission_id", "")
     return order.model_copy(update={"job_id": job_id})
