@@ -193,6 +193,18 @@ def build_optimizer(groups: list[dict[str, Any]], asked: Optimizer) -> torch.opt
     return kind(groups, lr=asked.learning_rate, betas=asked.betas, eps=asked.eps, fused=True)
 
 
+def with_gradients(engine: Engine) -> list[nn.Parameter]:
+    """Give the parameters that learn, with a gradient of 0 where they have none, as ZeRO takes it.
+
+    So their moments exist, and go on, whether the rows of a step used them or not.
+    """
+    learning = [p for p in engine.model.parameters() if p.requires_grad]
+    for parameter in learning:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    return learning
+
+
 def set_learning_rate(engine: Engine, rate: float) -> None:
     """Give every parameter group its share of this learning rate."""
     for group in engine.optimizer.param_groups:

@@ -26,6 +26,7 @@ from trainers.strategy.prefix import (
     rest,
     take_out,
 )
+from trainers.strategy.reach import forget_graph, unreached
 
 
 class LiveModel:
@@ -45,6 +46,8 @@ class LiveModel:
                 "new run with a smaller batch.microbatch_size"
             )
         self.engine: Engine
+        self.idle: frozenset[str] = frozenset()
+        """What learns but gets no gradient from the rows that were tried: it stays as it is."""
         self._recipe, self._place = recipe, place
         self._num_parameters = sum(count_elements(p) for p in self.module.parameters())
         self._hashes: dict[str, str] = {}
@@ -69,12 +72,12 @@ class LiveModel:
         trainable: frozenset[str],
         born: Mapping[str, int],
         learned: Collection[str],
-        look: Callable[[], object],
+        look: Callable[[], torch.Tensor],
     ) -> Prefix | None:
         """Build the engine of a phase over the whole model; gives the frozen prefix, if any.
 
         Collective: every rank calls this. `born` tells when what learns began to, `learned` names
-        what learns now or has learned, `look` makes a forward pass.
+        what learns now or has learned, `look` makes a forward pass and gives its loss.
         """
         if self._standin is not None:
             self._standin.put_back()
@@ -83,19 +86,34 @@ class LiveModel:
         rate = self._recipe.optimizer.learning_rate
         # On the whole model: they count its blocks.
         self._scales = rate_scales(self.module, self._recipe.freezing, self.head, rate)
-        self._born = born
+        self._born, self.idle = born, frozenset()
         self._build_engine()
         # Not before: the engine rounds the model to half precision.
         self.hash_again()
-        if not self._hashes:
-            return None
-        if self._layout is None:
-            self._layout = find_layout(self.module, look)
-            self.forget_passes()
-        if self._layout is not None:
+        self._watch(look)
+        if self._hashes and self._layout is not None:
             self._prefix = find_prefix(self.module, self._layout, learned)
         self.train()
         return self._prefix
+
+    def _watch(self, look: Callable[[], torch.Tensor]) -> None:
+        """Watch a forward pass: in which order the blocks run, and what of all that learns is used.
+
+        Collective: every rank calls this.
+        """
+
+        def watched() -> None:
+            self.idle = unreached(self.module, look())
+
+        if self._hashes and self._layout is None:
+            self._layout = find_layout(self.module, watched)
+        else:
+            watched()
+        forget_graph(self.module)
+        self.forget_passes()
+        if self.idle:
+            self.engine.handle.destroy()
+            self._build_engine()
 
     def take_out(self, prefix: Prefix, proven: Callable[[], bool]) -> bool:
         """Go on without a prefix; put it back where `proven` then says no. Collective."""
@@ -157,7 +175,9 @@ class LiveModel:
         self._hashes = self._hash()
 
     def _build_engine(self) -> None:
-        groups = parameter_groups(self.module, self._recipe.optimizer, self._scales, self._born)
+        groups = parameter_groups(
+            self.module, self._recipe.optimizer, self._scales, self._born, self.idle
+        )
         box = self._standin.box if self._standin is not None else None
         engine = build_engine(self.module, self._recipe, self._place, groups, box)
         self.engine = replace(engine, statistics=self.statistics)

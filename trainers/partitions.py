@@ -17,7 +17,7 @@ from deepspeed.utils import (
 )
 from torch import nn
 
-from trainers.engine import Engine, gathered, set_learning_rate
+from trainers.engine import Engine, gathered, set_learning_rate, with_gradients
 from trainers.storage import bytes_hash
 
 WEIGHT = "weight"
@@ -193,6 +193,8 @@ def prime(engine: Engine, feed: Callable[[], torch.Tensor]) -> None:
     set_learning_rate(engine, 0.0)
     for _ in range(engine.num_microbatches):
         engine.handle.backward(feed() * 0.0)
+        if engine.stage == 0:
+            with_gradients(engine)
         engine.handle.step()
     for group, rate in zip(engine.optimizer.param_groups, rates, strict=True):
         group["lr"] = rate

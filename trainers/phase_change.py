@@ -58,7 +58,8 @@ class MotionProof:
         begins = cursor.step == cursor.phase_starts[cursor.phase]
         before = phases[cursor.phase - 1].trainable if cursor.phase else frozenset()
         phase = phases[cursor.phase]
-        new = phase.trainable - phase.late - before if begins else frozenset()
+        still = phase.late | session.live.idle
+        new = phase.trainable - still - before if begins else frozenset()
         self._names = sorted(new)
         self._hashes = weight_hashes(session.engine, session.place.rank, new) if new else {}
 

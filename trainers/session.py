@@ -41,9 +41,11 @@ from trainers.strategy.phases import births, choose_phases, learned
 from trainers.tasks import functions_of
 from trainers.tasks.generation import build_writer
 from trainers.tasks.judging import Setting
+from trainers.tasks.remarks import remarks_of
 from trainers.tracking import Tracker
 
 Report = Callable[[Record], None]
+FEW_ROWS = 4
 
 
 class Session:
@@ -78,6 +80,7 @@ class Session:
         self.frozen = saved.frozen if saved is not None else None
         self._cache: PrefixCache | None = None
         self._may_cache = training
+        self._told_idle: frozenset[str] = frozenset()
         self._processor: Any = None
         self._outside = report
         self._open_files(newest, training=training)
@@ -258,6 +261,8 @@ class Session:
         self._build()
         if state is not None and training:
             self._restore(state)
+        for text in remarks_of(self.model):
+            self.note(text)
         if self.engine.stage != recipe.zero.stage:
             self.note("half precision runs ZeRO stage 0 as stage 1: same numbers, less memory")
 
@@ -266,6 +271,9 @@ class Session:
         number, starts = self.cursor.phase, self.cursor.phase_starts
         born = births(self.phases, number, starts)
         prefix = self.live.build(self.phases[number].trainable, born, self.learned(), self._look)
+        if self._may_cache and (idle := self.live.idle - self._told_idle):
+            self._told_idle |= idle
+            self.note(_stay(idle))
         self._cache = open_cache(self, prefix) if self._may_cache else None
         if self._cache is not None:
             # While they are in the model.
@@ -273,10 +281,11 @@ class Session:
             if not self.live.take_out(self._cache.prefix, partial(prove, self, self._cache)):
                 self._cache = None
 
-    def _look(self) -> None:
-        """Feed one row, to see in which order the modules of the model run."""
-        with torch.no_grad():
-            feed_rows(self, "train", [0])
+    def _look(self) -> torch.Tensor:
+        """Feed a few rows and give their loss, to see how the model computes it."""
+        few = min(FEW_ROWS, self.manifest.splits["train"].rows)
+        fed = feed_rows(self, "train", list(range(few)))
+        return self.task.summed_loss(fed.outputs, fed.labels)
 
     def _restore(self, state: SavedState) -> None:
         """Put the weights and moments of a commit into a fresh engine. Collective."""
@@ -317,3 +326,13 @@ class Session:
     def _feed_once(self) -> torch.Tensor:
         fed = feed_rows(self, "train", [0])
         return self.task.summed_loss(fed.outputs, fed.labels)
+
+
+def _stay(idle: frozenset[str]) -> str:
+    """Say what learns in vain."""
+    names = sorted(idle)
+    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return (
+        f"{len(names)} tensors that learn take no part in the loss of the first rows, and stay as "
+        f"they are until they do: {shown}"
+    )

@@ -16,7 +16,7 @@ import torch.distributed as dist
 from trainers.agreement import joined, rank_and_size, reduced
 from trainers.data.batches import Microbatch
 from trainers.data.parts import cut
-from trainers.engine import Engine, feed
+from trainers.engine import Engine, feed, with_gradients
 from trainers.seeds import derive_seed
 
 # (outputs of the model, labels) -> loss summed over targets
@@ -166,7 +166,7 @@ def _move(engine: Engine) -> tuple[float, bool]:
         norm = float(engine.handle.get_global_grad_norm() or 0.0)
         return norm, bool(engine.handle.was_step_applied())
     # Stage 0 has a plain optimizer, which leaves alone what has no gradient.
-    learning = [p for p in engine.model.parameters() if p.requires_grad]
+    learning = with_gradients(engine)
     norm = torch.nn.utils.clip_grad_norm_(learning, engine.max_grad_norm).item()
     moved = bool(np.isfinite(norm))
     if not moved:

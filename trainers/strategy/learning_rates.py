@@ -1,7 +1,7 @@
 """Give each optimizer step its learning rate; which parameters learn stands in freezing.py."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from torch import nn
@@ -91,13 +91,14 @@ def parameter_groups(
     optimizer: Optimizer,
     scales: Mapping[str, float] | None = None,
     born: Mapping[str, int] | None = None,
+    idle: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """Group the trainable parameters by when they began to learn, by decay and by rate.
 
-    Matrices are decayed, biases and norm weights are not. `scales` gives shares of the rate (1
-    where it gives none), `born` the steps done when a parameter began to learn: ZeRO keeps Adam's
-    step once per group. Groups without parameters are left out: DeepSpeed 0.19.8 raises IndexError
-    for them on ZeRO-1 and -2.
+    Matrices are decayed; biases, norm weights and what is `idle`, without a gradient, are not.
+    `scales` gives shares of the rate (1 where it gives none), `born` the steps done when a
+    parameter began to learn: ZeRO keeps Adam's step once per group. Groups without parameters are
+    left out: DeepSpeed 0.19.8 raises IndexError for them on ZeRO-1 and -2.
     """
     groups: dict[tuple[int, bool, float], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
@@ -105,8 +106,9 @@ def parameter_groups(
             # ZeRO-3 empties the parameter itself and keeps its shape beside it.
             shape = parameter.ds_shape if hasattr(parameter, "ds_shape") else parameter.shape
             birth, scale = (born or {}).get(name, 0), (scales or {}).get(name, 1.0)
-            key = (birth, len(shape) < 2, -scale)
-            decay = optimizer.weight_decay if len(shape) >= 2 else 0.0
+            keeps = len(shape) < 2 or name in idle
+            key = (birth, keeps, -scale)
+            decay = 0.0 if keeps else optimizer.weight_decay
             made = {"params": [], "weight_decay": decay, "scale": scale, "born": birth}
             groups.setdefault(key, made)["params"].append(parameter)
     return [groups[key] for key in sorted(groups)]

@@ -17,7 +17,6 @@ from configs.errors import RecipeError
 from configs.model_sections import Model
 from configs.task_sections import InstructionTuning, LanguageModeling
 from trainers.tasks.continuations import Written, prepare_to_write, write
-from trainers.tasks.embeddings import grow_embeddings
 from trainers.tasks.functions import Built
 from trainers.tasks.judging import IGNORED, Batching, Fed, Sample, Scores, Setting, objects
 from trainers.tasks.pretrained import build_pretrained
@@ -147,7 +146,6 @@ def build_model(
             "with the whole language model"
         )
     processor = load_tokenizer(model)
-    grow_embeddings(loaded, len(processor))
     loaded.config.use_cache = False
     prepare_to_write(loaded, model, task, processor)
     return loaded, frozenset(), frozenset()

@@ -2,11 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+from trainers.tasks.remarks import remark
+
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def grow_embeddings(model: "PreTrainedModel", num_tokens: int) -> None:
+def grow_embeddings(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> None:
     """Let the embeddings, and the output embeddings, have a row for each token; none is taken away.
 
     A new row is the mean of the old ones, which no rank and no seed can change: the new tokens are
@@ -17,8 +19,9 @@ def grow_embeddings(model: "PreTrainedModel", num_tokens: int) -> None:
 
     from trainers.strategy.adapters import slice_like_the_others
 
-    had = int(model.config.get_text_config().vocab_size)
-    if num_tokens <= had:
+    had = getattr(model.config.get_text_config(), "vocab_size", None)
+    num_tokens = max(tokenizer.get_vocab().values(), default=-1) + 1
+    if had is None or num_tokens <= had:
         return
     model.resize_token_embeddings(num_tokens, mean_resizing=False)
     modules = [model.get_input_embeddings(), model.get_output_embeddings()]
@@ -27,3 +30,8 @@ def grow_embeddings(model: "PreTrainedModel", num_tokens: int) -> None:
         for parameter in own.values():
             parameter[had:] = parameter[:had].mean(0)
     slice_like_the_others(model)
+    remark(
+        model,
+        f"the tokenizer has {num_tokens - had:,} tokens that the model has not: its embeddings "
+        f"have grown from {had:,} rows to {num_tokens:,}, each new one the mean of the others",
+    )

@@ -122,7 +122,9 @@ def build_model(
         if task.image_size is not None:
             _set_image_size(config, task.image_size, model)
 
-    return build_pretrained(AUTO_MODEL, model, Head(label_names, adapt=adapt), bits)
+    return build_pretrained(
+        AUTO_MODEL, model, Head(label_names, adapt=adapt, reads_text=False), bits
+    )
 
 
 def _set_image_size(config: "PreTrainedConfig", size: int, model: Model) -> None:

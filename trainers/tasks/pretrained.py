@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from configs.errors import RecipeError
 from configs.model_sections import Model
 from trainers.quantization import four_bit_loading
+from trainers.tasks.embeddings import grow_embeddings
 from trainers.tasks.functions import BuildModel, Built, LabelNames
 from trainers.tasks.model_class import architecture_of, from_config, model_class
 from trainers.tasks.model_config import first_line, load_config, source_of
@@ -33,6 +34,8 @@ class Head:
     """As transformers calls it."""
     adapt: "Callable[[PreTrainedConfig], None] | None" = None
     """Changes the config further before the model is built."""
+    reads_text: bool = True
+    """Whether the model is fed tokens; an image model may have a vocabulary of its own (BEiT)."""
 
 
 def build_with_head(
@@ -74,7 +77,7 @@ def build_pretrained(
             model,
             lambda: from_config(loader, config, attn_implementation=model.attention),
         )
-        return _watched(built, model), _head(built), frozenset()
+        return _finished(built, model, head), _head(built), frozenset()
     loaded, report = _load(
         auto_model,
         model,
@@ -90,11 +93,17 @@ def build_pretrained(
             **source_of(model),
         ),
     )
-    return _watched(loaded, model), *_head_and_new(loaded, report, model.path)
+    named = _head_and_new(loaded, report, model.path)
+    return _finished(loaded, model, head), *named
 
 
-def _watched(built: Any, model: Model) -> Any:
-    """Let a model whose head reads pooled states refuse what gives none at its first row."""
+def _finished(built: Any, model: Model, head: Head | None) -> Any:
+    """Give a model room for every token of its tokenizer.
+
+    One whose head reads pooled states will refuse what gives none at its first row.
+    """
+    if head is None or head.reads_text:
+        grow_embeddings(built, load_tokenizer(model))
     if model.pooling != "own":
         refuse_odd_states(built)
     return built
@@ -134,13 +143,15 @@ def _silence() -> None:
 def _adapt_config(config: "PreTrainedConfig", model: Model, head: Head | None) -> None:
     """Write labels, padding and dropout into the config."""
     if head is not None:
+        # Some configs keep a number of their own, which the names do not change (PVT).
+        config.num_labels = len(head.label_names)
         config.id2label = dict(enumerate(head.label_names))
         config.label2id = {name: number for number, name in enumerate(head.label_names)}
         config.problem_type = head.problem_type
         if head.adapt is not None:
             head.adapt(config)
         text_config = config.get_text_config()
-        if "vocab_size" in text_config and text_config.pad_token_id is None:
+        if head.reads_text and getattr(text_config, "pad_token_id", None) is None:
             # Models such as GPT-2 take the last token that is not padding as the summary of a row.
             text_config.pad_token_id = load_tokenizer(model).pad_token_id
     if model.dropout is not None and not _set_dropout(config, model.dropout):

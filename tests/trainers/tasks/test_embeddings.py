@@ -5,11 +5,20 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from configs.model_sections import Model
-from configs.task_sections import InstructionTuning
+from configs.task_sections import (
+    InstructionTuning,
+    SentenceEmbedding,
+    Task,
+    TextClassification,
+    TokenClassification,
+)
+from tests.tiny import make_model_folder
 from tests.tiny_causal import make_byte_tokenizer, make_causal_folder
-from trainers.tasks import causal
+from trainers.tasks import causal, functions_of
+from trainers.tasks.remarks import remarks_of
 
 TASK = InstructionTuning(kind="instruction_tuning")
 
@@ -46,6 +55,33 @@ def test_room_that_is_there_stays(tmp_path: Path) -> None:
 
     folder = make_causal_folder(tmp_path)
     model, *_ = causal.build_model(Model(path=str(folder)), TASK, ())
+    model.resize_token_embeddings(model.config.vocab_size + 7)
     table = model.get_input_embeddings().weight
-    grow_embeddings(model, model.config.vocab_size - 7)
-    assert model.get_input_embeddings().weight is table
+    grow_embeddings(model, make_byte_tokenizer())
+    assert model.get_input_embeddings().weight is table and remarks_of(model) == ()
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        TextClassification(kind="text_classification"),
+        TokenClassification(kind="token_classification"),
+        SentenceEmbedding(kind="sentence_embedding"),
+    ],
+)
+def test_every_task_that_reads_text_has_room_for_its_tokens(task: Task, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    make_model_folder(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    had = len(tokenizer)
+    tokenizer.add_tokens(["<e1>", "</e1>"])
+    tokenizer.save_pretrained(folder)
+    functions = functions_of(task)
+    model, *_ = functions.build_model(Model(path=str(folder)), task, ("O", "B-x"), None)
+    (told,) = remarks_of(model)
+    assert f"from {had} rows to {had + 2}" in told
+    assert model.get_input_embeddings().weight.shape[0] == model.config.vocab_size == had + 2
+    found = model(
+        input_ids=torch.tensor([[had, had + 1]]), attention_mask=torch.ones(1, 2, dtype=torch.long)
+    )
+    assert bool(functions.output_of(found).isfinite().all())
