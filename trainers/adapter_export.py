@@ -10,6 +10,7 @@ from configs.adapter_sections import Lora
 from configs.schema import Recipe
 from trainers.model_card import is_hub_id
 from trainers.tasks import functions_of
+from trainers.tasks.equal_lengths import feed_equal_lengths, sees_padding
 
 if TYPE_CHECKING:
     import torch
@@ -119,6 +120,8 @@ def adapter_difference(
     base |= {name: torch.zeros_like(state_dict[name]) for name in head}
     whole = build_empty(model)
     whole.load_state_dict(base, strict=True, assign=True)
+    if sees_padding(model):
+        feed_equal_lengths(whole)
     with warnings.catch_warnings():
         # peft 0.21 asks for what transformers 5.23 has given another name.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)

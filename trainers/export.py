@@ -24,6 +24,7 @@ from trainers.masking import is_active, masked_bytes
 from trainers.model_card import Origin, render_model_card
 from trainers.sentence_files import PooledHead, add_own_class, save_sentence_files
 from trainers.tasks import functions_of
+from trainers.tasks.equal_lengths import KEY, feed_equal_lengths
 from trainers.tasks.generation import generation_config
 from trainers.tasks.model_class import model_class
 
@@ -154,7 +155,8 @@ def read_export(address: str) -> Export:
 def load_exported(folder: Path) -> "PreTrainedModel":
     """Load the weights of an exported folder as any user would, out of safetensors alone.
 
-    Raises StorageError for a folder without them.
+    A model that sees padding is fed rows of one length at a time. Raises StorageError for a folder
+    without them.
     """
     export = read_export(str(folder))
     source = Model(path=str(folder), implementation=export.implementation, pooling=export.pooling)
@@ -165,6 +167,8 @@ def load_exported(folder: Path) -> "PreTrainedModel":
         raise StorageError(
             f"{folder} holds no model.safetensors that can be read. Export the run again"
         ) from error
+    if export.numbers.get(KEY):
+        feed_equal_lengths(model)
     model.eval()
     return model
 

@@ -25,6 +25,7 @@ from trainers.manifest import Cursor
 from trainers.model_card import Origin
 from trainers.quantization import whole_weight
 from trainers.session import Session
+from trainers.tasks.equal_lengths import KEY
 from trainers.tasks.pooling import CONFIG_KEY
 
 CHECKED_ROWS = 4
@@ -120,7 +121,10 @@ def export_model(session: Session, target: Target, metrics: dict[str, float]) ->
 
 def _origin(session: Session, metrics: dict[str, float]) -> Origin:
     pooling = getattr(session.model.config, CONFIG_KEY, None)
-    return Origin(session.recipe, session.manifest, metrics, pooling)
+    manifest = session.manifest
+    if session.cursor.equal_lengths:
+        manifest = manifest.model_copy(update={"numbers": manifest.numbers | {KEY: 1}})
+    return Origin(session.recipe, manifest, metrics, pooling)
 
 
 def _standing(session: Session, cursor: Cursor) -> dict[str, Any]:

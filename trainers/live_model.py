@@ -115,11 +115,16 @@ class LiveModel:
             self.engine.handle.destroy()
             self._build_engine()
 
-    def take_out(self, prefix: Prefix, proven: Callable[[], bool]) -> bool:
-        """Go on without a prefix; put it back where `proven` then says no. Collective."""
+    def take_out(
+        self, prefix: Prefix, proven: Callable[[], bool], keep: Collection[str] = ()
+    ) -> bool:
+        """Go on without a prefix, but for modules to `keep`; put it back where `proven` says no.
+
+        Collective: every rank calls this.
+        """
         device = self.engine.handle.device
         self.engine.handle.destroy()
-        self._standin = take_out(self.module, prefix, device)
+        self._standin = take_out(self.module, prefix, device, keep)
         self._build_engine()
         if proven():
             return True

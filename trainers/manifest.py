@@ -69,6 +69,8 @@ class Cursor(BaseModel):
     """Optimizer steps done at that evaluation."""
     mishaps: Mishaps = Mishaps()
     """What went wrong so far."""
+    equal_lengths: bool | None = None
+    """Whether rows are fed with those of their own length alone; None where it is not known."""
 
 
 class Manifest(BaseModel):

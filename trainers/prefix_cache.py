@@ -33,11 +33,11 @@ from trainers.data.recordings import (
 )
 from trainers.data.store import SplitInfo, SplitName
 from trainers.engine import feed
-from trainers.prefix_probe import Probe, evaluating, feed_whole, look_at
+from trainers.prefix_probe import FORWARD_ERRORS, Probe, evaluating, feed_whole, look_at
 from trainers.prefix_recording import Recorder
 from trainers.storage import bytes_hash
 from trainers.strategy.phases import learned, place_phases
-from trainers.strategy.prefix import Capture, Prefix, find_prefix
+from trainers.strategy.prefix import CannotRecordError, Capture, Prefix, find_prefix
 
 if TYPE_CHECKING:
     from trainers.session import Session
@@ -88,6 +88,13 @@ def open_cache(session: "Session", prefix: Prefix | None) -> PrefixCache | None:
     several = recipe.task.kind == "sentence_embedding"
     if asked == "off" or changes or several or writes_in_evaluation(recipe.task):
         return None
+    if session.cursor.equal_lengths:
+        if asked == "on":
+            raise RecipeError(
+                "freezing.prefix_cache is on but this model sees padding, so its rows are fed by "
+                "length and none can be recorded. Use auto"
+            )
+        return None
     if prefix is None:
         if asked == "on":
             raise RecipeError(
@@ -97,12 +104,13 @@ def open_cache(session: "Session", prefix: Prefix | None) -> PrefixCache | None:
         return None
     if asked == "auto" and _passes(session, prefix) < WORTHWHILE_PASSES:
         return None
-    probe, shape = look_at(session, prefix)
-    problem = _too_big(session, shape)
+    try:
+        probe, shape = look_at(session, prefix)
+        problem = _too_big(session, shape)
+    except CannotRecordError as error:
+        problem = f"the frozen prefix of this model cannot be recorded: {error}"
     if problem is not None:
-        if asked == "on":
-            raise RecipeError(problem)
-        session.note(f"{problem}. The frozen prefix is computed in every epoch")
+        leave(session, problem)
         return None
     folder = recordings_folder() / _key(session, prefix, shape)
     cache = PrefixCache(prefix, shape, folder, probe)
@@ -113,25 +121,27 @@ def open_cache(session: "Session", prefix: Prefix | None) -> PrefixCache | None:
     return cache
 
 
+def leave(session: "Session", problem: str) -> None:
+    """Say why the prefix is computed; raises RecipeError where the recipe asks for a recording."""
+    if session.recipe.freezing.prefix_cache == "on":
+        raise RecipeError(f"freezing.prefix_cache is on but {problem}. Use auto")
+    session.note(f"{problem}. It is computed in every epoch")
+
+
 def prove(session: "Session", cache: PrefixCache) -> bool:
     """Say whether the model with the stand-in gives the bits that the whole model gave.
 
     Collective: every rank calls this.
     """
-    with evaluating(session):
-        logits = (
-            session.task.output_of(feed(session.engine, cache.probe.inputs, cache.probe.given))
-            .detach()
-            .cpu()
-        )
-    same = all_agree(torch.equal(logits, cache.probe.logits))
-    if not same:
-        session.note(
-            "blocks of this model hand on more than can be recorded: they are computed in every "
-            "epoch",
-            level="warning",
-        )
-    return same
+    try:
+        with evaluating(session):
+            outputs = feed(session.engine, cache.probe.inputs, cache.probe.given)
+            logits = session.task.output_of(outputs).detach().cpu()
+    except torch.OutOfMemoryError:
+        raise
+    except FORWARD_ERRORS:
+        return all_agree(False)  # a block reads more than was recorded
+    return all_agree(torch.equal(logits, cache.probe.logits))
 
 
 def _passes(session: "Session", prefix: Prefix) -> float:

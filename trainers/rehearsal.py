@@ -16,6 +16,7 @@ from trainers.data.store import SplitName
 from trainers.engine import feed
 from trainers.own_code import LOSS
 from trainers.own_metrics import OwnMetrics
+from trainers.packing_rehearsal import refuse_leaks
 from trainers.step import SummedLoss
 from trainers.tasks.judging import IGNORED, Fed, is_target
 
@@ -33,6 +34,7 @@ def rehearsed(session: "Session", summed_loss: SummedLoss) -> SummedLoss:
 
     Raises RecipeError on all ranks for what they must not do. Collective: every rank calls this.
     """
+    refuse_leaks(session)
     if session.recipe.loss.function is not None:
         _rehearse_loss(session, session.recipe.loss.function, summed_loss)
     if session.recipe.task.metric:
@@ -72,9 +74,17 @@ def _rehearse_loss(session: "Session", path: str, summed_loss: SummedLoss) -> No
         )
 
 
+def only_row(labels: torch.Tensor, row: int | None) -> torch.Tensor:
+    """Leave the targets of one row alone, or of none; labels are (rows, ...)."""
+    nothing = torch.nan if labels.is_floating_point() else IGNORED
+    left = torch.full_like(labels, nothing)
+    if row is not None:
+        left[row] = labels[row]
+    return left
+
+
 def _without_targets(fed: Fed) -> Fed:
-    nothing = torch.nan if fed.labels.is_floating_point() else IGNORED
-    return Fed(fed.inputs, torch.full_like(fed.labels, nothing), fed.outputs)
+    return Fed(fed.inputs, only_row(fed.labels, None), fed.outputs)
 
 
 def _checked_loss(path: str, summed_loss: SummedLoss, fed: Fed, what: str) -> float:

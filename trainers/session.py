@@ -32,8 +32,9 @@ from trainers.live_model import LiveModel
 from trainers.live_state import copy_state, frozen_part
 from trainers.manifest import Cursor, Manifest, checkpoint_name, read_manifest, step_of
 from trainers.optimizer_state import require_optimizer
+from trainers.padding_rehearsal import settle_padding
 from trainers.place import Place
-from trainers.prefix_cache import PrefixCache, open_cache, prove
+from trainers.prefix_cache import PrefixCache, leave, open_cache, prove
 from trainers.rehearsal import feed_rows
 from trainers.retention import Policy, delete_leftovers, newer_than, policy_of
 from trainers.saved_state import SavedState, continued, read_best
@@ -274,12 +275,21 @@ class Session:
         if self._may_cache and (idle := self.live.idle - self._told_idle):
             self._told_idle |= idle
             self.note(_stay(idle))
+        settle_padding(self)
         self._cache = open_cache(self, prefix) if self._may_cache else None
         if self._cache is not None:
             # While they are in the model.
             self.commits.write(self._frozen_parts(), self._policy())
-            if not self.live.take_out(self._cache.prefix, partial(prove, self, self._cache)):
+            if not self._take_out(self._cache):
                 self._cache = None
+                leave(self, "the blocks behind the frozen prefix of this model read more than it")
+
+    def _take_out(self, cache: PrefixCache) -> bool:
+        """Take the prefix out of the model as a proof allows; False where none does. Collective."""
+        proven = partial(prove, self, cache)
+        # What is of another shape than the recording may be read beside it: position biases.
+        choices = [frozenset[str](), *([cache.probe.others] if cache.probe.others else [])]
+        return any(self.live.take_out(cache.prefix, proven, keep) for keep in choices)
 
     def _look(self) -> torch.Tensor:
         """Feed a few rows and give their loss, to see how the model computes it."""

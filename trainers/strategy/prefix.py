@@ -29,8 +29,8 @@ class Layout:
     num_blocks: int
     ran: dict[str, int]
     """Modules that ran as a whole, without those inside them, and how many blocks had begun."""
-    in_tuple: bool
-    """Whether a block gives its output in a tuple."""
+    parts: int
+    """Entries of the tuple that a block gives; 0 where it gives its output bare."""
 
     def names_below(self, depth: int) -> list[str]:
         """Name the modules that had run when block `depth` began, or when the last one ended."""
@@ -67,10 +67,10 @@ class Box:
 class Recall(nn.Module):
     """Gives the recording back, whatever it is fed."""
 
-    def __init__(self, box: Box, stood_for: nn.Module, *, in_tuple: bool) -> None:
+    def __init__(self, box: Box, stood_for: nn.Module, *, parts: int) -> None:
         super().__init__()
         self._box = box
-        self._in_tuple = in_tuple
+        self._parts = parts
         # Models read small things off what was here: ModernBERT the attention_type of its blocks,
         # ViT the type of the weights in its embeddings.
         self._outline = vars(_outline(stood_for))
@@ -83,7 +83,8 @@ class Recall(nn.Module):
     def forward(self, *_: Any, **__: Any) -> Any:
         """Give the recording, (rows, tokens, width) for text."""
         assert self._box.values is not None, "a recording is put in before the model runs"
-        return (self._box.values,) if self._in_tuple else self._box.values
+        values, others = self._box.values, (None,) * (self._parts - 1)
+        return (values, *others) if self._parts else values
 
 
 @dataclass
@@ -93,7 +94,7 @@ class _Watch:
     blocks: dict[nn.Module, int]
     begun: list[int] = field(default_factory=list)
     ended: list[tuple[str, int]] = field(default_factory=list)
-    in_tuple: bool = False
+    parts: int = 0
 
 
 def find_layout(model: nn.Module, feed: Callable[[], Any]) -> Layout | None:
@@ -129,7 +130,7 @@ def find_layout(model: nn.Module, feed: Callable[[], Any]) -> Layout | None:
     }
     inside = {n for n in ended if any(n.startswith(f"{other}.") for other in ended)}
     whole = {name: begun for name, begun in ended.items() if name not in inside}
-    return Layout(list_name, len(blocks), whole, watch.in_tuple)
+    return Layout(list_name, len(blocks), whole, watch.parts)
 
 
 def find_prefix(model: nn.Module, layout: Layout, learning: Collection[str]) -> Prefix | None:
@@ -169,11 +170,15 @@ class Capture:
         )
 
     def run(self, feed: Callable[[], Any]) -> torch.Tensor:
-        """Give what the prefix gives in the forward pass that `feed` makes."""
+        """Give what the prefix gives in the forward pass that `feed` makes.
+
+        Raises CannotRecordError where that is no tensor.
+        """
         with suppress(_PrefixIsOverError):
             feed()
-        assert self.values is not None, "the forward pass came through the block"
         values, self.values = self.values, None
+        if values is None:
+            raise CannotRecordError("its blocks do not hand on one tensor")
         return values
 
     def close(self) -> None:
@@ -181,15 +186,19 @@ class Capture:
         self._handle.remove()
 
     def _take_input(self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._take(args[0] if args else kwargs["hidden_states"])
+        self._take(args[0] if args else kwargs.get("hidden_states"))
 
     def _take_output(self, _: nn.Module, __: Any, output: Any) -> None:
         self._take(output[0] if isinstance(output, tuple) else output)
 
-    def _take(self, values: torch.Tensor) -> None:
-        self.values = values.detach()
+    def _take(self, values: Any) -> None:
+        self.values = values.detach() if torch.is_tensor(values) else None
         if self._stop:
             raise _PrefixIsOverError
+
+
+class CannotRecordError(Exception):
+    """What a prefix gives is nothing that can be kept for each row."""
 
 
 class _PrefixIsOverError(Exception):
@@ -213,17 +222,22 @@ class Standin:
             self.model.set_submodule(name, module)
 
 
-def take_out(model: nn.Module, prefix: Prefix, device: torch.device) -> Standin:
-    """Put a recording in the place of every module of the prefix that holds weights."""
+def take_out(
+    model: nn.Module, prefix: Prefix, device: torch.device, keep: Collection[str] = ()
+) -> Standin:
+    """Put a recording in the place of every module of the prefix that holds weights.
+
+    Those to `keep` go on computing.
+    """
     box = Box()
     parked = {}
     for name in prefix.names:
         module = model.get_submodule(name)
-        if next(module.parameters(), None) is None:
+        if next(module.parameters(), None) is None or name in keep:
             continue
         is_block = name.startswith(f"{prefix.layout.list_name}.")
-        wrapped = prefix.layout.in_tuple and is_block
-        model.set_submodule(name, Recall(box, module, in_tuple=wrapped))
+        parts = prefix.layout.parts if is_block else 0
+        model.set_submodule(name, Recall(box, module, parts=parts))
         parked[name] = module
         _move(module, torch.device("cpu"))
     return Standin(model, box, parked, device)
@@ -270,6 +284,6 @@ def _note_end(watch: _Watch, name: str) -> Callable[..., None]:
     def note(module: nn.Module, _: Any, output: Any) -> None:
         watch.ended.append((name, len(watch.begun)))
         if module in watch.blocks:
-            watch.in_tuple = isinstance(output, tuple)
+            watch.parts = len(output) if isinstance(output, tuple) else 0
 
     return note
