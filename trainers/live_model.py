@@ -63,6 +63,11 @@ class LiveModel:
         return self._standin is None
 
     @property
+    def runs_out_of_order(self) -> bool:
+        """Whether something is frozen but nothing of it is a prefix: blocks run in no order."""
+        return bool(self._hashes) and self._layout is None
+
+    @property
     def hashes(self) -> dict[str, str]:
         """Hashes of this rank's share of what was frozen when the phase began, by name."""
         return self._hashes

@@ -88,23 +88,14 @@ def open_cache(session: "Session", prefix: Prefix | None) -> PrefixCache | None:
     several = recipe.task.kind == "sentence_embedding"
     if asked == "off" or changes or several or writes_in_evaluation(recipe.task):
         return None
-    if session.cursor.equal_lengths:
-        if asked == "on":
-            raise RecipeError(
-                "freezing.prefix_cache is on but this model sees padding, so its rows are fed by "
-                "length and none can be recorded. Use auto"
-            )
-        return None
     if prefix is None:
-        if asked == "on":
-            raise RecipeError(
-                "freezing.prefix_cache is on but no block comes before all that learns. Use auto, "
-                "or let neither the embeddings nor the first block learn"
-            )
+        _tell_none(session)
         return None
     if asked == "auto" and _passes(session, prefix) < WORTHWHILE_PASSES:
         return None
     try:
+        if session.cursor.equal_lengths:
+            raise CannotRecordError("it sees padding, so its rows are fed by their length")
         probe, shape = look_at(session, prefix)
         problem = _too_big(session, shape)
     except CannotRecordError as error:
@@ -126,6 +117,17 @@ def leave(session: "Session", problem: str) -> None:
     if session.recipe.freezing.prefix_cache == "on":
         raise RecipeError(f"freezing.prefix_cache is on but {problem}. Use auto")
     session.note(f"{problem}. It is computed in every epoch")
+
+
+def _tell_none(session: "Session") -> None:
+    """Say why there is no prefix to record, where that is not the recipe's doing."""
+    if session.recipe.freezing.prefix_cache == "on":
+        raise RecipeError(
+            "freezing.prefix_cache is on but no block comes before all that learns. Use auto, "
+            "or let neither the embeddings nor the first block learn"
+        )
+    if session.live.runs_out_of_order:
+        leave(session, "the blocks of this model do not run one after another")
 
 
 def prove(session: "Session", cache: PrefixCache) -> bool:

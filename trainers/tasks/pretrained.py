@@ -5,6 +5,7 @@ What is fed to it and how its outputs are judged stands in the task.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -72,11 +73,8 @@ def build_pretrained(
     replaced = _replaced_head(loader, config, len(head.label_names)) if head else None
     _adapt_config(config, model, head)
     if model.from_scratch:
-        built = _load(
-            auto_model,
-            model,
-            lambda: from_config(loader, config, attn_implementation=model.attention),
-        )
+        made = partial(from_config, loader, config, attn_implementation=model.attention)
+        built = _load(auto_model, model, made)
         return _finished(built, model, head), _head(built), frozenset()
     loaded, report = _load(
         auto_model,

@@ -12,7 +12,7 @@ from configs.schema import Recipe
 from configs.yaml_text import read_yaml
 from tests.recipe_draws import all_paths, draw_recipes, paths
 
-SHIPPED = sorted((Path(__file__).parents[2] / "configs" / "recipes").glob("*.yaml"))
+SHIPPED = sorted((Path(__file__).parents[1] / "configs" / "recipes").glob("*.yaml"))
 TRIES = 10_000
 SOME = 300
 """Of the recipes that were drawn, those that go the longer ways."""
