@@ -89,3 +89,21 @@ class Scaled(BertForSequenceClassification):
         outputs = super().forward(*given, **named)
         outputs.logits = outputs.logits * 2.0
         return outputs
+
+
+class Wide(BertForSequenceClassification):
+    """A model whose logits are more than there are labels, whatever its config says."""
+
+    def forward(self, *given: Any, **named: Any) -> Any:
+        outputs = super().forward(*given, **named)
+        outputs.logits = torch.cat([outputs.logits, outputs.logits], dim=-1)
+        return outputs
+
+
+class Endless(BertForSequenceClassification):
+    """A model whose logits are no numbers."""
+
+    def forward(self, *given: Any, **named: Any) -> Any:
+        outputs = super().forward(*given, **named)
+        outputs.logits = outputs.logits + torch.inf - torch.inf
+        return outputs

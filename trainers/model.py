@@ -6,12 +6,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from configs.errors import RecipeError
 from configs.schema import Recipe
 from trainers.engine import deepspeed_config, gathered, running_stage
 from trainers.quantization import require_cuda
 from trainers.seeds import derive_seed
 from trainers.strategy.adapters import adapter_part, add_adapters
 from trainers.tasks import functions_of
+from trainers.tasks.model_config import first_line
 
 
 def load_model(
@@ -41,9 +43,19 @@ def load_model(
     del announcement
     draw_new_parameters(model, new, stage, recipe.seed)
     if recipe.activation_checkpointing:
+        _recompute_activations(model, recipe.model.path)
+    return model, head
+
+
+def _recompute_activations(model: Any, path: str) -> None:
+    try:
         # The re-entrant kind kills the gradients above a frozen prefix (transformers#21381).
         model.gradient_checkpointing_enable({"use_reentrant": False})
-    return model, head
+    except ValueError as error:
+        raise RecipeError(
+            f"activation_checkpointing is on but model.path ({path}) cannot recompute activations: "
+            f"{first_line(error)}. Leave it out, or use a smaller batch.microbatch_size"
+        ) from error
 
 
 def draw_new_parameters(model: nn.Module, new: frozenset[str], stage: int, seed: int) -> None:

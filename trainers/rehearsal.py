@@ -11,6 +11,7 @@ import torch
 
 from configs.errors import RecipeError
 from configs.task_sections import writes_in_evaluation
+from trainers.agreement import all_agree
 from trainers.data.batches import fed_width
 from trainers.data.store import SplitName
 from trainers.engine import feed
@@ -40,6 +41,29 @@ def rehearsed(session: "Session", summed_loss: SummedLoss) -> SummedLoss:
     if session.recipe.task.metric:
         _rehearse_metrics(session)
     return summed_loss
+
+
+def first_loss(session: "Session", most: int) -> torch.Tensor:
+    """Give the loss of the first rows, with the graph that it comes from.
+
+    Raises RecipeError where it is not finite, or where the head does not give one number for each
+    label. Collective: every rank calls this, with the whole model in its engine.
+    """
+    names, path = session.manifest.label_names, session.recipe.model.path
+    fed = feed_rows(session, "train", _first(session, "train", most))
+    found = session.task.output_of(fed.outputs)
+    if names and found.shape[-1] != len(names):
+        raise RecipeError(
+            f"model.path ({path}) gives {found.shape[-1]} numbers a row for {len(names)} labels, "
+            "whatever its config says. Choose another model"
+        )
+    loss = session.task.summed_loss(fed.outputs, fed.labels)
+    if not all_agree(bool(loss.isfinite())):
+        raise RecipeError(
+            f"model.path ({path}) gives a loss of {loss.item():g} for the first rows. Look at its "
+            f"weights, or use another precision than {session.recipe.precision}"
+        )
+    return loss
 
 
 def feed_rows(session: "Session", split: SplitName, numbers: list[int]) -> Fed:

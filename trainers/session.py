@@ -35,7 +35,7 @@ from trainers.optimizer_state import require_optimizer
 from trainers.padding_rehearsal import settle_padding
 from trainers.place import Place
 from trainers.prefix_cache import PrefixCache, leave, open_cache, prove
-from trainers.rehearsal import feed_rows
+from trainers.rehearsal import feed_rows, first_loss
 from trainers.retention import Policy, delete_leftovers, newer_than, policy_of
 from trainers.saved_state import SavedState, continued, read_best
 from trainers.strategy.phases import births, choose_phases, learned
@@ -293,9 +293,7 @@ class Session:
 
     def _look(self) -> torch.Tensor:
         """Feed a few rows and give their loss, to see how the model computes it."""
-        few = min(FEW_ROWS, self.manifest.splits["train"].rows)
-        fed = feed_rows(self, "train", list(range(few)))
-        return self.task.summed_loss(fed.outputs, fed.labels)
+        return first_loss(self, FEW_ROWS)
 
     def _restore(self, state: SavedState) -> None:
         """Put the weights and moments of a commit into a fresh engine. Collective."""

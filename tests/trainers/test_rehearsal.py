@@ -6,6 +6,7 @@ from typing import Any
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
+from tests.tiny_families import make_encoder
 from tests.trainers.runs import refusals
 from trainers import storage
 from trainers.data.preparation import prepare
@@ -42,3 +43,20 @@ def test_what_would_go_wrong_is_refused_before_anything_trains(tmp_path: Path) -
             assert expected in sentence
     for recipe in recipes:
         assert "checkpoints" not in storage.list_names(f"{recipe.storage}/{recipe.name}")
+
+
+def test_a_model_that_gives_odd_numbers_is_refused(tmp_path: Path) -> None:
+    ways: dict[str, dict[str, Any]] = {
+        "wide": {"model": {"implementation": f"{HERE}:Wide"}},
+        "endless": {"model": {"implementation": f"{HERE}:Endless"}},
+        "recomputed": {
+            "activation_checkpointing": True,
+            "model": {"path": str(make_encoder(tmp_path / "mpnet", "mpnet"))},
+        },
+    }
+    recipes = [tiny_recipe(tmp_path, name=name, **way) for name, way in ways.items()]
+    data_dir = prepare(recipes[0], recipes[0].storage).data_dir
+    (said,) = on_ranks(1, refusals, recipes, data_dir)
+    assert "gives 6 numbers a row for 3 labels, whatever its config says" in said[0]
+    assert "gives a loss of nan for the first rows. Look at its weights" in said[1]
+    assert "mpnet) cannot recompute activations: MPNetForSequenceClassification" in said[2]
