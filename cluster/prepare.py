@@ -78,6 +78,7 @@ def _ready(prepared: "Prepared") -> DataReady:
         rows_in=manifest.report.rows_in,
         duplicates=manifest.report.duplicates,
         dropped=manifest.report.dropped,
+        changed=manifest.report.changed,
         splits={name: split.rows for name, split in manifest.splits.items()},
         num_labels=len(manifest.label_names),
         conflicts=manifest.report.conflicts,

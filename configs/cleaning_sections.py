@@ -27,6 +27,8 @@ class Cleaning(BaseModel):
 
     missing: Literal["drop", "fill", "fail"] = "drop"
     """What happens to a row without a text or a label; fill needs fill_text or fill_label."""
+    missing_words: tuple[str, ...] = ("NaN", "nan", "null", "NULL", "None", "N/A", "<NA>")
+    """Words for no label or no number, as programs write them; one that task.labels has is one."""
     fill_text: str | None = Field(default=None, min_length=1)
     """Text for rows that have none, with missing: fill."""
     fill_label: str | None = Field(default=None, min_length=1)

@@ -27,6 +27,8 @@ class DataReady(BaseModel):
     duplicates: int
     dropped: dict[str, int]
     """Rows dropped, by reason, duplicates not included."""
+    changed: dict[str, int] = {}
+    """Rows changed, by what was changed."""
     splits: dict[str, int]
     """Rows per split."""
     num_labels: int

@@ -116,7 +116,9 @@ def rows_of(split: str, rows: int) -> str:
 
 def data_warnings(record: DataReady) -> list[Line]:
     """Say what a person should know of the data."""
-    lines = []
+    lines = [
+        Line("changed", (f"{count:,} {what}",)) for what, count in record.changed.items() if count
+    ]
     if record.conflicts:
         same = "have the same input and another label"
         lines.append(Line("note", (f"{plural(record.conflicts, 'training row')} {same}",)))

@@ -141,6 +141,9 @@ def test_what_a_person_should_know_of_the_data_is_said():
     assert "1,234 train rows also in test" in said[1].parts[0]
     assert said[2].parts == ("labels have gaps",)
     assert data_warnings(DATA) == []
+    changed = DATA.model_copy(update={"changed": {"label NaN read as none": 1_200}})
+    (line,) = data_warnings(changed)
+    assert (line.label, line.parts) == ("changed", ("1,200 label NaN read as none",))
 
 
 def test_an_export_that_holds_code_says_how_it_loads():

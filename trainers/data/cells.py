@@ -22,6 +22,9 @@ LABEL_ADVICE = "Write labels as strings or integers"
 IMAGE_BYTES = "data:;base64,"
 """What the text of an image begins with that is carried itself."""
 EMPTY_LIST = "[]"
+MARKED = (1, "1", "1.0")
+MARKS = (0, "0", "0.0", *MARKED)
+"""What a vector has that marks labels; label_readings.py says what is meant."""
 SHOWN_CHARACTERS = 40
 
 
@@ -37,6 +40,8 @@ class Asked:
     """Names of the classes, where the source may hold their numbers."""
     folder: str | None = None
     """What the addresses of images are relative to; None where that is nothing."""
+    missing: tuple[str, ...] = ()
+    """Words that stand for no number."""
 
 
 def cell_text(value: object, asked: Asked, place: str) -> str | None:
@@ -95,7 +100,13 @@ def _text(value: object, asked: Asked, place: str) -> str:
 def _label(value: object, asked: Asked, place: str) -> str | None:
     if isinstance(value, str):
         return value
-    if not isinstance(value, int) or isinstance(value, bool):
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and not math.isinf(value):
+        if math.isnan(value):
+            return None
+        value = int(value) if value.is_integer() else value
+    if not isinstance(value, int):
         raise DataError(
             f"{place}: label in column {asked.name} is {describe(value)}. {LABEL_ADVICE}"
         )
@@ -116,6 +127,8 @@ def _labels(value: object, asked: Asked, place: str) -> str:
         listed = _json_list(value, asked, place, "labels")
         value = listed if listed is not None else [n for n in map(str.strip, value.split(",")) if n]
     items = value if isinstance(value, list | tuple) else [value]
+    if len(items) > 1 and all(item in MARKS for item in items):
+        return json_text([int(item in MARKED) for item in items])
     named = (_label(item, asked, place) for item in items if item is not None)
     names = {name for name in named if name is not None}
     if "" in names:
@@ -132,7 +145,7 @@ def _tags(value: object, asked: Asked, place: str) -> str:
     if not isinstance(value, list | tuple):
         raise _no_list(describe(value), "tags", asked, place)
     for item in value:
-        if not isinstance(item, str | int) or isinstance(item, bool):
+        if not (isinstance(item, str | int) or (isinstance(item, float) and item.is_integer())):
             raise _no_list(f"a list with {describe(item)}", "tags", asked, place)
     tags = [_label(item, asked, place) for item in value]
     if not all(tags):
@@ -157,7 +170,9 @@ def _words(value: object, asked: Asked, place: str) -> str:
 
 
 def _number(value: object, asked: Asked, place: str) -> str:
-    if isinstance(value, str) and not value.strip():
+    if isinstance(value, str) and value.strip() in ("", *asked.missing):
+        return ""
+    if isinstance(value, float) and math.isnan(value):
         return ""
     # Python also takes 1_000 for a number; no other program writes that.
     is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)

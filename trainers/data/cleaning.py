@@ -14,6 +14,7 @@ from configs.cleaning_sections import Cleaning
 from configs.errors import DataError
 from configs.task_columns import Column, Columns
 from trainers.data.cells import EMPTY_LIST, class_names, empty_text, json_text
+from trainers.data.label_readings import Readings
 from trainers.data.report import MAX_EXAMPLES, Counts, Mask, shown_text
 
 WRITTEN = ("text", "words", "json")
@@ -50,15 +51,23 @@ class Cleaner:
         for column in self.columns.all:
             if column.kind in WRITTEN:
                 block = self._normalised(block, column)
+        target = self.columns.target
+        if target is not None and target.has_classes:
+            read = self._readings(target).read(block[target.name], first_row)
+            block = block.set_column(block.column_names.index(target.name), target.name, read)
         keep = np.ones(block.num_rows, bool)
         for column in self.columns.all:
             block = self._without_missing(block, column, keep, first_row)
         for column in self.columns.all:
             if column.kind == "text":
                 self._check_length(block, column, keep, first_row)
-        if self.columns.target is not None and self.columns.has_classes:
-            self._check_labels(block, self.columns.target, keep, first_row)
+        if target is not None and target.has_classes:
+            self._check_labels(block, target, keep, first_row)
         return (block if keep.all() else block.filter(pa.array(keep))), keep
+
+    def _readings(self, target: Column) -> Readings:
+        missing = self.rules.missing_words
+        return Readings(target, self.labels, missing, self.place, self.counts.changed)
 
     def _normalised(self, block: pa.Table, column: Column) -> pa.Table:
         values = block[column.name]

@@ -121,7 +121,23 @@ def label_array(values: pa.Array, address: str, column: str) -> pa.Array:
     if _is_text(kind) or pa.types.is_integer(kind):
         plain = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
         return _cast(plain, address, column)
+    if pa.types.is_boolean(kind):
+        return _cast(values, address, column)
+    if pa.types.is_floating(kind):
+        return _whole_labels(values, address, column)
     raise DataError(f"{address}: label column {column} holds {kind} values. {LABEL_ADVICE}")
+
+
+def _whole_labels(values: pa.Array, address: str, column: str) -> pa.Array:
+    """Take floats that are whole as integers, as pandas makes of these where one is missing."""
+    known = pc.if_else(pc.is_nan(values), None, values)
+    odd = pc.filter(known, pc.not_equal(pc.floor(known), known))
+    if len(odd):
+        raise DataError(
+            f"{address}: label column {column} holds numbers with a fraction, such as "
+            f"{odd[0].as_py()}. {LABEL_ADVICE}"
+        )
+    return known.cast(pa.int64()).cast(pa.string())
 
 
 def named_labels(values: pa.Array, names: Sequence[str], address: str, column: str) -> pa.Array:

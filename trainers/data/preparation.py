@@ -20,6 +20,7 @@ from trainers import storage
 from trainers.data.cells import class_names
 from trainers.data.dealing import Dealt, Measured, deal_bucket, measure_bucket, plan_deals
 from trainers.data.encoding import Encode, Encoded, encode_bucket, write_labels
+from trainers.data.label_readings import refuse_mixed
 from trainers.data.labels import choose_label_names, known_label_names
 from trainers.data.mixing import Counted, choose_quotas, count_bucket
 from trainers.data.near_stages import (
@@ -244,7 +245,11 @@ def choose_labels(
 
     if plan.labels is not None:
         return known_label_names(plan.labels, counts["test"], partial(find, "test"))
-    return choose_label_names(asked_labels(plan.recipe.task), counts, find)
+    asked = asked_labels(plan.recipe.task)
+    names = choose_label_names(asked, counts, find)
+    if asked is None:
+        refuse_mixed(names, tally.changed, target.name)
+    return names
 
 
 def _no_rows_left(plan: Plan, split: SplitName, rows_in: Counter[SplitName], tally: Tally) -> str:

@@ -28,13 +28,16 @@ DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error, pa.ArrowException)
 """What is raised while a file is read that is not as it should be."""
 
 
-def read_rows(source: Source, columns: Columns, extra: str | None = None) -> Iterator[pa.Table]:
+def read_rows(
+    source: Source, columns: Columns, extra: str | None = None, missing: tuple[str, ...] = ()
+) -> Iterator[pa.Table]:
     """Yield the columns of a task, all text, a block at a time; `extra`, if any, comes last.
 
-    An extra column may hold any single value. Raises DataError for an empty or malformed source, a
+    An extra column may hold any single value, and a number one of the words that stand for a
+    `missing` one. Raises DataError for an empty or malformed source, a
     missing column or a value that its column cannot hold.
     """
-    asked = list_asked(source, columns, extra)
+    asked = list_asked(source, columns, extra, missing)
     names = [*(column.name for column in columns.all), *([] if extra is None else [extra])]
     num_rows = 0
     try:
@@ -56,13 +59,15 @@ def damaged(source: Source, num_rows: int, error: BaseException) -> DataError:
     )
 
 
-def list_asked(source: Source, columns: Columns, extra: str | None = None) -> list[Asked]:
+def list_asked(
+    source: Source, columns: Columns, extra: str | None = None, missing: tuple[str, ...] = ()
+) -> list[Asked]:
     """Say what is read of a source for the columns of a task."""
     folder = _folder(source)
 
     def ask(name: str, kind: Any) -> Asked:
         there = source.columns.get(name, name)
-        return Asked(there, kind, source.classes.get(there, ()), folder)
+        return Asked(there, kind, source.classes.get(there, ()), folder, missing)
 
     asked = [ask(column.name, column.kind) for column in columns.all]
     return [*asked, *([] if extra is None else [ask(extra, "key")])]

@@ -1,5 +1,7 @@
 """Columns and values: what can be text, what can be a label, and what is said otherwise."""
 
+from datetime import date
+
 import pyarrow as pa
 import pytest
 
@@ -43,9 +45,19 @@ def test_arrow_columns() -> None:
     assert text_array(pa.nulls(2), "f", "t").to_pylist() == [None, None]
     with pytest.raises(DataError, match=r"f: column t holds int64 values, not text"):
         text_array(pa.array([1]), "f", "t")
-    for bad, kind in [([True], "bool"), ([0.5], "double")]:
-        with pytest.raises(DataError, match=rf"f: label column l holds {kind} values"):
-            label_array(pa.array(bad), "f", "l")
+    with pytest.raises(DataError, match=r"f: label column l holds date32\[day\] values"):
+        label_array(pa.array([date(2026, 1, 1)]), "f", "l")
+
+
+def test_labels_are_taken_from_booleans_and_whole_floats() -> None:
+    """What pandas makes of integers where one is missing."""
+    assert label_array(pa.array([True, None]), "f", "l").to_pylist() == ["true", None]
+    floats = pa.array([1.0, None, float("nan"), -2.0])
+    assert label_array(floats, "f", "l").to_pylist() == ["1", None, None, "-2"]
+    with pytest.raises(
+        DataError, match=r"label column l holds numbers with a fraction, such as 0\.5"
+    ):
+        label_array(pa.array([1.0, 0.5]), "f", "l")
 
 
 def test_cells_of_arrow_columns_are_read_one_by_one() -> None:
