@@ -16,8 +16,8 @@ class Generation(BaseModel):
 
     model_config = SECTION
 
-    max_new_tokens: int = Field(default=64, ge=1)
-    """Most tokens that it writes."""
+    max_new_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens that it writes; unset 64, or fewer where the model has fewer positions."""
     num_beams: int = Field(default=1, ge=1)
     """Beams of the search; 1 takes the likeliest token each time."""
     length_penalty: float = 1.0

@@ -10,7 +10,7 @@ from configs.errors import RecipeError
 from configs.model_sections import Model
 from configs.task_sections import InstructionTuning, LanguageModeling
 from trainers.tasks.conversations import write_dialogue
-from trainers.tasks.generation import written_texts
+from trainers.tasks.generation import most_new_tokens, tell_of_writing, written_texts
 from trainers.tasks.judging import IGNORED, Fed, Setting
 from trainers.tasks.model_config import max_positions
 
@@ -43,7 +43,8 @@ def write(setting: Setting, fed: Fed) -> Written:
     starts = [
         start_of(setting.task, own, len(tokens)) for own, tokens in zip(labels, ids, strict=True)
     ]
-    room = _positions(setting) - setting.task.generation.max_new_tokens
+    model = setting.generate.model
+    room = max_positions(model.config) - most_new_tokens(model, setting.task.generation)
     asked = [row[:start][-room:] for row, start in zip(ids, starts, strict=True)]
     texts = written_texts(setting, fed, _side_by_side(asked))
     if not texts:
@@ -89,7 +90,7 @@ def prepare_to_write(
     for.
     """
     most, asked = max_positions(loaded.config), task.generation.max_new_tokens
-    if asked >= most:
+    if asked is not None and asked >= most:
         raise RecipeError(
             f"task.generation.max_new_tokens is {asked} but {model.path} has {most} positions, for "
             f"the prompt too. Use at most {most - 1}"
@@ -100,6 +101,7 @@ def prepare_to_write(
     ends |= dict.fromkeys([processor.eos_token_id, _end_of_turn(task, processor)])
     known = [token for token in ends if token is not None]
     config.eos_token_id = known[0] if len(known) == 1 else known or None
+    tell_of_writing(loaded, task.generation, config.eos_token_id)
 
 
 def _end_of_turn(
@@ -115,11 +117,6 @@ def _end_of_turn(
     ids: list[int] = processor(behind, add_special_tokens=False)["input_ids"]
     special = set(processor.all_special_ids) | set(processor.added_tokens_decoder)
     return next((token for token in ids if token in special), None)
-
-
-def _positions(setting: Setting) -> int:
-    assert setting.generate is not None
-    return max_positions(setting.generate.model.config)
 
 
 def _side_by_side(rows: "list[Tensor]") -> "dict[str, Tensor]":

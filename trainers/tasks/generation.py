@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from configs.task_fields import Generation
 from configs.task_sections import Task, generation_of
+from trainers.tasks.model_config import max_positions
+from trainers.tasks.remarks import remark
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +32,11 @@ OF_SAMPLING = (
     "eta_cutoff",
 )
 """Settings that a folder may hold for drawing at random; what is written here never is."""
+
+
+NEW_TOKENS = 64
+"""Most tokens that are written where a recipe does not say it."""
+START = "decoder_start_token_id"
 
 
 @dataclass(frozen=True)
@@ -84,15 +91,66 @@ def generation_config(
         setattr(config, name, None)
     config.do_sample = False
     config.max_length = None
-    config.max_new_tokens = asked.max_new_tokens
+    config.max_new_tokens = most_new_tokens(model, asked)
     config.num_beams = asked.num_beams
     config.length_penalty = asked.length_penalty if asked.num_beams > 1 else None
     config.early_stopping = config.early_stopping if asked.num_beams > 1 else None
     if config.eos_token_id is None:
-        config.eos_token_id = processor.eos_token_id
+        config.eos_token_id = end_of(model, processor)
+    if model.config.is_encoder_decoder and config.decoder_start_token_id is None:
+        # One of two models has no generation config that would name it.
+        config.decoder_start_token_id = start_of_decoder(model.config)
     if config.pad_token_id is None:
         config.pad_token_id = processor.pad_token_id
     return config
+
+
+def most_new_tokens(model: "PreTrainedModel", asked: Generation) -> int:
+    """Return how many tokens a model writes at most.
+
+    Where nothing is asked for, a model with few positions writes fewer than usual: with an encoder
+    as many as its decoder has, without one half of them, since the prompt needs some.
+    """
+    if asked.max_new_tokens is not None:
+        return asked.max_new_tokens
+    most = max_positions(model.config)
+    if model.config.is_encoder_decoder:
+        return min(NEW_TOKENS, most)
+    return NEW_TOKENS if most > NEW_TOKENS else max(1, most // 2)
+
+
+def tell_of_writing(model: "PreTrainedModel", asked: Generation, end: Any) -> None:
+    """Keep with a model what a person should know of how it will write."""
+    new = most_new_tokens(model, asked)
+    if asked.max_new_tokens is None and new < NEW_TOKENS:
+        remark(
+            model,
+            f"the model has {max_positions(model.config)} positions, so it writes at most {new} "
+            f"tokens in evaluation and prediction, not {NEW_TOKENS}",
+        )
+    if end is None:
+        remark(
+            model,
+            "neither model nor tokenizer names an end token: rows end without one, and what the "
+            f"model writes ends after {new} tokens",
+        )
+
+
+def start_of_decoder(config: Any) -> int | None:
+    """Return the token that a decoder begins with, as a model's config names it; None for none."""
+    found = (getattr(config, name, None) for name in (START, "bos_token_id"))
+    return next((token for token in found if isinstance(token, int)), None)
+
+
+def end_of(model: "PreTrainedModel", processor: Any) -> Any:
+    """Return the token, or tokens, that end what a model writes where its folder names none.
+
+    A decoder whose tokenizer has no end token learns the one that stands behind each text (BERT).
+    """
+    ends = [getattr(model.config, "eos_token_id", None), processor.eos_token_id]
+    if model.config.is_encoder_decoder:
+        ends.append(processor.sep_token_id)
+    return next((end for end in ends if end is not None), None)
 
 
 def written_texts(setting: "Setting", fed: "Fed", inputs: "dict[str, Tensor]") -> dict[int, str]:

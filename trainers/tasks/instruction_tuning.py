@@ -73,13 +73,19 @@ def encode_inputs(
     """Turn prompts, or conversations up to an answer, into input_ids and length.
 
     An answer that a conversation ends with is left out. Raises RowError for a prompt that leaves no
-    room for an answer.
+    room for an answer, or has no tokens at all.
     """
     limit = token_limit(processor, max_length)
     prompts = _questions(task, processor, cells)
     for index, ids in enumerate(prompts):
         if len(ids) >= limit:
             _refuse_prompt(index, len(ids), limit)
+        if not ids:
+            raise RowError(
+                index,
+                "the prompt has no tokens, so there is nothing to answer. Write one, or drop the "
+                "row",
+            )
     return as_shard(prompts)
 
 

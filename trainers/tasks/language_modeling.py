@@ -71,12 +71,20 @@ def encode_inputs(
 ) -> pa.Table:
     """Turn texts that are to be gone on with into input_ids and length.
 
-    Of longer ones the last max_length tokens are kept: those are what is gone on from.
+    Of longer ones the last max_length tokens are kept: those are what is gone on from. Raises
+    RowError for a text of no tokens where the tokenizer has none to begin with.
     """
     limit = token_limit(processor, max_length)
     made = opening(processor, cells[task.text].to_pylist())
     start = processor.bos_token_id
     start = processor.eos_token_id if start is None else start
+    for index, ids in enumerate(made):
+        if not ids and start is None:
+            raise RowError(
+                index,
+                "the text has no tokens, and the tokenizer none to begin with. Write one, or drop "
+                "the row",
+            )
     return as_shard([(ids or [start])[-limit:] for ids in made])
 
 

@@ -18,7 +18,13 @@ from configs.schema import Recipe
 from configs.task_columns import Column, Columns
 from configs.task_sections import SequenceToSequence
 from trainers.tasks.functions import Built, TaskFunctions
-from trainers.tasks.generation import written_texts
+from trainers.tasks.generation import (
+    START,
+    end_of,
+    start_of_decoder,
+    tell_of_writing,
+    written_texts,
+)
 from trainers.tasks.judging import IGNORED, Batching, Fed, Sample, Scores, Setting, objects
 from trainers.tasks.model_config import load_config, max_positions
 from trainers.tasks.pretrained import build_pretrained
@@ -33,7 +39,6 @@ if TYPE_CHECKING:
     from trainers.step import SummedLoss
 
 AUTO_MODEL = "AutoModelForSeq2SeqLM"
-START = "decoder_start_token_id"
 NO_TEXT = "-"
 
 
@@ -58,11 +63,9 @@ def columns(task: SequenceToSequence) -> Columns:
 
 def numbers(model: Model, processor: "PreTrainedTokenizerBase") -> dict[str, int]:
     """Give the token that a decoder begins with; raises RecipeError where the model names none."""
-    config = load_config(model)
-    for name in (START, "bos_token_id"):
-        token = getattr(config, name, None)
-        if isinstance(token, int):
-            return {START: token}
+    token = start_of_decoder(load_config(model))
+    if token is not None:
+        return {START: token}
     raise RecipeError(
         f"model.path ({model.path}) names no {START}, so its decoder has nothing to begin with. "
         "Write one into its config.json, often the padding token"
@@ -145,11 +148,14 @@ def build_model(
     """
     built = build_pretrained(AUTO_MODEL, model, None, bits)
     most, asked = max_positions(built[0].config), task.generation.max_new_tokens
-    if asked > most:
+    if asked is not None and asked > most:
         raise RecipeError(
             f"task.generation.max_new_tokens is {asked} but {model.path} has {most} positions. "
             f"Use at most {most}"
         )
+    end = built[0].generation_config.eos_token_id
+    end = end_of(built[0], load_tokenizer(model)) if end is None else end
+    tell_of_writing(built[0], task.generation, end)
     _freeze_tables(built[0])
     return built
 

@@ -22,11 +22,15 @@ from trainers.place import Place
 from trainers.tasks.generation import (
     Writer,
     build_writer,
+    end_of,
     generation_config,
+    most_new_tokens,
     rows_to_write,
+    tell_of_writing,
     written_texts,
 )
 from trainers.tasks.judging import Fed, Setting
+from trainers.tasks.remarks import remarks_of
 
 TASK = SequenceToSequence(
     kind="sequence_to_sequence", generation=Generation(max_new_tokens=9, num_beams=2)
@@ -124,3 +128,53 @@ def test_ranks_write_together_where_only_one_has_rows(tmp_path: Path) -> None:
     assert list(alone[0]) == [0, 2, 3, 4]
     assert alone == first == [alone[0], {}] * len(stages)
     assert second == [{}] * 2 * len(stages)
+
+
+def _of_two_models(positions: int = 64) -> Any:
+    """Make an encoder-decoder of two models, whose config alone names its first and last token."""
+    from transformers import BertConfig, EncoderDecoderConfig, EncoderDecoderModel
+
+    sizes = {"vocab_size": 40, "hidden_size": 8, "num_hidden_layers": 1, "intermediate_size": 8}
+    sizes |= {"num_attention_heads": 2, "max_position_embeddings": positions}
+    parts = BertConfig(**sizes), BertConfig(**sizes, is_decoder=True, add_cross_attention=True)
+    config = EncoderDecoderConfig.from_encoder_decoder_configs(*parts)
+    config.decoder_start_token_id, config.pad_token_id = 2, 0
+    return EncoderDecoderModel(config=config).eval()
+
+
+def test_one_of_two_models_begins_and_ends_as_its_config_says() -> None:
+    model, tokenizer = _of_two_models(), make_tokenizer("bert")
+    config = generation_config(model, Generation(max_new_tokens=3), tokenizer)
+    assert (config.decoder_start_token_id, config.eos_token_id) == (2, tokenizer.sep_token_id)
+    model.config.eos_token_id = 7
+    assert end_of(model, tokenizer) == 7
+    made = Writer(model, Generation(max_new_tokens=3), lambda: tokenizer)(
+        dict(tokenizer(["the", "it is on"], padding=True, return_tensors="pt"))
+    )
+    assert made.shape[0] == 2 and 1 <= made.shape[1] <= 3
+
+
+@pytest.mark.parametrize(
+    ("positions", "with_encoder", "alone"), [(1024, 64, 64), (65, 64, 64), (64, 64, 32), (9, 9, 4)]
+)
+def test_where_nothing_is_asked_few_positions_are_room_for_few_tokens(
+    positions: int, with_encoder: int, alone: int
+) -> None:
+    from transformers import GPT2Config
+
+    model = SimpleNamespace(config=GPT2Config(n_positions=positions))
+    assert most_new_tokens(model, Generation()) == alone
+    assert most_new_tokens(model, Generation(max_new_tokens=5)) == 5
+    tell_of_writing(model, Generation(), 0)
+    assert bool(remarks_of(model)) == (alone < 64)
+    model.config.is_encoder_decoder = True
+    assert most_new_tokens(model, Generation()) == with_encoder
+
+
+def test_a_model_without_an_end_token_is_told_of() -> None:
+    from transformers import GPT2Config
+
+    model = SimpleNamespace(config=GPT2Config(n_positions=99))
+    tell_of_writing(model, Generation(max_new_tokens=5), None)
+    (said,) = remarks_of(model)
+    assert "names an end token" in said and said.endswith("ends after 5 tokens")

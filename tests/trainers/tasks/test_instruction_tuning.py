@@ -211,6 +211,13 @@ def test_a_question_without_room_for_an_answer_is_refused() -> None:
         INSTRUCTION_TUNING.encode_inputs(PAIRS, tokenizer(), 5, cells)
 
 
+def test_a_question_without_a_token_is_refused_beside_others_too() -> None:
+    cells = pa.table({"prompt": ["12345", ""]})
+    with pytest.raises(RowError, match="has no tokens, so there is nothing to answer") as caught:
+        INSTRUCTION_TUNING.encode_inputs(PAIRS, tokenizer(), 64, cells)
+    assert caught.value.index == 1
+
+
 def test_no_rows_give_no_rows() -> None:
     none = pa.table({"prompt": pa.array([], pa.string()), "completion": pa.array([], pa.string())})
     assert INSTRUCTION_TUNING.encode(PAIRS, tokenizer(), 64, (), none).num_rows == 0
