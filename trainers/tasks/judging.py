@@ -83,6 +83,8 @@ class Scored:
     pr_counts: np.ndarray | None = None
     """Rows by threshold, class, whether it is that class, whether its probability reaches the
     threshold: (thresholds, classes, 2, 2) int64; the thresholds divide [0, 1] evenly."""
+    remarks: tuple[str, ...] = ()
+    """Sentences on what a metric leaves out, or why one is undefined."""
 
 
 class Scores(Protocol):

@@ -1,11 +1,13 @@
 """Metrics of told tags, exact at any number of ranks: of spans where tags mark such, else of tags.
 
 Spans are found and counted as seqeval 1.2.2 does by default, which is what the CoNLL script did: an
-I- behind O or behind another type begins a span. All metrics come from whole numbers that ranks add
-up.
+I- behind O or behind another type begins a span, and marks without a type are spans of one type, _.
+Tags of other schemes say the same in other letters (BILOU, BMES). All metrics come from whole
+numbers that ranks add up.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +19,10 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-MARKS = ("B", "I", "E", "S")
+SCHEMES = ("BIES", "BILU", "BMES")
 """What a tag of a span begins with: its first word, one inside, its last, its only one."""
+MEANING = {"M": "I", "L": "E", "U": "S"}
+NO_TYPE = "_"
 Span = tuple[str, int, int]
 """Type, first word and last word."""
 
@@ -57,7 +61,7 @@ class TagScores:
         hits, told, support = joined(self._spans.clone()).cpu().numpy()
         of_tags = score(self._names, confusion, None)
         if not self._types:
-            return of_tags
+            return replace(of_tags, remarks=self._remarks())
         f1, occurs = ratio(2 * hits, told + support), told + support > 0
         metrics = {
             "accuracy": of_tags.metrics["accuracy"],
@@ -68,7 +72,19 @@ class TagScores:
             "weighted_f1": float((f1 * support).sum() / max(1, int(support.sum()))),
         }
         per_class = per_class_scores(self._types, hits, told, support)
-        return Scored(metrics, self._names, per_class, confusion)
+        remarks = _left_out(
+            [name for name, here in zip(self._types, occurs, strict=True) if not here]
+        )
+        return Scored(metrics, self._names, per_class, confusion, remarks=remarks)
+
+    def _remarks(self) -> tuple[str, ...]:
+        """Say that tags are scored one by one, and which of them marks no span."""
+        odd = [tag for tag in self._names if tag != "O" and not _is_marked(tag)]
+        why = f"{odd[0]} marks no span" if odd else "their marks are of no one scheme"
+        return (
+            f"tags are scored one by one, not as spans: {why} (spans are marked as in BIO, BIOES, "
+            "BILOU or BMES, with or without a type)",
+        )
 
     def _count_spans(self, labels: "Tensor", predicted: "Tensor", tagged: "Tensor") -> np.ndarray:
         counts = np.zeros((3, len(self._types)), np.int64)
@@ -86,10 +102,41 @@ class TagScores:
 
 def span_types(tags: Sequence[str]) -> tuple[str, ...]:
     """Give the types of spans that tags mark, sorted; none where other tags are among them."""
-    marked = [tag for tag in tags if tag != "O"]
-    if not marked or not all(tag[:1] in MARKS and tag[1:2] == "-" for tag in marked):
+    if scheme_of(tags) is None:
         return ()
-    return tuple(sorted({tag[2:] for tag in marked}))
+    return tuple(sorted({_parts(tag)[1] for tag in tags if tag != "O"}))
+
+
+def scheme_of(tags: Sequence[str]) -> str | None:
+    """Return the marks of the first scheme that all tags are of; None for none.
+
+    Letters alone, without O and without a beginning, are no marks: S and M may be anything.
+    """
+    marked = [tag for tag in tags if tag != "O"]
+    marks = {tag[:1] for tag in marked}
+    if not marked or not all(map(_is_marked, marked)):
+        return None
+    if "O" not in tags and "B" not in marks and all(len(tag) == 1 for tag in marked):
+        return None
+    return next((scheme for scheme in SCHEMES if marks <= set(scheme)), None)
+
+
+def _is_marked(tag: str) -> bool:
+    """Say whether a tag is a mark, alone or with a type behind it."""
+    return tag[:1] in set("".join(SCHEMES)) and (len(tag) == 1 or (tag[1] == "-" and len(tag) > 2))
+
+
+def _parts(tag: str) -> tuple[str, str]:
+    """Split a tag into its mark, in the letters of BIOES, and its type."""
+    return MEANING.get(tag[0], tag[0]), tag[2:] or NO_TYPE
+
+
+def _left_out(types: Sequence[str]) -> tuple[str, ...]:
+    if not types:
+        return ()
+    return (
+        f"macro_f1 leaves out {', '.join(types)}: no such span is in the rows, and none was told",
+    )
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
@@ -97,7 +144,7 @@ def spans(tags: Sequence[str]) -> list[Span]:
     found: list[Span] = []
     first, before, kind_before = 0, "O", ""
     for place, tag in enumerate([*tags, "O"]):
-        mark, kind = tag[0], tag[2:]
+        mark, kind = _parts(tag)
         within = before != "O"
         if within and (mark in "BSO" or before in "ES" or kind != kind_before):
             found.append((kind_before, first, place - 1))

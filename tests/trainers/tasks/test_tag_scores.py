@@ -83,6 +83,40 @@ def test_other_tags_are_scored_one_by_one() -> None:
     found = scores.compute()
     assert found.metrics["accuracy"] == pytest.approx(2 / 3)
     assert found.per_class["NOUN"]["support"] == 1.0
+    assert "one by one, not as spans: NOUN marks no span" in found.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("tags", "types"),
+    [
+        (("B", "I", "O"), ("_",)),
+        (("B-X", "I-X", "L-X", "O", "U-Y"), ("X", "Y")),
+        (("B", "E", "M", "S"), ("_",)),
+        (("B", "I-X", "O"), ("X", "_")),
+        # Two schemes at once, letters that mean something else, words.
+        (("B", "L", "M", "O"), ()),
+        (("M", "S"), ()),
+        (("BAD", "ILL", "O"), ()),
+        (("B-", "O"), ()),
+    ],
+)
+def test_schemes_are_known_by_all_of_their_tags(
+    tags: tuple[str, ...], types: tuple[str, ...]
+) -> None:
+    assert span_types(tags) == types
+
+
+def test_types_that_do_not_occur_are_left_out_and_named() -> None:
+    names = ("B-A", "B-B", "O")
+    scores = TagScores(names, "cpu")
+    labels = torch.tensor([[0, 2, 0]])
+    counted = torch.tensor([True])
+    predicted = torch.tensor([[0, 2, 2]])
+    scores.update(SimpleNamespace(labels=labels, predicted=predicted), counted)
+    found = scores.compute()
+    # One of two spans found, none told wrongly: 2 * 1 / (1 + 2).
+    assert found.metrics["macro_f1"] == found.metrics["f1"] == pytest.approx(2 / 3)
+    assert "macro_f1 leaves out B: " in found.remarks[0]
 
 
 @pytest.mark.parametrize(
@@ -95,6 +129,12 @@ def test_other_tags_are_scored_one_by_one() -> None:
         ("B-A B-A I-B", [("A", 0, 0), ("A", 1, 1), ("B", 2, 2)]),
         ("B-A E-A E-A S-A I-A", [("A", 0, 1), ("A", 2, 2), ("A", 3, 3), ("A", 4, 4)]),
         ("B-x-y I-x-y", [("x-y", 0, 1)]),
+        # Without a type, in BIO, BILOU and BMES.
+        ("B I O I B B", [("_", 0, 1), ("_", 3, 3), ("_", 4, 4), ("_", 5, 5)]),
+        ("B L U B I L O", [("_", 0, 1), ("_", 2, 2), ("_", 3, 5)]),
+        ("B-A I-A L-A U-B O U-A", [("A", 0, 2), ("B", 3, 3), ("A", 5, 5)]),
+        ("B M M E S S B E", [("_", 0, 3), ("_", 4, 4), ("_", 5, 5), ("_", 6, 7)]),
+        ("B I-A", [("_", 0, 0), ("A", 1, 1)]),
     ],
 )
 def test_spans_begin_and_end_as_the_conll_script_says(
