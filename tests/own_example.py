@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import functional
-from transformers import BertForSequenceClassification
+from transformers import BertForSequenceClassification, T5ForConditionalGeneration
 
 NUMBER = 3
 
@@ -107,3 +107,19 @@ class Endless(BertForSequenceClassification):
         outputs = super().forward(*given, **named)
         outputs.logits = outputs.logits + torch.inf - torch.inf
         return outputs
+
+
+class Moody(BertForSequenceClassification):
+    """A model that answers the same row otherwise each time."""
+
+    def forward(self, *given: Any, **named: Any) -> Any:
+        outputs = super().forward(*given, **named)
+        outputs.logits = outputs.logits + torch.rand(())
+        return outputs
+
+
+class Blind(T5ForConditionalGeneration):
+    """A model that reads padding like any other token."""
+
+    def forward(self, *given: Any, attention_mask: Any = None, **named: Any) -> Any:
+        return super().forward(*given, **named)

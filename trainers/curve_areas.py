@@ -48,7 +48,7 @@ class CurveAreas:
         """Average both areas over the classes that have them; none where there are too many rows.
 
         A class without rows has neither, one without other rows no area under its ROC curve; where
-        no class has one the average is 0. Collective: every rank calls this.
+        no class has a ROC curve both averages are NaN. Collective: every rank calls this.
         """
         import torch
 
@@ -71,6 +71,8 @@ class CurveAreas:
                 areas[first + place, 1] = average_precision(scores, hits)
         # Each class is added to zeros, so that the sum has its bits.
         roc, precision = joined(areas.to(self._device)).cpu().numpy().T
+        if np.isnan(roc).all():  # one class alone: there is nothing to rank
+            precision = roc
         return {"roc_auc": _mean(roc), "average_precision": _mean(precision)}
 
 
@@ -108,4 +110,4 @@ def _by_score(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.nda
 
 def _mean(areas: np.ndarray) -> float:
     known = areas[~np.isnan(areas)]
-    return float(known.mean()) if len(known) else 0.0
+    return float(known.mean()) if len(known) else float("nan")

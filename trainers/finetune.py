@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from configs.errors import STOPPED
 from configs.records import Ended, Phase, Record, Step
@@ -28,6 +29,9 @@ from trainers.step import SummedLoss, count_batch, take_step
 from trainers.strategy.learning_rates import learning_rate_factor
 from trainers.strategy.phases import Bounds, cut_bounds, place_phases
 from trainers.throughput import Throughput
+
+if TYPE_CHECKING:
+    from trainers.evaluation import Evaluation
 
 
 @dataclass
@@ -215,14 +219,14 @@ def _validate(session: Session) -> None:
     )
     # Before the first step there is no commit that could be exported.
     if metric is not None and step:
-        value = metric_value(evaluation.metrics, metric)
+        value = metric_value(evaluation, metric)
         before = session.cursor.best if known in (metric, None) else Best()
         best = update_best(before, value, step, metric, rule_for(metric, recipe.early_stopping))
         session.advance(best=best, best_metric=metric, value=value, value_step=step)
-        _spend_patience(session, evaluation.metrics)
+        _spend_patience(session, evaluation)
     stall = session.phases[session.cursor.phase].until_stall
     if stall is not None:
-        value = metric_value(evaluation.metrics, stall.metric)
+        value = metric_value(evaluation, stall.metric)
         of_phase = session.cursor.phase_best
         of_phase = update_best(of_phase, value, step, stall.metric, stall.stopping)
         session.advance(phase_best=of_phase)
@@ -230,7 +234,7 @@ def _validate(session: Session) -> None:
     report_evaluation(session, evaluation, "validation", is_best=is_best)
 
 
-def _spend_patience(session: Session, metrics: dict[str, float]) -> None:
+def _spend_patience(session: Session, evaluation: "Evaluation") -> None:
     """Count the evaluations without improvement of the metric that early stopping goes by."""
     asked, cursor = session.recipe.early_stopping, session.cursor
     if asked is None:
@@ -240,7 +244,7 @@ def _spend_patience(session: Session, metrics: dict[str, float]) -> None:
         from trainers.evaluation import metric_value
 
         before = cursor.patience if cursor.patience_metric == asked.metric else Best()
-        value = metric_value(metrics, asked.metric)
+        value = metric_value(evaluation, asked.metric)
         patience = update_best(before, value, cursor.step, asked.metric, asked)
     session.advance(
         patience=patience,

@@ -44,7 +44,7 @@ def test_one_kind_of_rows_has_no_area() -> None:
         assert np.isnan(roc_auc(scores, truth))
     assert average_precision(scores, np.array([True, True])) == 1.0
     assert np.isnan(average_precision(scores, np.array([False, False])))
-    assert CurveAreas(2, "cpu").compute() == {"roc_auc": 0.0, "average_precision": 0.0}
+    assert np.isnan([*CurveAreas(2, "cpu").compute().values()]).all()
 
 
 def test_far_too_many_rows_are_not_kept() -> None:

@@ -1,6 +1,8 @@
 """An evaluation sees every row once, whatever the ranks, and computes what plain torch computes."""
 
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +16,11 @@ from tests.recipes import tiny_recipe
 from tests.tiny import make_csv
 from trainers.data.preparation import prepare
 from trainers.data.store import open_split
-from trainers.evaluation import evaluate_split, metric_value
+from trainers.evaluation import Evaluation, evaluate_split, metric_value
+from trainers.finetune import finetune
 from trainers.place import Place
 from trainers.session import Session
+from trainers.tasks.judging import Scored
 
 
 def _open(rank: int, world_size: int, recipe: Recipe, data_dir: str) -> Session:
@@ -129,5 +133,36 @@ def test_rows_that_are_not_those_of_the_manifest_fail_on_all_ranks(tmp_path: Pat
 
 
 def test_an_unknown_metric_is_refused_with_those_there_are() -> None:
+    scored = Scored(metrics={})
+    found = Evaluation(4, scored, {"loss": 1.0, "accuracy": 0.5}, [], ("roc_auc",))
     with pytest.raises(RecipeError, match="'f1' is no evaluated metric"):
-        metric_value({"loss": 1.0, "accuracy": 0.5}, "f1")
+        metric_value(found, "f1")
+    assert metric_value(found, "accuracy") == 0.5 and math.isnan(metric_value(found, "roc_auc"))
+
+
+def _notes_of_one_class(rank: int, world_size: int, recipe: Recipe, data_dir: str) -> list[Any]:
+    """Evaluate rows of one class twice; gives the metrics and what was noted."""
+    records: list[Any] = []
+    run_dir = f"{recipe.storage}/{recipe.name}"
+    place = Place(rank, world_size, rank, run_dir, data_dir, 1, "cpu")
+    finetune(recipe, place, records.append, lambda: False)
+    metrics = [[*r.metrics] for r in records if r.kind == "evaluation"]
+    return [*metrics, *(r.text for r in records if r.kind == "note" and "not defined" in r.text)]
+
+
+def test_what_rows_of_one_class_have_none_of_is_left_out_and_told_once(tmp_path: Path) -> None:
+    recipe = tiny_recipe(
+        tmp_path,
+        data={"validation": str(tmp_path / "one.csv"), "test": None},
+        early_stopping={"metric": "roc_auc", "patience": 9},
+    )
+    lines = (tmp_path / "validation.csv").read_text().splitlines(keepends=True)
+    ours = [line for line in lines[1:] if "label-1" in line]
+    (tmp_path / "one.csv").write_text("".join([lines[0], *ours]))
+    data_dir = prepare(recipe, recipe.storage).data_dir
+    for found in on_ranks(2, _notes_of_one_class, recipe, data_dir):
+        *metrics, said = found
+        assert len(metrics) == 2 and all("roc_auc" not in names for names in metrics)
+        assert all("accuracy" in names for names in metrics)
+        assert said.startswith("roc_auc, average_precision of validation: not defined")
+        assert said.endswith("By roc_auc no evaluation of them is the best")

@@ -1,5 +1,6 @@
 """Models that see padding, or whose blocks hand on something of their own, before training."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -11,10 +12,12 @@ from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.recipes import tiny_recipe
 from tests.tiny_families import make_encoder
-from tests.trainers.runs import Told, export_of, run_all
+from tests.tiny_sequences import make_pairs, make_writer_folder
+from tests.trainers.runs import Told, export_of, refusals, run_all
 from trainers.data.preparation import prepare
 from trainers.predictor import Predictor
 
+HERE = "tests.own_example"
 FAMILIES = ("deberta", "mpnet", "electra", "longformer", "funnel", "xlnet", "fnet")
 FED_BY_LENGTH = {"xlnet", "fnet"}
 RECORDED = {"deberta", "mpnet", "electra"}
@@ -74,3 +77,34 @@ def test_an_answer_does_not_depend_on_the_rows_beside_it(runs: Runs) -> None:
     together = torch.tensor(predictor(CELLS)["probabilities"])
     alone = [predictor(CELLS.slice(row, 1))["probabilities"][0] for row in range(len(CELLS))]
     assert torch.allclose(together, torch.tensor(alone), atol=1e-5)
+
+
+def _refusal(recipe: Recipe, ranks: int = 1) -> str:
+    data_dir = prepare(recipe, recipe.storage).data_dir
+    ((said,), *_) = on_ranks(ranks, refusals, [recipe], data_dir)
+    return said
+
+
+def test_slices_and_a_prefix_that_must_be_recorded_are_refused(tmp_path: Path) -> None:
+    make_encoder(tmp_path / "model", "fnet")
+    said = _refusal(tiny_recipe(tmp_path, zero={"stage": 3}), ranks=2)
+    assert "which zero.stage 3 cannot do on several workers. Use stage 2" in said
+    said = _refusal(tiny_recipe(tmp_path, freezing={"mode": "head", "prefix_cache": "on"}))
+    assert said.startswith("freezing.prefix_cache is on but the frozen prefix of this model cannot")
+
+
+def test_an_answer_that_depends_on_more_than_the_row_is_refused(tmp_path: Path) -> None:
+    said = _refusal(tiny_recipe(tmp_path, model={"implementation": f"{HERE}:Moody"}))
+    assert "its answer depends on more than the row. Choose another model" in said
+
+
+def test_a_task_that_cannot_feed_rows_by_length_is_refused(tmp_path: Path) -> None:
+    make_writer_folder(tmp_path / "model", "t5")
+    make_pairs(tmp_path / "pairs.csv", 24)
+    recipe = tiny_recipe(
+        tmp_path,
+        model={"implementation": f"{HERE}:Blind"},
+        task={"kind": "sequence_to_sequence", "source": "english", "target": "german"},
+        data={"train": str(tmp_path / "pairs.csv"), "validation": None, "test": None},
+    )
+    assert "this task cannot feed rows of one length alone" in _refusal(recipe)

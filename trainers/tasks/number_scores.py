@@ -46,10 +46,10 @@ class NumberScores:
 def number_metrics(values: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     """Compare predictions (rows,) with values (rows,), both float64.
 
-    A ratio with nothing below the line is 0, as is a correlation with what does not vary.
+    A ratio with nothing below the line is NaN, as is a correlation with what does not vary.
     """
     if not len(values):
-        return dict.fromkeys(NUMBERS, 0.0)
+        return dict.fromkeys(NUMBERS, float("nan"))
     errors = predicted - values
     mse = float(np.mean(errors**2))
     spread = float(np.mean((values - values.mean()) ** 2))
@@ -57,17 +57,17 @@ def number_metrics(values: np.ndarray, predicted: np.ndarray) -> dict[str, float
         "mse": mse,
         "rmse": mse**0.5,
         "mae": float(np.mean(np.abs(errors))),
-        "r2": 1 - mse / spread if spread else 0.0,
+        "r2": 1 - mse / spread if spread else float("nan"),
         "pearson": pearson(values, predicted),
         "spearman": spearman(values, predicted),
     }
 
 
 def pearson(first: np.ndarray, second: np.ndarray) -> float:
-    """Give the correlation of two columns (rows,); 0 where one of them does not vary."""
+    """Give the correlation of two columns (rows,); NaN where one of them does not vary."""
     a, b = first - first.mean(), second - second.mean()
     below = float(np.sqrt(np.sum(a * a)) * np.sqrt(np.sum(b * b)))
-    return float(np.clip(np.sum(a * b) / below, -1, 1)) if below else 0.0
+    return float(np.clip(np.sum(a * b) / below, -1, 1)) if below else float("nan")
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> float:

@@ -51,5 +51,6 @@ def test_metrics_are_those_of_other_libraries_at_any_number_of_ranks() -> None:
 
 def test_what_does_not_vary_has_no_correlation() -> None:
     same = number_metrics(np.array([2.0, 2.0]), np.array([1.0, 3.0]))
-    assert same == {"mse": 1.0, "rmse": 1.0, "mae": 1.0, "r2": 0.0, "pearson": 0.0, "spearman": 0.0}
-    assert set(NumberScores("cpu").compute().metrics.values()) == {0.0}
+    assert [same[name] for name in ("mse", "rmse", "mae")] == [1.0, 1.0, 1.0]
+    assert np.isnan([same[name] for name in ("r2", "pearson", "spearman")]).all()
+    assert np.isnan([*NumberScores("cpu").compute().metrics.values()]).all()

@@ -170,7 +170,9 @@ def test_dropout_is_refused_where_a_model_has_none(tmp_path: Path) -> None:
     told = r"model\.dropout is 0\.1 but .* has no dropout rate\. Leave model\.dropout out"
     with pytest.raises(RecipeError, match=told):
         build_pretrained(
-            "AutoModelForImageClassification", Model(path=str(tmp_path), dropout=0.1), Head(NAMES)
+            "AutoModelForImageClassification",
+            Model(path=str(tmp_path), dropout=0.1),
+            Head(NAMES, reads_text=False),
         )
 
 
