@@ -1,5 +1,6 @@
 """Refuse an input of predicting as early as it can be seen: where the command is typed."""
 
+from collections.abc import Sequence
 from itertools import islice
 
 import pyarrow.parquet as pq
@@ -8,12 +9,13 @@ from configs.schema import Recipe
 from trainers import storage
 from trainers.data.columns import check_columns
 from trainers.data.delimited import read_header
+from trainers.data.delimited_form import DELIMITERS
 from trainers.data.json_values import read_values
+from trainers.data.rows import form_of
 from trainers.data.sources import Source, find_input
 from trainers.listing import is_glob
 from trainers.tasks import functions_of
 
-DELIMITERS = {"csv": ",", "tsv": "\t"}
 MAX_JSON_ROWS = 1_000
 """Rows of a JSON lines file up to which its columns are known at once."""
 
@@ -29,18 +31,20 @@ def check_input(recipe: Recipe, source: str, kind: str = "auto") -> None:
         return
     wanted = [column.name for column in functions_of(recipe.task).columns(recipe.task).to_predict]
     for each in find_input(source, kind):
-        found = _columns(each)
+        found = _columns(each, wanted)
         if found is not None:
             check_columns(each.address, wanted, found)
 
 
-def _columns(source: Source) -> list[str] | None:
+def _columns(source: Source, wanted: Sequence[str]) -> list[str] | None:
     """Return the columns of a local file; None where only reading all of it would tell."""
     path = storage.local_path(source.address)
     if path is None or not path.is_file():
         return None
     if source.format in DELIMITERS:
-        return read_header(path, source.address, DELIMITERS[source.format], source.encoding)
+        form = form_of(path, source, wanted)
+        sign, encoding = form.delimiter, source.encoding
+        return read_header(path, source.address, sign, encoding, quotes=form.quotes)
     if source.format == "parquet" and source.address.endswith((".parquet", ".pq")):
         try:
             return list(pq.read_schema(path).names)

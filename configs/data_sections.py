@@ -1,6 +1,6 @@
 """Recipe sections about data and batches; task and model stand elsewhere."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -65,6 +65,10 @@ class Data(BaseModel):
     """Files, or a share of the training rows, evaluated once at the end."""
     format: Format = "auto"
     """Format of the files; auto goes by the file name."""
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1, pattern=r'^[^"\r\n]$')
+    """Sign between the cells of csv and tsv files; None goes by the format and the header."""
+    quotes: Literal["double", "none"] | None = None
+    """Whether quotes enclose cells, or none: are characters; None reads what is certain."""
     shard_rows: int = Field(default=65_536, ge=1)
     """Most rows of one prepared shard."""
     cleaning: Cleaning = Cleaning()

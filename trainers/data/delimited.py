@@ -17,6 +17,7 @@ import pyarrow.csv as pacsv
 from configs.errors import DataError
 from trainers.data.cells import Asked
 from trainers.data.columns import block_rows, check_columns, string_array, text_columns
+from trainers.data.delimited_form import Quotes, find_swallowed, refuse_lines, refuse_swallowed
 from trainers.data.text_streams import (
     MAX_ROW_BYTES,
     READ_BYTES,
@@ -31,20 +32,26 @@ QUOTE = ord('"')
 
 
 def read_delimited(
-    path: Path, address: str, delimiter: str, columns: Sequence[Asked], encoding: str = "utf-8"
+    path: Path,
+    address: str,
+    delimiter: str,
+    columns: Sequence[Asked],
+    encoding: str = "utf-8",
+    *,
+    quotes: Quotes = "double",
 ) -> Iterator[pa.Table]:
     """Yield the columns asked for of a csv or tsv file with a header, a block of rows at a time.
 
-    Raises DataError for a ragged row, a missing column or one that stands twice, wrong quotes and
-    bytes that are not in the encoding.
+    Raises DataError for a ragged row, a missing column or one that stands twice, wrong quotes,
+    with quotes to be "checked" a cell that swallowed rows, and bytes that are not in the encoding.
     """
     csv.field_size_limit(MAX_ROW_BYTES)
     with open_utf8(path, address, encoding) as read:
-        rows = _Rows(address, delimiter, columns)
+        rows = _Rows(address, delimiter, columns, quotes)
         held, last = _more(b"", read)
         held = rows.take_header(held)
         while held or not last:
-            end = _end_of_rows(held, delimiter, last)
+            end = _end_of_rows(held, delimiter, last, has_quotes=quotes != "none")
             if end == 0:
                 rows.refuse_long(len(held))
             if end is None:
@@ -56,11 +63,18 @@ def read_delimited(
                 held, last = _more(held, read)
 
 
-def read_header(path: Path, address: str, delimiter: str, encoding: str = "utf-8") -> list[str]:
+def read_header(
+    path: Path,
+    address: str,
+    delimiter: str,
+    encoding: str = "utf-8",
+    *,
+    quotes: Quotes = "double",
+) -> list[str]:
     """Give the names of the columns of a csv or tsv file."""
     csv.field_size_limit(MAX_ROW_BYTES)
     with open_utf8(path, address, encoding) as read:
-        rows = _Rows(address, delimiter, [])
+        rows = _Rows(address, delimiter, [], quotes)
         rows.take_header(_more(b"", read)[0])
         return rows.header
 
@@ -68,8 +82,12 @@ def read_header(path: Path, address: str, delimiter: str, encoding: str = "utf-8
 class _Rows:
     """Knows the header of a file, and how many lines and rows of it are read."""
 
-    def __init__(self, address: str, delimiter: str, columns: Sequence[Asked]) -> None:
+    def __init__(
+        self, address: str, delimiter: str, columns: Sequence[Asked], quotes: Quotes
+    ) -> None:
         self._address, self._delimiter, self._asked = address, delimiter, columns
+        self._quotes = quotes
+        self._row_lines: list[bytes] = []
         self._columns = [each.name for each in columns]
         self._size = block_rows(columns)
         self.header: list[str] = []
@@ -87,6 +105,7 @@ class _Rows:
                 yield line
 
         self.header = next(self._cells(lines()), [])
+        self._row_lines = []
         check_columns(self._address, self._columns, self.header)
         self._places = [self.header.index(column) for column in self._columns]
         return held[used:]
@@ -97,6 +116,9 @@ class _Rows:
             self._num_lines += count_lines(piece)
             return
         check_utf8(piece, self._address, self._num_lines)
+        if self._quotes == "checked":
+            place = (self._address, self._num_lines)
+            refuse_swallowed(piece, self._delimiter, len(self.header), place)
         try:
             table = self._parse(piece)
         except pa.ArrowInvalid:
@@ -130,7 +152,11 @@ class _Rows:
             read_options=pacsv.ReadOptions(
                 use_threads=False, block_size=max(READ_BYTES, len(piece)), column_names=names
             ),
-            parse_options=pacsv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True),
+            parse_options=pacsv.ParseOptions(
+                delimiter=self._delimiter,
+                quote_char=False if self._quotes == "none" else '"',
+                newlines_in_values=self._quotes != "none",
+            ),
             convert_options=pacsv.ConvertOptions(
                 include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string())
             ),
@@ -142,40 +168,65 @@ class _Rows:
         for row in self._cells(lines):
             self._num_rows += 1
             if len(row) != width:
+                advice = (
+                    "Quotes are characters here (data.quotes: none): leave the delimiter out of "
+                    "cells, or set data.quotes to double"
+                    if self._quotes == "none"
+                    else "Quote cells that hold the delimiter"
+                )
                 raise DataError(
                     f"{self._address} line {self._num_lines} (row {self._num_rows}) has {len(row)} "
-                    f"cells where the header has {width}. Quote cells that hold the delimiter"
+                    f"cells where the header has {width}. {advice}"
                 )
+            self._check_lines()
             yield row
+
+    def _check_lines(self) -> None:
+        """Raise DataError where the row just read is made of lines that are rows themselves."""
+        lines = self._row_lines
+        if self._quotes == "checked" and len(lines) > 1:
+            place = find_swallowed(b"".join(lines), self._delimiter, len(self.header))
+            if place is not None:
+                refuse_lines(self._address, self._num_lines - len(lines) + place + 1)
 
     def _cells(self, lines: Iterator[bytes]) -> Iterator[list[str]]:
         """Read rows that are not blank, as Python does."""
-        reader = csv.reader(self._texts(lines), delimiter=self._delimiter, strict=True)
+        texts, sign = self._texts(lines), self._delimiter
+        if self._quotes == "none":
+            reader = csv.reader(texts, delimiter=sign, strict=True, quoting=csv.QUOTE_NONE)
+        else:
+            reader = csv.reader(texts, delimiter=sign, strict=True)
         try:
-            yield from filter(None, reader)
+            for row in reader:
+                if row:
+                    yield row
+                self._row_lines = []
         except csv.Error as error:
             if "field limit" in str(error):
                 self.refuse_long(MAX_ROW_BYTES + 1)
+            first = self._num_lines - max(0, len(self._row_lines) - 1)
+            line = first if "unexpected end" in str(error) else self._num_lines
             raise DataError(
-                f"{self._address} line {self._num_lines}: {error}. Quote cells that hold quotes, "
-                "and double the quotes in them"
+                f"{self._address} line {line}: {error}. Quote cells that hold quotes, and double "
+                "the quotes in them, or set data.quotes to none where quotes are characters"
             ) from error
 
     def _texts(self, lines: Iterator[bytes]) -> Iterator[str]:
         for line in lines:
             check_utf8(line, self._address, self._num_lines)
             self._num_lines += 1
+            self._row_lines.append(line)
             yield line.decode()
 
 
-def _end_of_rows(held: bytes, delimiter: str, last: bool) -> int | None:
+def _end_of_rows(held: bytes, delimiter: str, last: bool, *, has_quotes: bool = True) -> int | None:
     """Give where the last whole row ends; None where a quote stands where Arrow takes it otherwise.
 
     Quotes are in their places when they open a cell, close it, or stand twice inside it. Then
     every other one opens, and a line ends where as many are closed as were opened.
     """
     end_of_line = b"\n" if b"\n" in held else b"\r"
-    if QUOTE not in held:
+    if not has_quotes or QUOTE not in held:
         return len(held) if last else held.rfind(end_of_line) + 1
     padded = np.frombuffer(b"\n" + held + b"\n", np.uint8)
     quotes = np.flatnonzero(padded == QUOTE)

@@ -22,7 +22,7 @@ from trainers.data.delimited import read_delimited
 from trainers.data.image_folders import COLUMNS as OF_IMAGES
 from trainers.data.json_rows import read_json, read_json_lines
 from trainers.data.json_values import read_values
-from trainers.data.rows import DAMAGE, damaged, list_asked
+from trainers.data.rows import DAMAGE, damaged, form_of, list_asked
 from trainers.data.sources import Source
 from trainers.data.text_pairs import read_text_pairs
 from trainers.data.text_streams import open_binary
@@ -75,10 +75,12 @@ def _read(path: Path, source: Source, asked: Sequence[Asked], folder: Path) -> p
         return _of_lines(
             path, source, folder, lambda cut: read_json_lines(cut, address, asked, encoding)
         )
-    sign = "," if source.format == "csv" else "\t"
-    return _of_lines(
-        path, source, folder, lambda cut: read_delimited(cut, address, sign, asked, encoding)
-    )
+
+    def delimited(cut: Path) -> Iterator[pa.Table]:
+        form = form_of(cut, source, [each.name for each in asked])
+        return read_delimited(cut, address, form.delimiter, asked, encoding, quotes=form.quotes)
+
+    return _of_lines(path, source, folder, delimited)
 
 
 def _of_arrow(path: Path, source: Source, asked: Sequence[Asked]) -> pa.Table | None:

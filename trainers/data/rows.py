@@ -6,6 +6,7 @@ are stands in cells.py. What cannot be read raises DataError naming file and lin
 
 import lzma
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from trainers.data.arrow_files import read_arrow
 from trainers.data.cells import Asked
 from trainers.data.databases import read_query
 from trainers.data.delimited import read_delimited
+from trainers.data.delimited_form import DELIMITERS, Form, find_form
 from trainers.data.image_folders import read_images
 from trainers.data.json_rows import read_json, read_json_lines
 from trainers.data.sources import Source, local_copy
@@ -29,19 +31,24 @@ DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error, pa.ArrowException)
 
 
 def read_rows(
-    source: Source, columns: Columns, extra: str | None = None, missing: tuple[str, ...] = ()
+    source: Source,
+    columns: Columns,
+    extra: str | None = None,
+    missing: tuple[str, ...] = (),
+    changed: Counter[str] | None = None,
 ) -> Iterator[pa.Table]:
     """Yield the columns of a task, all text, a block at a time; `extra`, if any, comes last.
 
     An extra column may hold any single value, and a number one of the words that stand for a
-    `missing` one. Raises DataError for an empty or malformed source, a
-    missing column or a value that its column cannot hold.
+    `missing` one. How a file was read that its name does not tell is counted in `changed`. Raises
+    DataError for an empty or malformed source, a missing column or a value that its column cannot
+    hold.
     """
     asked = list_asked(source, columns, extra, missing)
     names = [*(column.name for column in columns.all), *([] if extra is None else [extra])]
     num_rows = 0
     try:
-        for block in _blocks(source, asked):
+        for block in _blocks(source, asked, Counter() if changed is None else changed):
             num_rows += block.num_rows
             yield block.rename_columns(names)
     except DAMAGE as error:
@@ -83,7 +90,7 @@ def _folder(source: Source) -> str | None:
     return source.address.rpartition("/")[0] if path is None else str(path.absolute().parent)
 
 
-def _blocks(source: Source, columns: Sequence[Asked]) -> Iterator[pa.Table]:
+def _blocks(source: Source, columns: Sequence[Asked], changed: Counter[str]) -> Iterator[pa.Table]:
     if source.format == "sql":
         yield from read_query(source.address, source.query or "", columns, source.hash)
     elif source.format == "images":
@@ -92,7 +99,28 @@ def _blocks(source: Source, columns: Sequence[Asked]) -> Iterator[pa.Table]:
         with local_copy(source.address) as path:
             if path.stat().st_size == 0:
                 raise DataError(f"{source.address} is empty. Fill it, or leave it out of the data")
-            yield from _blocks_of_file(path, source, columns)
+            if source.format in DELIMITERS:
+                yield from _delimited(path, source, columns, changed)
+            else:
+                yield from _blocks_of_file(path, source, columns)
+
+
+def _delimited(
+    path: Path, source: Source, columns: Sequence[Asked], changed: Counter[str]
+) -> Iterator[pa.Table]:
+    form = form_of(path, source, [each.name for each in columns])
+    address, encoding = source.address, source.encoding
+    for block in read_delimited(
+        path, address, form.delimiter, columns, encoding, quotes=form.quotes
+    ):
+        changed.update(dict.fromkeys(form.notes, block.num_rows))
+        yield block
+
+
+def form_of(path: Path, source: Source, wanted: Sequence[str]) -> Form:
+    """Find how a csv or tsv file is written, of which the columns that are wanted are read."""
+    asked = Form(source.delimiter or "", source.quotes)
+    return find_form(path, (source.address, source.format, source.encoding), asked, wanted)
 
 
 def _blocks_of_file(path: Path, source: Source, columns: Sequence[Asked]) -> Iterator[pa.Table]:
@@ -106,8 +134,5 @@ def _blocks_of_file(path: Path, source: Source, columns: Sequence[Asked]) -> Ite
             yield from read_text_pairs((path, other), names, columns, encoding)
     elif source.format == "json":
         yield from read_json(path, address, columns, encoding, source.field)
-    elif source.format == "jsonl":
-        yield from read_json_lines(path, address, columns, encoding)
     else:
-        delimiter = "," if source.format == "csv" else "\t"
-        yield from read_delimited(path, address, delimiter, columns, encoding)
+        yield from read_json_lines(path, address, columns, encoding)

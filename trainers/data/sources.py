@@ -14,6 +14,7 @@ from configs.model_sections import Model
 from configs.source_sections import SourceEntry, is_database, source_entries
 from trainers import listing, storage
 from trainers.data.databases import hash_rows, shown_url
+from trainers.data.delimited_form import Quotes
 from trainers.data.hub_folders import find_hub_files, find_saved_files, is_saved_folder
 from trainers.data.image_folders import find_classes, hash_images
 from trainers.data.store import FROZEN, SPLITS, SplitName
@@ -68,6 +69,9 @@ class Source(BaseModel):
     pair: str | None = None
     field: str | None = None
     query: str | None = None
+    delimiter: str | None = None
+    quotes: Quotes = "checked"
+    """How a csv or tsv file is written, where the recipe says it."""
     classes: dict[str, tuple[str, ...]] = {}
     """Names of the classes of columns that hold class numbers."""
 
@@ -99,12 +103,14 @@ def list_sources(data: Data, splits: Sequence[SplitName] = SPLITS) -> tuple[Sour
     """
     found: list[Source] = []
     given = {"train": data.train, "validation": data.validation, "test": data.test}
+    form = {"delimiter": data.delimiter, "quotes": data.quotes or "checked"}
     for split in splits:
         for number, entry in enumerate(source_entries(given[split]), 1):
             kind = entry.format if entry.format != "auto" else data.format
             sources = (each for path in entry.paths for each in _expand(split, entry, path, kind))
             name = entry.name or (UNNAMED if _takes_all(entry) else f"source-{number}")
-            once = {each.address: each.model_copy(update={"name": name}) for each in sources}
+            own = {"name": name, **form}
+            once = {each.address: each.model_copy(update=own) for each in sources}
             known = {(each.split, each.name, each.address) for each in found}
             found += [s for s in once.values() if (s.split, s.name, s.address) not in known]
     return tuple(found)

@@ -91,7 +91,8 @@ def _scatter(plan: Plan, number: int, tick: Tick | None) -> Scattered:
     groups = np.zeros(0, np.uint64)
     with bucket_file(plan.work_dir, "scattered", str(number)) as file:
         extra = plan.extra_column(source.split)
-        for block in read_rows(source, plan.columns, extra, rules.missing_words):
+        words = rules.missing_words
+        for block in read_rows(source, plan.columns, extra, words, counts.changed):
             clean, stayed = cleaner.clean(block, rows_in + 1)
             place = places(number, rows_in + 1, block.num_rows).filter(pa.array(stayed))
             rows_in += block.num_rows

@@ -17,7 +17,7 @@ from trainers.data.cells import Asked, cell_text, empty_text, json_text
 from trainers.data.columns import MAX_ROWS, check_columns, column_array, string_array
 from trainers.data.delimited import read_delimited, read_header
 from trainers.data.json_values import read_values
-from trainers.data.rows import DAMAGE, damaged, list_asked, read_rows
+from trainers.data.rows import DAMAGE, damaged, form_of, list_asked, read_rows
 from trainers.data.sources import Source, local_copy
 
 CELL = "thaw.cell."
@@ -61,7 +61,7 @@ def _blocks(source: Source, asked: Sequence[Asked]) -> Iterator[pa.Table]:
         yield from _json_blocks(source, asked)
         return
     first_row = 1
-    for block in _raw_blocks(source):
+    for block in _raw_blocks(source, [each.name for each in asked]):
         check_columns(source.address, [each.name for each in asked], block.column_names)
         whole, wrong = block, _Wrong(block.num_rows)
         for each in asked:
@@ -74,7 +74,7 @@ def _blocks(source: Source, asked: Sequence[Asked]) -> Iterator[pa.Table]:
         first_row += block.num_rows
 
 
-def _raw_blocks(source: Source) -> Iterator[pa.Table]:
+def _raw_blocks(source: Source, wanted: Sequence[str]) -> Iterator[pa.Table]:
     if source.format == "images":
         yield from read_rows(source, IMAGES)
         return
@@ -83,10 +83,11 @@ def _raw_blocks(source: Source) -> Iterator[pa.Table]:
             for batch in read_batches(path, source.address, source.format):
                 yield pa.Table.from_batches([batch])
             return
-        delimiter = "," if source.format == "csv" else "\t"
-        names = read_header(path, source.address, delimiter, source.encoding)
+        form = form_of(path, source, wanted)
+        address, sign, encoding = source.address, form.delimiter, source.encoding
+        names = read_header(path, address, sign, encoding, quotes=form.quotes)
         strings = [Asked(name, "text") for name in names]
-        yield from read_delimited(path, source.address, delimiter, strings, source.encoding)
+        yield from read_delimited(path, address, sign, strings, encoding, quotes=form.quotes)
 
 
 def _json_blocks(source: Source, asked: Sequence[Asked]) -> Iterator[pa.Table]:
