@@ -1,5 +1,6 @@
 """A model with and without its prefix: the same parameters count, the same modules rest."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,15 @@ LABELS = ("label-0", "label-1", "label-2")
 INPUTS = {"input_ids": torch.tensor([[2, 5, 6, 3]]), "attention_mask": torch.ones(1, 4).long()}
 
 
+def _look(live: LiveModel) -> torch.Tensor:
+    return torch.as_tensor(live.module(**INPUTS).logits.sum())
+
+
 def _take_out_and_put_back(rank: int, world_size: int, recipe: Recipe) -> None:
     start_distributed("cpu")
     live = LiveModel(recipe, Place(rank, world_size, rank, "", "", 1, "cpu"), LABELS)
     head = live.head
-
-    def look() -> torch.Tensor:
-        return torch.as_tensor(live.module(**INPUTS).logits.sum())
-
+    look = partial(_look, live)
     prefix = live.build(head, dict.fromkeys(head, 0), head, look)
     assert prefix is not None
     assert prefix.depth == 2
