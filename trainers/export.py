@@ -27,6 +27,7 @@ from trainers.tasks import functions_of
 from trainers.tasks.equal_lengths import KEY, feed_equal_lengths
 from trainers.tasks.generation import generation_config
 from trainers.tasks.model_class import model_class
+from trainers.tasks.sentence_folder import Vectors, kept_vectors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -85,7 +86,7 @@ def save_export(
         add_own_class(folder, whole)
     whole.save_pretrained(folder)
     _save_processor(folder, processor, origin.recipe.task)
-    _save_sentence_files(folder, whole, processor, origin)
+    _save_sentence_files(folder, whole, processor, origin, kept_vectors(model))
     export = _as_export(origin)
     (folder / EXPORT_FILE).write_text(export.model_dump_json(indent=2) + "\n")
     (folder / "README.md").write_text(render_model_card(origin))
@@ -93,7 +94,7 @@ def save_export(
 
 
 def _save_sentence_files(
-    folder: Path, whole: "PreTrainedModel", processor: Any, origin: Origin
+    folder: Path, whole: "PreTrainedModel", processor: Any, origin: Origin, vectors: Vectors
 ) -> None:
     """Write what sentence-transformers reads, where its modules can do what the model does."""
     is_pooled = origin.recipe.model.pooling != "own"
@@ -101,7 +102,7 @@ def _save_sentence_files(
         most = min(origin.manifest.max_length, processor.model_max_length)
         width = whole.config.get_text_config().hidden_size
         head = PooledHead.of(whole) if is_pooled else None
-        save_sentence_files(folder, width, most, head)
+        save_sentence_files(folder, width, most, head, vectors)
 
 
 def mask_texts(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Write the files by which sentence-transformers loads an exported folder; weights are export.py's.
 
-The modules are those of the task: the model, the mean over a text's tokens, then length 1. Where
+The modules are those of the task: the model, its pooling (the mean over a text's tokens, if the
+folder it came from says nothing else), then length 1; the folder's prompts are kept. Where
 `model.pooling` says what a head reads, they are the model, that pooling and the head, which gives
 the logits: no code of the folder runs. For transformers, whose classes pool in their own way, the
 code lies beside.
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainers.tasks.pooling import CONFIG_KEY
+from trainers.tasks.sentence_folder import Vectors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +30,9 @@ MODULES = (
 NORMALIZE = ("2_Normalize", "sentence_transformers.models.Normalize")
 HEAD = (HEAD_FOLDER, "sentence_transformers.models.Dense")
 """Folder and class of each; the classes by the names that all its versions know."""
+
+
+NO_FOLDER = Vectors()
 
 
 @dataclass(frozen=True)
@@ -59,26 +64,35 @@ def add_own_class(folder: Path, model: "PreTrainedModel") -> None:
 
 
 def save_sentence_files(
-    folder: Path, width: int, max_length: int, head: PooledHead | None = None
+    folder: Path,
+    width: int,
+    max_length: int,
+    head: PooledHead | None = None,
+    vectors: Vectors = NO_FOLDER,
 ) -> None:
-    """Write modules.json and the settings of each module; without a head vectors get length 1.
+    """Write modules.json and the settings of each module; without a head those of `vectors`.
 
     `width` is that of a vector, `max_length` the most tokens of a text.
     """
-    listed = (*MODULES, NORMALIZE if head is None else HEAD)
+    last = HEAD if head is not None else NORMALIZE if vectors.has_length_1 else None
+    listed = MODULES if last is None else (*MODULES, last)
     modules = [
         {"idx": place, "name": str(place), "path": path, "type": kind}
         for place, (path, kind) in enumerate(listed)
     ]
     for path, _ in listed:
         (folder / path).mkdir(exist_ok=True)
-    by_cls = head is not None and head.pooling == "cls"
+    pooling = vectors.pooling if head is None else head.pooling
     if head is not None:
         _save_head(folder / HEAD_FOLDER, head)
     _write(folder / "modules.json", modules)
     _write(
         folder / "config_sentence_transformers.json",
-        {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "cosine"},
+        {
+            "prompts": vectors.prompts,
+            "default_prompt_name": vectors.default_prompt,
+            "similarity_fn_name": "cosine",
+        },
     )
     _write(
         folder / "sentence_bert_config.json",
@@ -88,10 +102,11 @@ def save_sentence_files(
         folder / POOLING_FOLDER / "config.json",
         {
             "word_embedding_dimension": width,
-            "pooling_mode_cls_token": by_cls,
-            "pooling_mode_mean_tokens": not by_cls,
-            "pooling_mode_max_tokens": False,
+            "pooling_mode_cls_token": pooling == "cls",
+            "pooling_mode_mean_tokens": pooling == "mean",
+            "pooling_mode_max_tokens": pooling == "max",
             "pooling_mode_mean_sqrt_len_tokens": False,
+            "pooling_mode_lasttoken": pooling == "lasttoken",
         },
     )
 

@@ -35,7 +35,7 @@ def pooling_of(model: Model) -> Pooling | None:
         return None
     if model.pooling != "folder":
         return model.pooling
-    found = _read(model, POOLING)
+    found = read_json(model, POOLING)
     if not isinstance(found, dict):
         raise RecipeError(
             f"{KEY} is folder but {model.path} has no {POOLING}, by which sentence-transformers "
@@ -105,12 +105,12 @@ def refuse_odd_states(model: Any) -> None:
 
 def _modules(model: Model) -> list[str]:
     """Name the modules of a folder of sentence-transformers."""
-    found = _read(model, MODULES)
+    found = read_json(model, MODULES)
     types = [each.get("type", "") for each in found or [] if isinstance(each, dict)]
     return [str(each).rpartition(".")[2] for each in types]
 
 
-def _read(model: Model, name: str) -> Any:
+def read_json(model: Model, name: str) -> Any:
     """Read a JSON file of a model, of a folder or the hub; None where it has none."""
     if model.is_folder:
         path: Path | None = Path(model.path).expanduser() / name
@@ -130,4 +130,4 @@ def _read(model: Model, name: str) -> Any:
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise RecipeError(f"{KEY}: {path} is no JSON. Copy the model again") from error
+        raise RecipeError(f"{path} is no JSON. Copy the model again") from error

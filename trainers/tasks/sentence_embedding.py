@@ -1,6 +1,7 @@
 """Sentence embeddings: a vector for each text, near to those of texts that mean the same.
 
-The vector is the mean of the last hidden states of a text's tokens, brought to length 1. All texts
+The vector is the mean of the last hidden states of a text's tokens, brought to length 1, or what a
+folder of sentence-transformers says (sentence_folder.py). All texts
 of a microbatch go through the model at once: anchors, then positives, then negatives. Without a
 score the loss is that of Henderson et al. 2017 (https://arxiv.org/abs/1705.00652): each anchor is
 to find its positive among all texts of its microbatch that are not anchors. A microbatch is a
@@ -24,8 +25,16 @@ from trainers.tasks.functions import Built, TaskFunctions
 from trainers.tasks.judging import IGNORED, Batching, Fed, Sample, Scores, Setting, is_target
 from trainers.tasks.pretrained import build_pretrained
 from trainers.tasks.refusals import RowError
+from trainers.tasks.remarks import remark
+from trainers.tasks.sentence_folder import (
+    Vectors,
+    keep_vectors,
+    kept_vectors,
+    pooled,
+    vectors_of,
+)
 from trainers.tasks.tokenizer import load_tokenizer
-from trainers.tasks.tokens import laid_out, shown_texts, token_mask, tokenised
+from trainers.tasks.tokens import laid_out, shown_texts, strings, token_mask, tokenised
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,6 +53,8 @@ class Answer:
     """Of anchors, positives, negatives, as far as there are such: (parts, rows, width) fp32."""
     values: "Tensor"
     """Cosine of anchor and positive, or of the anchor and itself: (rows,) fp32."""
+    embedded: "Tensor"
+    """Vectors of anchors at the length that the folder gives them: (rows, width) fp32."""
     labels: "Tensor"
     """As `collate` gives them."""
 
@@ -58,6 +69,16 @@ def columns(task: SentenceEmbedding) -> Columns:
     return Columns(inputs, Column(task.score, "number") if task.score is not None else None)
 
 
+def load_processor(model: Model) -> "PreTrainedTokenizerBase":
+    """Load the model's tokenizer; it keeps what its folder puts before each text.
+
+    Raises RecipeError when there is none, or the folder makes vectors in a way that is not trained.
+    """
+    tokenizer: Any = load_tokenizer(model)
+    keep_vectors(tokenizer, vectors_of(model))
+    return tokenizer  # type: ignore[no-any-return]
+
+
 def encode(
     task: SentenceEmbedding,
     processor: "PreTrainedTokenizerBase",
@@ -70,7 +91,7 @@ def encode(
     The length is that of the longest text. Texts longer than max_length tokens, or than the model
     can take, are cut. Raises RowError for a score that is not within [0, 1].
     """
-    texts = [tokenised(processor, max_length, [cells[c.name]]) for c in columns(task).inputs]
+    texts = [_tokens(processor, max_length, cells[c.name]) for c in columns(task).inputs]
     parts = {name: part["input_ids"] for name, part in zip(PARTS, texts, strict=False)}
     if task.score is not None:
         parts["label"] = finite_numbers(cells[task.score], task.score)
@@ -90,7 +111,7 @@ def encode_inputs(
     task: SentenceEmbedding, processor: "PreTrainedTokenizerBase", max_length: int, cells: pa.Table
 ) -> pa.Table:
     """Turn the anchors into input_ids_a and length."""
-    anchors = tokenised(processor, max_length, [cells[task.anchor]])
+    anchors = _tokens(processor, max_length, cells[task.anchor])
     return pa.table({PARTS[0]: anchors["input_ids"], "length": anchors["length"]})
 
 
@@ -114,8 +135,13 @@ def build_model(
     RecipeError for a model that cannot be used as asked, or whose weights are not whole.
     """
     built, _, new = build_pretrained(AUTO_MODEL, model, bits=bits)
+    vectors = vectors_of(model)
+    keep_vectors(built, vectors)
+    said = vectors.remark()
+    if said is not None:
+        remark(built, said)
     # The loss sees outputs alone, and pooling takes the mask that was fed.
-    built.register_forward_hook(_vectors_into(task.scale), with_kwargs=True)
+    built.register_forward_hook(_vectors_into(task.scale, vectors), with_kwargs=True)
     return built, frozenset(), new
 
 
@@ -123,16 +149,6 @@ def output_of(outputs: Any) -> "Tensor":
     """Give the last hidden states, (texts, tokens, width)."""
     states: Tensor = outputs.last_hidden_state
     return states
-
-
-def pooled(states: "Tensor", mask: "Tensor") -> "Tensor":
-    """Average states (texts, tokens, width) where the mask is 1, in fp32, and give length 1."""
-    from torch.nn import functional
-
-    kept = mask.to(states.device).float()[:, :, None]
-    # Where a text has no token but padding its vector is 0.
-    means = (states.float() * kept).sum(1) / kept.sum(1).clamp(min=1e-9)
-    return functional.normalize(means, dim=-1)
 
 
 def summed_loss(outputs: Any, labels: "Tensor") -> "Tensor":
@@ -157,10 +173,18 @@ def summed_loss(outputs: Any, labels: "Tensor") -> "Tensor":
 
 def answer(setting: Setting, fed: Fed) -> Answer:
     """Give the vector of each text."""
-    vectors = pooled(fed.outputs.last_hidden_state.detach(), fed.inputs["attention_mask"])
+    from torch.nn import functional
+
+    # Of an exported folder, which transformers alone has loaded, only the tokenizer knows it.
+    how = getattr(fed.outputs, "vectors_of_folder", None) or kept_vectors(setting.processor())
+    given = pooled(
+        fed.outputs.last_hidden_state.detach(), fed.inputs["attention_mask"], how.pooling
+    )
+    vectors = functional.normalize(given, dim=-1)
     parts = vectors.unflatten(0, (-1, len(fed.labels)))
+    embedded = (vectors if how.has_length_1 else given)[: len(fed.labels)]
     cosines = (parts[0] * parts[min(1, len(parts) - 1)]).sum(-1)
-    return Answer(parts, cosines, fed.labels)
+    return Answer(parts, cosines, embedded, fed.labels)
 
 
 def build_scores(setting: Setting) -> Scores:
@@ -196,14 +220,27 @@ def samples(setting: Setting, fed: Fed, given: Answer) -> list[Sample]:
 
 def predictions(setting: Setting, given: Answer) -> dict[str, list[Any]]:
     """Give the vector of each anchor."""
-    return {"embedding": given.vectors[0].tolist()}
+    return {"embedding": given.embedded.tolist()}
 
 
-def _vectors_into(scale: float) -> "Callable[[Any, Any, dict[str, Any], Any], None]":
+def _tokens(
+    processor: "PreTrainedTokenizerBase", max_length: int, texts: pa.ChunkedArray
+) -> pa.Table:
+    """Turn texts, with the prompt before each, into input_ids and length."""
+    prompt = kept_vectors(processor).prompt
+    if prompt:
+        texts = pc.binary_join_element_wise(prompt, strings(texts), "")
+    return tokenised(processor, max_length, [texts])
+
+
+def _vectors_into(scale: float, how: Vectors) -> "Callable[[Any, Any, dict[str, Any], Any], None]":
     """Give the hook that adds to a model's outputs the vectors of the texts that it was fed."""
+    from torch.nn import functional
 
     def add(_: Any, __: Any, inputs: dict[str, Any], outputs: Any) -> None:
-        vectors = pooled(outputs.last_hidden_state, inputs["attention_mask"])
+        given = pooled(outputs.last_hidden_state, inputs["attention_mask"], how.pooling)
+        vectors = functional.normalize(given, dim=-1)
+        outputs["vectors_of_folder"] = how
         unused = outputs.get("pooler_output")
         if unused is not None:
             # Without a gradient it would decay at some ZeRO stages and stay at others.
@@ -245,7 +282,7 @@ SENTENCE_EMBEDDING = TaskFunctions(
     hub_task="sentence-similarity",
     predicted=("embedding",),
     columns=columns,
-    load_processor=load_tokenizer,
+    load_processor=load_processor,
     encode=encode,
     encode_inputs=encode_inputs,
     collate=collate,
