@@ -82,7 +82,6 @@ def save_sentence_files(
     ]
     for path, _ in listed:
         (folder / path).mkdir(exist_ok=True)
-    pooling = vectors.pooling if head is None else head.pooling
     if head is not None:
         _save_head(folder / HEAD_FOLDER, head)
     _write(folder / "modules.json", modules)
@@ -98,17 +97,19 @@ def save_sentence_files(
         folder / "sentence_bert_config.json",
         {"max_seq_length": max_length, "do_lower_case": False},
     )
-    _write(
-        folder / POOLING_FOLDER / "config.json",
-        {
-            "word_embedding_dimension": width,
-            "pooling_mode_cls_token": pooling == "cls",
-            "pooling_mode_mean_tokens": pooling == "mean",
-            "pooling_mode_max_tokens": pooling == "max",
-            "pooling_mode_mean_sqrt_len_tokens": False,
-            "pooling_mode_lasttoken": pooling == "lasttoken",
-        },
-    )
+    pooling = vectors.pooling if head is None else head.pooling
+    _write(folder / POOLING_FOLDER / "config.json", _pooling_config(width, pooling))
+
+
+def _pooling_config(width: int, pooling: str) -> dict[str, Any]:
+    return {
+        "word_embedding_dimension": width,
+        "pooling_mode_cls_token": pooling == "cls",
+        "pooling_mode_mean_tokens": pooling == "mean",
+        "pooling_mode_max_tokens": pooling == "max",
+        "pooling_mode_mean_sqrt_len_tokens": False,
+        "pooling_mode_lasttoken": pooling == "lasttoken",
+    }
 
 
 def _save_head(folder: Path, head: PooledHead) -> None:
