@@ -74,9 +74,9 @@ def load_processor(model: Model) -> "PreTrainedTokenizerBase":
 
     Raises RecipeError when there is none, or the folder makes vectors in a way that is not trained.
     """
-    tokenizer: Any = load_tokenizer(model)
+    tokenizer = load_tokenizer(model)
     keep_vectors(tokenizer, vectors_of(model))
-    return tokenizer  # type: ignore[no-any-return]
+    return tokenizer
 
 
 def encode(
