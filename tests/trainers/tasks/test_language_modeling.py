@@ -53,3 +53,12 @@ def test_a_long_prompt_keeps_its_end() -> None:
     table = LANGUAGE_MODELING.encode_inputs(TASK, make_byte_tokenizer(), 2, cells)
     assert table["input_ids"].to_pylist()[0] == make_byte_tokenizer()("ef")["input_ids"]
     assert table["length"].to_pylist() == [2, 1]  # something must be gone on from
+
+
+def test_a_text_without_a_token_has_nothing_to_be_gone_on_from() -> None:
+    tokenizer = make_byte_tokenizer()
+    tokenizer.pad_token, tokenizer.eos_token = tokenizer.eos_token, None
+    cells = pa.table({"body": ["ab", ""]})
+    with pytest.raises(RowError, match="the text has no tokens, and the tokenizer none") as refused:
+        LANGUAGE_MODELING.encode_inputs(TASK, tokenizer, 8, cells)
+    assert refused.value.index == 1

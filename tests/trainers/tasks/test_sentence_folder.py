@@ -119,3 +119,10 @@ def test_the_export_gives_the_vectors_that_the_folder_gives(tmp_path: Path, pool
     for folder in (base, tmp_path / "export"):
         found = library.SentenceTransformer(str(folder), device="cpu").encode(TEXTS)
         torch.testing.assert_close(torch.tensor(found), torch.tensor(ours), rtol=0, atol=1e-5)
+
+
+def test_a_folder_without_what_it_names_is_refused(tmp_path: Path) -> None:
+    model = say(tmp_path, *WHOLE)
+    (tmp_path / "1_Pooling" / "config.json").unlink()
+    with pytest.raises(RecipeError, match=r"names 1_Pooling, which has no config\.json"):
+        vectors_of(model)
