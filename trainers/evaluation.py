@@ -177,6 +177,9 @@ def report_evaluation(
     )
     session.report(record)
     _tell_undefined(session, split, evaluation.undefined)
+    for text in evaluation.scored.remarks:
+        if session.is_news(text):
+            session.note(text)
     if session.tracker is not None:
         session.tracker.evaluated(record, evaluation.scored, evaluation.samples)
 
