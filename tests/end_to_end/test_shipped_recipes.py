@@ -68,7 +68,7 @@ def _with_rows_of_its_own(recipe: Recipe, folder: Path) -> dict[str, Any]:
         MODELS.get(kind, make_model_folder)(model)
     whole = recipe.model_dump(mode="json")
     splits = {
-        name: whole["data"][name] if isinstance(whole["data"][name], float | str | None) else "10%"
+        name: whole["data"][name] if isinstance(whole["data"][name], float | None) else "10%"
         for name in ("validation", "test")
     }
     whole["data"] |= {"train": str(path)} | splits
