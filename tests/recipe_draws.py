@@ -13,7 +13,7 @@ SCHEMA = Recipe.model_json_schema()
 WORDS = (
     "text", "label", "a b", "\u00fc", "no", "1e3", "007", "null", "10%", "0.5", "own:f", "own.a:g",
     "data/x.csv", "s3://bucket/x", "d/*.parquet", "last", "accuracy", "loss", ".*bias", "{{ x }}",
-    "8GiB", "1:1", "latin-1", "$HOME", "~", "'", "a: b", "# c", "- d", "", " ",
+    "8GiB", "1:1", "latin-1", ";", "$HOME", "~", "'", "a: b", "# c", "- d", "", " ",
 )  # fmt: skip
 SECTIONS: tuple[dict[str, Any], ...] = (
     {},
