@@ -31,6 +31,16 @@ NO_FILES = {
 HANDED_OVER = ("/dev/stdin", "/dev/fd/", "/proc/self/fd/")
 """Names of what is open already, such as a pipe or `<(...)` of a shell."""
 
+SHORT_FORMS = {
+    ("freezing",): "mode",
+    ("balance",): "method",
+    ("data", "train"): "path",
+    ("data", "validation"): "path",
+    ("data", "test"): "path",
+}
+"""Keys of what a text stands for that is written in the place of a section."""
+IN_ITS_PLACE = {("freezing", "last"), ("freezing", "train")}
+"""Keys that say the same as the text of their section, in its place."""
 Origins = dict[tuple[str | int, ...], str]
 
 
@@ -163,17 +173,36 @@ def _lay_over(value: dict[str, Any], overrides: Sequence[str], origins: Origins)
         except YamlError as error:
             problems += [f"--set {override}: {problem}." for problem in error.problems]
             continue
-        section = value
-        for key in keys[:-1]:
-            if not isinstance(section.get(key), dict):
-                section[key] = {}
-            section[key] = dict(section[key])
-            section = section[key]
+        section, odd = _section_of(value, keys)
+        if odd:
+            problems.append(
+                f"--set {override}: what stands in {odd} is no mapping of keys to values. Give it "
+                f"whole, such as --set '{odd}=...'."
+            )
+            continue
         section[keys[-1]] = new
         for old in [path for path in origins if path[: len(keys)] == keys]:
             del origins[old]
         origins[keys] = "--set"
     return problems
+
+
+def _section_of(value: dict[str, Any], keys: tuple[str, ...]) -> tuple[dict[str, Any], str]:
+    """Give the mapping that a dotted key is in, made or written out where it is short.
+
+    Also names what stands on the way and has no keys, such as a list; an empty text for nothing.
+    """
+    section = value
+    for place, key in enumerate(keys[:-1], 1):
+        found = section.get(key)
+        short = SHORT_FORMS.get(keys[:place])
+        if isinstance(found, str) and short is not None and not found.endswith("%"):
+            found = {short: found} if keys not in IN_ITS_PLACE else {}
+        if found is not None and not isinstance(found, dict):
+            return {}, ".".join(keys[:place])
+        section[key] = dict(found or {})
+        section = section[key]
+    return section, ""
 
 
 def _with_paths(recipe: Recipe, origins: Origins, folder: Path) -> Recipe:

@@ -11,6 +11,7 @@ from configs.load import recipe_to_yaml
 from configs.schema import Recipe
 from configs.yaml_text import read_yaml
 from tests.recipe_draws import all_paths, draw_recipes, paths
+from trainers.data.plan import recipe_for
 
 SHIPPED = sorted((Path(__file__).parents[1] / "configs" / "recipes").glob("*.yaml"))
 TRIES = 10_000
@@ -56,3 +57,12 @@ def test_the_driver_reads_what_the_client_wrote(
 def test_shipped_recipes_are_read_as_they_were(path: Path) -> None:
     recipe = Recipe.model_validate(read_yaml(path.read_text())[0])
     assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
+
+
+def test_the_recipe_of_an_evaluation_is_one_whatever_the_run_went_by(
+    drawn: list[tuple[dict[str, Any], Recipe]],
+) -> None:
+    """Of a run with early stopping or phases until a stall the validation split is missing."""
+    for value, recipe in drawn:
+        told = recipe_for(recipe, "rows.csv")
+        assert Recipe.model_validate(told.model_dump(mode="json")) == told, value

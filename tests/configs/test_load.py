@@ -293,3 +293,39 @@ def test_a_model_of_the_hub_or_of_the_cluster_is_left_alone(tmp_path, monkeypatc
         assert load_recipe(path).model.path == model
     path = written(tmp_path, SMALL.replace("base", "~/m"))
     assert load_recipe(path).model.path == f"{tmp_path}/m"
+
+
+@pytest.mark.parametrize(
+    ("given", "override", "expected"),
+    [
+        ("head", "prefix_cache=off", ("head", None, "off")),
+        ("head", "last=2", ("partial", 2, "auto")),
+        ("full", "prefix_cache_gib=3", ("full", None, "auto")),
+        ("{last: 1}", "prefix_cache=on", ("partial", 1, "on")),
+    ],
+)
+def test_set_adds_to_a_section_that_is_written_short(tmp_path, given, override, expected):
+    path = written(tmp_path, SMALL + f"freezing: {given}\n")
+    freezing = load_recipe(path, [f"freezing.{override}"]).freezing
+    assert (freezing.mode, freezing.last, freezing.prefix_cache) == expected
+
+
+def test_set_adds_to_a_path_and_to_a_method_that_are_written_short(tmp_path):
+    path = written(tmp_path, SMALL + "balance: focal\n")
+    recipe = load_recipe(path, ["balance.gamma=3", "data.train.encoding=cp1252"])
+    assert (recipe.balance.method, recipe.balance.gamma) == ("focal", 3.0)
+    assert recipe.data.train.encoding == "cp1252" and recipe.data.train.path
+
+
+@pytest.mark.parametrize(
+    ("more", "override", "place"),
+    [
+        ("epochs: 3\n", "epochs.x=1", "epochs"),
+        ("zero: {stage: 2}\n", "zero.stage.x=1", "zero.stage"),
+        ("seed: [1]\n", "seed.x.y=1", "seed"),
+    ],
+)
+def test_set_does_not_replace_what_has_no_keys(tmp_path, more, override, place):
+    found = problems(written(tmp_path, SMALL + more), override)
+    told = f"--set {override}: what stands in {place} is no mapping of keys to values."
+    assert any(line.startswith(told) for line in found), found

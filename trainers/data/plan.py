@@ -8,6 +8,8 @@ from pydantic import BaseModel
 
 from configs.cleaning_sections import SplitRule
 from configs.errors import RecipeError
+from configs.freezing_sections import Freezing
+from configs.run_sections import Evaluation
 from configs.schema import Recipe
 from configs.task_columns import Columns
 from trainers import storage
@@ -182,12 +184,14 @@ def plan_preparation(
 def recipe_for(recipe: Recipe, rows: str) -> Recipe:
     """Return a run's recipe with other rows in the place of its data, as its model is to see them.
 
-    What compares rows with those of other splits has nothing to do.
+    What compares rows with those of other splits has nothing to do, nor has what goes by the
+    validation split, of which there is none.
     """
     cleaning = recipe.data.cleaning.model_copy(update={"near_duplicates": None})
     change = {"train": rows, "validation": None, "test": rows, "cleaning": cleaning}
     data = recipe.data.model_copy(update={**change, "split": SplitRule()})
-    return recipe.model_copy(update={"data": data})
+    idle = {"freezing": Freezing(), "evaluation": Evaluation(), "early_stopping": None}
+    return recipe.model_copy(update={"data": data, **idle})
 
 
 def find_sources(recipe: Recipe, labels: tuple[str, ...] | None = None) -> tuple[Source, ...]:
