@@ -79,9 +79,10 @@ def _writer(family: str, ids: dict[str, int]) -> Any:
             **ids, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=64,
             word_embed_proj_dim=32, max_position_embeddings=128,
         )  # fmt: skip
-    if family == "gpt_neo":
+    if family in ("gpt_neo", "gpt_neo_long"):
+        most = 48 if family == "gpt_neo" else 160
         return of.GPTNeoConfig(
-            **ids, hidden_size=32, num_layers=2, num_heads=4, max_position_embeddings=48,
+            **ids, hidden_size=32, num_layers=2, num_heads=4, max_position_embeddings=most,
             attention_types=[[["global", "local"], 1]], window_size=16,
         )  # fmt: skip
     if family == "gpt_neox":

@@ -3,6 +3,7 @@
 Other rehearsals stand in rehearsal.py and padding_rehearsal.py.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,11 @@ from trainers.tasks.model_config import first_line
 if TYPE_CHECKING:
     from trainers.session import Session
 
+Numbers = np.ndarray[tuple[int], np.dtype[np.int64]]
+
 ROWS = 3
+LOOKED_AT = 64
+"""Rows that are laid behind one another, again and again, until a sequence is long enough."""
 TOLERANCE = {"fp32": 1e-4, "bf16": 5e-3, "fp16": 5e-3}
 """Of the loss: what rounding may move it by."""
 
@@ -31,12 +36,14 @@ def refuse_leaks(session: "Session") -> None:
     if not session.recipe.batch.packing:
         return
     count = min(ROWS, session.manifest.splits["train"].rows)
+    few = np.arange(count)
     path = session.recipe.model.path
     advice = "Use batch.packing false, or another model"
     with evaluating(session):
-        apart = _loss(session, count, packing=False)
+        apart = _loss(session, few, packing=False)
         try:
-            packed = _loss(session, count, packing=True)
+            packed = _loss(session, few, packing=True)
+            _loss(session, _widest(session), packing=True)
         except torch.OutOfMemoryError:
             raise
         except FORWARD_ERRORS as error:
@@ -52,11 +59,35 @@ def refuse_leaks(session: "Session") -> None:
         )
 
 
-def _loss(session: "Session", count: int, *, packing: bool) -> float:
-    """Give the mean loss over the targets of the first rows."""
-    rows = session.open_split("train").read(np.arange(count))
+def _loss(session: "Session", numbers: Numbers, *, packing: bool) -> float:
+    """Give the mean loss over the targets of some rows."""
+    rows = session.open_split("train").read(numbers)
     inputs, labels = session.collate(packing=packing)(rows)
     outputs = feed(session.engine, inputs)
     labels = labels.to(session.engine.handle.device)
     total = session.task.summed_loss(outputs, labels).item()
     return total / max(1, int((labels >= 0).sum()))
+
+
+def _widest(session: "Session") -> Numbers:
+    """Choose rows that are as many tokens as a microbatch of the run may pack, and no more.
+
+    Some models read no sequence longer than their positions, wherever its rows begin (GPT-Neo).
+    """
+    split = session.open_split("train")
+    most = session.recipe.batch.microbatch_tokens or most_tokens(
+        split.info.lengths, session.recipe.batch.microbatch_size
+    )
+    lengths = split.lengths(0, min(LOOKED_AT, split.info.rows)).astype(np.int64)
+    rounds = 1 + most // int(lengths.sum())
+    reached = np.cumsum(np.tile(lengths, rounds))
+    return np.tile(np.arange(len(lengths)), rounds)[: max(1, int((reached <= most).sum()))]
+
+
+def most_tokens(lengths: Mapping[int, int], rows: int) -> int:
+    """Give the tokens of the longest rows, so many of them, of a split's rows by length."""
+    tokens = 0
+    for length in sorted(lengths, reverse=True):
+        taken = min(rows, lengths[length])
+        tokens, rows = tokens + taken * length, rows - taken
+    return tokens

@@ -13,6 +13,7 @@ from tests.tiny_causal import make_prompts
 from tests.tiny_families import make_writer
 from tests.trainers.runs import refusals, run_all
 from trainers.data.preparation import prepare
+from trainers.packing_rehearsal import most_tokens
 
 
 def _recipe(folder: Path, family: str, name: str, **batch: Any) -> Recipe:
@@ -57,3 +58,19 @@ def test_models_whose_packed_rows_see_each_other_are_refused(
     data_dir = prepare(recipe, recipe.storage).data_dir
     ((said,),) = on_ranks(1, refusals, [recipe], data_dir)
     assert words in said and "Use batch.packing false" in said
+
+
+def test_a_microbatch_longer_than_the_positions_is_refused_though_a_few_rows_fit(
+    tmp_path: Path,
+) -> None:
+    # Rows have at most 48 tokens, so that 3 fit into 160 positions, and 12 of them do not.
+    recipe = _recipe(tmp_path, "gpt_neo_long", "packed", packing=True, microbatch_size=12)
+    data_dir = prepare(recipe, recipe.storage).data_dir
+    ((said,),) = on_ranks(1, refusals, [recipe], data_dir)
+    assert "cannot read rows that are packed" in said and "(160)" in said
+
+
+def test_the_most_tokens_of_a_microbatch_are_those_of_the_longest_rows() -> None:
+    lengths = {5: 3, 9: 1, 2: 10}
+    assert most_tokens(lengths, 3) == 9 + 5 + 5
+    assert most_tokens(lengths, 100) == 3 * 5 + 9 + 10 * 2
