@@ -12,7 +12,7 @@ import torch
 from configs.errors import RecipeError
 from trainers.agreement import all_agree
 from trainers.engine import feed
-from trainers.prefix_probe import FORWARD_ERRORS, evaluating
+from trainers.prefix_probe import FORWARD_ERRORS, LOOKED_AT, evaluating
 from trainers.tasks.model_config import first_line
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 Numbers = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 ROWS = 3
-LOOKED_AT = 64
-"""Rows that are laid behind one another, again and again, until a sequence is long enough."""
 TOLERANCE = {"fp32": 1e-4, "bf16": 5e-3, "fp16": 5e-3}
 """Of the loss: what rounding may move it by."""
 
@@ -72,7 +70,8 @@ def _loss(session: "Session", numbers: Numbers, *, packing: bool) -> float:
 def _widest(session: "Session") -> Numbers:
     """Choose rows that are as many tokens as a microbatch of the run may pack, and no more.
 
-    Some models read no sequence longer than their positions, wherever its rows begin (GPT-Neo).
+    Some models read no sequence longer than their positions, wherever its rows begin (GPT-Neo). The
+    first rows are laid behind one another, again and again, until it is long enough.
     """
     split = session.open_split("train")
     most = session.recipe.batch.microbatch_tokens or most_tokens(

@@ -12,15 +12,14 @@ import torch
 from configs.errors import RecipeError
 from trainers.agreement import all_agree
 from trainers.data.batches import fed_width
-from trainers.prefix_probe import evaluating
+from trainers.prefix_probe import LOOKED_AT, evaluating, unlike
 from trainers.rehearsal import feed_rows, only_row
 from trainers.tasks.equal_lengths import FED, feed_equal_lengths
 
 if TYPE_CHECKING:
     from trainers.session import Session
 
-LOOKED_AT = 64
-"""Rows among which those of unlike length are chosen."""
+TRIED = 3
 TOLERANCE = {"fp32": 1e-3, "bf16": 0.1, "fp16": 0.1}
 """Of the largest number that a row is answered with: what rounding may move it by."""
 
@@ -81,9 +80,8 @@ def _unlike_rows(session: "Session") -> list[int]:
     if session.task.pixels is not None or batch.microbatch_size == batch.eval_microbatch_size == 1:
         return []
     lengths = split.lengths(0, min(LOOKED_AT, split.info.rows))
-    order = np.argsort(lengths, kind="stable")
-    chosen = order[[0, len(order) // 2, -1]] if len(order) else order
-    return sorted({*chosen.tolist()}) if len({*lengths[chosen].tolist()}) > 1 else []
+    chosen = sorted({*unlike(lengths, TRIED)})
+    return chosen if len({*lengths[chosen].tolist()}) > 1 else []
 
 
 def _moved(session: "Session", rows: list[int]) -> float:

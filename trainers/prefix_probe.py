@@ -51,7 +51,7 @@ def look_at(session: "Session", prefix: Prefix) -> tuple[Probe, Shape]:
     """
     split = session.open_split("train")
     looked_at = split.read(np.arange(min(LOOKED_AT, split.info.rows)))
-    rows = looked_at.take(_unlike(looked_at["length"].to_numpy(), PROBED_ROWS))
+    rows = looked_at.take(unlike(looked_at["length"].to_numpy(), PROBED_ROWS))
     inputs, _ = session.collate()(rows)
     if fed_width(inputs) == len(rows):
         rows = rows.slice(1)  # else an axis of tokens looks like one of rows
@@ -72,7 +72,7 @@ def look_at(session: "Session", prefix: Prefix) -> tuple[Probe, Shape]:
     return Probe(inputs, lengths, given.cpu(), logits, others), shape
 
 
-def _unlike(lengths: Sizes, most: int) -> list[int]:
+def unlike(lengths: Sizes, most: int) -> list[int]:
     """Choose rows from the shortest to the longest."""
     order = np.argsort(lengths, kind="stable")
     places = np.linspace(0, len(order) - 1, min(most, len(order))).round().astype(int)

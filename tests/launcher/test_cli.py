@@ -15,6 +15,8 @@ from configs import errors
 from launcher.cli import COMMANDS, cli, run
 from tests.launcher.fake_cluster import RECIPE, FakeCluster, write_recipe
 
+ROOT = __file__.rsplit("/tests/", 1)[0]
+
 ISSUE = [
     "check",
     "verify",
@@ -146,15 +148,22 @@ def test_every_problem_of_a_recipe_is_a_line(capsys, tmp_path):
     assert all(line.startswith("error     recipe.yaml") for line in lines) and len(lines) == 4
 
 
-def test_a_reader_that_left_is_no_error():
-    done = subprocess.run(
-        f"{sys.executable} -c 'from launcher.cli import main; main()' schema | head -c 1",
+def typed(line, folder, **environment):
+    """Type a line of a shell in which `thaw` stands for ours; gives what came of it."""
+    thaw = f"{sys.executable} -c 'from launcher.cli import main; main()'"
+    return subprocess.run(
+        line.replace("thaw", thaw),
         shell=True,
         capture_output=True,
         text=True,
         timeout=60,
-        cwd=__file__.rsplit("/tests/", 1)[0],
+        cwd=folder,
+        env={**os.environ, "THAW_HOME": str(folder), "PYTHONPATH": ROOT, **environment},
     )
+
+
+def test_a_reader_that_left_is_no_error(tmp_path):
+    done = typed("thaw schema | head -c 1", tmp_path)
     assert (done.stdout, done.stderr) == ("{", "")
 
 
@@ -164,15 +173,7 @@ def test_a_reader_that_left_is_no_error():
     [("schema", 5), ("schema batch.lanes", 5), ("--help", 5), ("status absent", 8)],
 )
 def test_an_output_that_cannot_be_written_is_a_sentence(unbuffered, command, code, tmp_path):
-    done = subprocess.run(
-        f"{sys.executable} -c 'from launcher.cli import main; main()' {command} >/dev/full",
-        shell=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=__file__.rsplit("/tests/", 1)[0],
-        env={**os.environ, "PYTHONUNBUFFERED": unbuffered, "THAW_HOME": str(tmp_path)},
-    )
+    done = typed(f"thaw {command} >/dev/full", tmp_path, PYTHONUNBUFFERED=unbuffered)
     assert done.returncode == code, done.stderr
     (line,) = done.stderr.splitlines()
     told = "The output could not be written: No space left on device. Send it to another place"
@@ -182,20 +183,7 @@ def test_an_output_that_cannot_be_written_is_a_sentence(unbuffered, command, cod
 
 def test_a_working_folder_that_was_deleted_is_a_sentence(tmp_path):
     (tmp_path / "gone").mkdir()
-    main = "from launcher.cli import main; main()"
-    done = subprocess.run(
-        f"cd gone && rmdir ../gone && {sys.executable} -c '{main}' list",
-        shell=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "THAW_HOME": str(tmp_path),
-            "PYTHONPATH": __file__.rsplit("/tests/", 1)[0],
-        },
-    )
+    done = typed("cd gone && rmdir ../gone && thaw list", tmp_path)
     told = "The folder that this shell is in was deleted. Go to another with cd"
     assert (done.returncode, done.stderr) == (5, f"error     {told}\n")
 
@@ -203,15 +191,7 @@ def test_a_working_folder_that_was_deleted_is_a_sentence(tmp_path):
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&-", "2>/dev/full"])
 @pytest.mark.parametrize(("command", "code"), [("schema batch.lanes", 0), ("status absent", 8)])
 def test_the_exit_code_stands_where_a_stream_is_closed(closed, command, code, tmp_path):
-    done = subprocess.run(
-        f"{sys.executable} -c 'from launcher.cli import main; main()' {command} {closed}",
-        shell=True,
-        capture_output=True,
-        timeout=60,
-        cwd=__file__.rsplit("/tests/", 1)[0],
-        env={**os.environ, "THAW_HOME": str(tmp_path)},
-    )
-    assert done.returncode == code
+    assert typed(f"thaw {command} {closed}", tmp_path).returncode == code
 
 
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
@@ -221,7 +201,7 @@ def test_no_color_is_honoured_on_a_terminal(no_color, coloured, tmp_path):
         done = subprocess.run(
             [sys.executable, "-c", "from launcher.cli import main; main()", "status", "absent"],
             stderr=child,
-            cwd=__file__.rsplit("/tests/", 1)[0],
+            cwd=ROOT,
             env={**os.environ, "NO_COLOR": no_color, "TERM": "xterm"},
             timeout=60,
         )
