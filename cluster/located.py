@@ -18,6 +18,8 @@ class Located(BaseModel):
     job_id: str
     confirmed: bool = True
     """Whether the person named the cluster themselves, or confirmed it: it may have their token."""
+    submitted: float = 0.0
+    """When the job was submitted, in seconds since the epoch; 0 in notes of old."""
 
 
 def remember_run(name: str, located: Located) -> None:

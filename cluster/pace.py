@@ -3,6 +3,7 @@
 Only what the records measure is told; how it looks is launcher/why.py's.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -74,8 +75,8 @@ def find_slowness(
         _starving(steps, recipe),
         _waiting(steps, recipe),
         _padding(steps, recipe),
-        _evaluating(stretches, pace, total, recipe),
-        _committing(records, total, recipe),
+        _evaluating(stretches, pace, total, steps[-1].total_steps, recipe),
+        _committing(records, total, steps[-1].total_steps, recipe),
         _recording(records, total, recipe),
         _losing([count for count in lost if count], steps[-1].step, recipe),
         _slowing(plain),
@@ -159,25 +160,25 @@ def _row_size_as_default(recipe: Recipe) -> tuple[Setting, ...]:
 
 
 def _evaluating(
-    stretches: Sequence[Stretch], pace: float, total: float, recipe: Recipe
+    stretches: Sequence[Stretch], pace: float, total: float, total_steps: int, recipe: Recipe
 ) -> Finding | None:
     """Add up what stretches with an evaluation took longer than their steps and commits."""
     seconds, count = 0.0, 0
     for stretch in stretches:
-        held = [record for record in stretch.between if isinstance(record, Evaluated)]
-        if held and pace > 0:
+        inside = [record for record in stretch.between if isinstance(record, Evaluated)]
+        if inside and pace > 0:
             commits = sum(r.stalled_s for r in stretch.between if isinstance(r, Committed))
             seconds += max(0.0, stretch.seconds - stretch.steps * pace - commits)
-            count += len(held)
+            count += len(inside)
     share = seconds / total
     if not count or share < EVALUATES:
         return None
     evaluations = "1 evaluation" if count == 1 else f"{count} evaluations"
     text = f"{_percent(share)} of the time goes into {evaluations}"
-    key, held_value = "every_epochs", recipe.evaluation.every_epochs
+    key, held, whole = "every_epochs", recipe.evaluation.every_epochs, recipe.epochs
     if recipe.evaluation.every_steps is not None:
-        key, held_value = "every_steps", recipe.evaluation.every_steps
-    rarer = _rarer(f"evaluation.{key}", held_value, share, recipe)
+        key, held, whole = "every_steps", recipe.evaluation.every_steps, total_steps
+    rarer = _rarer(f"evaluation.{key}", held, whole, share, recipe)
     larger = Remedy(
         "evaluation feeds more rows at once", (Setting("batch.eval_microbatch_size", times=2),)
     )
@@ -185,7 +186,9 @@ def _evaluating(
     return Finding(name="evaluation", share=share, text=text, changes=changes)
 
 
-def _committing(records: Sequence[Record], total: float, recipe: Recipe) -> Finding | None:
+def _committing(
+    records: Sequence[Record], total: float, total_steps: int, recipe: Recipe
+) -> Finding | None:
     commits = [record for record in records if isinstance(record, Committed)]
     share = sum(record.stalled_s for record in commits) / total
     if share < COMMITS:
@@ -193,28 +196,35 @@ def _committing(records: Sequence[Record], total: float, recipe: Recipe) -> Find
     saved = "1 commit" if len(commits) == 1 else f"{len(commits)} commits"
     text = f"{_percent(share)} of the time training waits for {saved}"
     asked = recipe.checkpoint
-    key, held = next(
-        (key, value)
-        for key, value in (
-            ("every_steps", asked.every_steps),
-            ("every_minutes", asked.every_minutes),
-            ("every_epochs", asked.every_epochs),
+    key, held, whole = next(
+        (key, value, whole)
+        for key, value, whole in (
+            ("every_steps", asked.every_steps, total_steps),
+            ("every_minutes", asked.every_minutes, math.inf),
+            ("every_epochs", asked.every_epochs, recipe.epochs),
         )
         if value is not None or key == "every_epochs"
     )
-    changes = _rarer(f"checkpoint.{key}", held, share, recipe)
+    changes = _rarer(f"checkpoint.{key}", held, whole, share, recipe)
     return Finding(name="commits", share=share, text=text, changes=changes)
 
 
-def _rarer(key: str, held: float | None, share: float, recipe: Recipe) -> tuple[Change, ...]:
-    """Make something so much rarer that it takes GOOD_SHARE of the time."""
+def _rarer(
+    key: str, held: float | None, whole: float, share: float, recipe: Recipe
+) -> tuple[Change, ...]:
+    """Make something so much rarer that it takes GOOD_SHARE of the time; still twice in the whole.
+
+    `held` is the value that the key has, `whole` how long the run is in the same unit, infinite
+    where that is not known.
+    """
     factor = min(MOST_RARER, share * (1 - GOOD_SHARE) / (GOOD_SHARE * max(1e-9, 1 - share)))
     if held is None:
         return ()
-    value = f"{key}={-(-held * factor // 1):.0f}"
-    if not can_take(recipe, [value]):
+    rare = min(math.ceil(held * factor), whole // 2)
+    if rare <= held or not can_take(recipe, [f"{key}={rare:.0f}"]):
         return ()
-    return (Change(text=f"brings it to about {_percent(GOOD_SHARE)}", settings=(value,)),)
+    left = share * held / (share * held + (1 - share) * rare)
+    return (Change(text=f"brings it to about {_percent(left)}", settings=(f"{key}={rare:.0f}",)),)
 
 
 def _recording(records: Sequence[Record], total: float, recipe: Recipe) -> Finding | None:

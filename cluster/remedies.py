@@ -1,5 +1,6 @@
 """What to change in a recipe after a fault, as data; which fault asks for which is causes.py's."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ class Setting:
     times: float = 1
     """Factor of the value it has; whole numbers stay whole and are at least 1."""
     plus: int = 0
+    most: float = math.inf
+    """Above this a value is taken for a slip, and the most is advised."""
 
     def value(self, recipe: Recipe) -> Value | None:
         """Give the new value; None where there is none, or it is the one that the recipe has."""
@@ -29,7 +32,7 @@ class Setting:
         if new is None and isinstance(held, int) and not isinstance(held, bool):
             new = max(1, round(held * self.times)) + self.plus
         elif new is None and isinstance(held, float):
-            new = float(f"{held * self.times + self.plus:.3g}")
+            new = float(f"{min(held * self.times + self.plus, self.most):.3g}")
         return None if new == held else new
 
 
@@ -100,7 +103,7 @@ SMALLER_EVALUATION = Remedy(
     "evaluation feeds fewer rows at once", (Setting("batch.eval_microbatch_size", times=0.5),)
 )
 SLOWER_LEARNING = Remedy(
-    "a tenth of the learning rate", (Setting("optimizer.learning_rate", times=0.1),)
+    "a lower learning rate", (Setting("optimizer.learning_rate", times=0.1, most=0.01),)
 )
 SKIPPED = Remedy(
     "steps whose numbers cannot be used move nothing", (Setting("faults.on_nonfinite", to="skip"),)

@@ -73,6 +73,11 @@ class RunState(BaseModel):
     rebuilt: str = ""
     """What is wrong with run.json, where other files of the run tell what it held."""
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a driver took the run."""
+        return self.state != "queued" or self.claim > 0
+
     def total_s(self, now: float) -> float:
         """Return for how many seconds was worked on the run; none while it stood still."""
         if self.began is None:

@@ -213,6 +213,8 @@ class Ledger(BaseModel):
     id_sum: str
     """Sum of row ids mod 2^64, hexadecimal."""
     ok: bool
+    drawn: bool = False
+    """Whether rows were drawn by `balance`, some of them more than once or not at all."""
 
 
 class Mishap(BaseModel):

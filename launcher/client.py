@@ -7,6 +7,7 @@ for record in thaw.follow(submitted.run):
 """
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -231,6 +232,8 @@ class Thaw:
     def stop(self, run: str, *, now: bool = False, force: bool = False) -> "RunState":
         """Ask a run to save, commit and stop; with `now` end its job within 20 s, saved or not.
 
+        A run that has not begun is ended as with `now`: there is nothing to save.
+
         Raises LockedError for a run of somebody else, unless `force`.
         """
         state = self._refuse_others(run, "stop", force=force)
@@ -238,7 +241,7 @@ class Thaw:
         job_id = state.job_ids[-1] if state.job_ids else located.job_id if located else None
         if state.state not in LIVE:
             return state
-        if not now:
+        if not now and state.has_begun:
             self.backend.runs.request_stop(state.storage, run)
         elif job_id is not None:
             self.backend.jobs.stop_job(self.where.address_of_run(run), job_id)
@@ -305,15 +308,25 @@ class Thaw:
 
         Raises NotFoundError for a storage that was named and is not there.
         """
-        if self.where.storage is not None:
-            return Listed(self.backend.runs.list_runs(self.where.storage), [])
         located = self.backend.runs.located_runs()
-        places = dict.fromkeys([absolute("runs"), *(one.storage for one in located.values())])
-        return list_places([*places], self.backend.runs.list_runs)
+        if self.where.storage is not None:
+            listed = Listed(self.backend.runs.list_runs(self.where.storage), [])
+        else:
+            places = dict.fromkeys([absolute("runs"), *(one.storage for one in located.values())])
+            listed = list_places([*places], self.backend.runs.list_runs)
+        there = {(state.storage, state.name) for state in listed.states}
+        new = [name for name, one in located.items() if (one.storage, name) not in there]
+        waiting = [state for name in new if (state := self.where.queued(name)) is not None]
+        return Listed([*listed.states, *waiting], listed.silent)
 
     def status(self, run: str) -> "RunState":
-        """Read how a run stands; raises NotFoundError when there is none."""
-        return self.backend.runs.read_run(self.where.storage_of(run), run)
+        """Read how a run stands, a new one as queued; raises NotFoundError for no such run."""
+        try:
+            return self.backend.runs.read_run(self.where.storage_of(run), run)
+        except NotFoundError:
+            if (waits := self.where.queued(run)) is not None:
+                return waits
+            raise
 
     def step_of(self, state: "RunState") -> int:
         """Give the optimizer steps a run has done; the state of a live run does not count them."""
@@ -340,17 +353,16 @@ class Thaw:
 
     def metrics(self, run: str) -> Sequence[Record]:
         """Read all records of a run."""
-        storage = self.where.storage_of(run)
-        self.backend.runs.read_run(storage, run)
-        return [*self.backend.runs.read_records(storage, run)]
+        return [*self.backend.runs.read_records(self.status(run).storage, run)]
 
     def damage(self, run: str) -> "Sequence[str]":
         """Tell what is damaged in a run's directory and how that was got over, a sentence each."""
-        return self.backend.runs.find_damage(self.where.storage_of(run), run)
+        state = self.status(run)
+        return self.backend.runs.find_damage(state.storage, run) if state.has_begun else ()
 
     def silent_s(self, state: "RunState") -> float | None:
         """Return for how long the driver of a live run has given no sign of life, by our clock."""
-        if state.state not in LIVE:
+        if state.state not in LIVE or not state.has_begun:
             return None
         return self.backend.runs.silent_s(self.where.storage_of(state.name), state)
 
@@ -360,16 +372,25 @@ class Thaw:
         self.backend.runs.read_run(storage, run)
         return self.backend.runs.log_files(storage, run)
 
-    def job_log(self, run: str, *, follow: bool = False) -> Iterator[Record | str]:
-        """Yield the log of a run's newest job by records and lines; with `follow`, to its end."""
+    def job_log(
+        self, run: str, job: str | None = None, *, follow: bool = False
+    ) -> Iterator[Record | str]:
+        """Yield the log of a job by records and lines; with `follow`, to its end.
+
+        Without the id of a job it is the newest one that trained or trains the run.
+        """
         from cluster.joblog import as_record
 
-        located = self.where.located(run)
-        if follow:
-            yield from self.backend.jobs.follow(located.address, located.job_id)
+        if job is not None:
+            address, shown = self.where.address_of_run(run), job
         else:
-            log = self.backend.jobs.job_log(located.address, self.job_with_log(run, located.job_id))
-            yield from map(as_record, split_lines(log))
+            located = self.where.located(run)
+            address = located.address
+            shown = located.job_id if follow else self.job_with_log(run, located.job_id)
+        if follow:
+            yield from self.backend.jobs.follow(address, shown)
+        else:
+            yield from map(as_record, split_lines(self.backend.jobs.job_log(address, shown)))
 
     def job_with_log(self, run: str, newest: str) -> str:
         """Return the id of the newest job that worked on a run; a refused one tells nothing."""
@@ -488,7 +509,11 @@ class Thaw:
         if verb == "finetune":
             confirmed = self.where.is_confirmed(address)
             located = Located(
-                storage=recipe.storage, address=address, job_id=job_id, confirmed=confirmed
+                storage=recipe.storage,
+                address=address,
+                job_id=job_id,
+                confirmed=confirmed,
+                submitted=time.time(),
             )
             self.backend.runs.remember_run(recipe.name, located)
         return Submitted(recipe.name, job_id, address, recipe.storage)

@@ -159,8 +159,8 @@ def _ask_job(client: "Thaw", address: str, recipe: "Recipe") -> "Examined":
             found = read_examined(entry) or found
     if found is None:
         raise ClusterError(
-            f"The job {job_id} that looks at the nodes failed: {said}. See its log: ray job logs "
-            f"{job_id} --address {address}"
+            f"The job {job_id} that looks at the nodes failed: {said}. See its log: thaw logs "
+            f"{recipe.name} --job {job_id} --address {address}"
         )
     return found
 

@@ -80,7 +80,7 @@ def describe(ctx: click.Context, run: str, storage: str | None, output: str) -> 
     state, records, damage = client.status(run), client.metrics(run), list(client.damage(run))
     recipe = None
     try:
-        recipe = client.recipe(run)
+        recipe = client.recipe(run) if state.has_begun else None
     except StorageError as error:
         damage.append(str(error))
     if terminal.as_json:
@@ -106,6 +106,7 @@ def describe(ctx: click.Context, run: str, storage: str | None, output: str) -> 
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run has ended.")
 @click.option("--rank", type=click.IntRange(min=0), help="The log of one worker.")
 @click.option("--attempt", type=click.IntRange(min=1), help="Else the last attempt.")
+@click.option("--job", metavar="ID", help="The log of a job that evaluates, predicts or exports.")
 @ADDRESS
 @STORAGE
 @click.pass_context
@@ -115,6 +116,7 @@ def logs(
     follow: bool,
     rank: int | None,
     attempt: int | None,
+    job: str | None,
     address: str | None,
     storage: str | None,
 ) -> None:
@@ -122,11 +124,13 @@ def logs(
     from launcher.messages import Story
     from launcher.terminal import Terminal
 
+    if job is not None and (rank is not None or attempt is not None):
+        raise click.UsageError("--job names a log of its own: leave --rank and --attempt out.")
     client = open_client(ctx, address, storage)
     terminal = Terminal()
     if rank is None and attempt is None:
         story = Story(run)
-        for entry in client.job_log(run, follow=follow):
+        for entry in client.job_log(run, job, follow=follow):
             if isinstance(entry, str):
                 terminal.text(entry)
             else:

@@ -105,7 +105,7 @@ def show_job(
         return 0
     # What `thaw why` and `thaw logs` tell is of the run, not of a job that only reads it.
     is_own = re.fullmatch(r"\.?[-\d]+", job_id.removeprefix(run)) is not None
-    look = () if is_own else (f"ray job logs {job_id} --address {submitted.address}",)
+    look = () if is_own else (f"thaw logs {run} --job {job_id}",)
     story = Story(run, steps=not terminal.is_live, look=look)
     entries = client.backend.jobs.follow(submitted.address, job_id)
     if take_back:
@@ -254,6 +254,9 @@ def stop(
     before = client.stop(run, now=now, force=force)
     if before.state in ("succeeded", "failed", "stopped"):
         terminal.say(Line("run", (f"{run} has {before.state} already",)))
+        return 0
+    if not before.has_begun:
+        terminal.say(Line("stopped", (f"{run} had not begun, its job ends", "nothing is lost")))
         return 0
     if now:
         terminal.say(

@@ -278,13 +278,14 @@ def _broken_ledger_line(record: Ledger) -> Line:
 
 
 def ledger_line(progress: Progress) -> Line | None:
-    """Say that every row was seen once in every epoch, from the ledgers of a run."""
+    """Say that every row, or every draw, was seen once in every epoch, from a run's ledgers."""
     ledgers = list(progress.ledgers.values())
     if not ledgers or not all(ledger.ok for ledger in ledgers):
         return None
     rows = ", ".join(sorted({f"{ledger.rows:,}" for ledger in ledgers}))
     times = plural(len(ledgers), "epoch")
-    parts: tuple[str, ...] = (f"{times} x {rows} rows, each row once",)
+    seen = "drawn by balance, each draw once" if ledgers[-1].drawn else "each row once"
+    parts: tuple[str, ...] = (f"{times} x {rows} rows, {seen}",)
     if progress.exported is not None and progress.exported.frozen_unchanged:
         parts += () if progress.all_learn else ("frozen weights unchanged",)
     return Line("ledger", parts)

@@ -101,8 +101,8 @@ def _next_line(state: "RunState", progress: Progress) -> Line:
         return Line("export", (progress.exported.path,))
     if state.state == "succeeded":
         return Line("next", (f"thaw describe {name}",))
-    look = (f"thaw why {name}",) if state.state == "failed" else ()
-    return Line("next", (*look, f"thaw resume {name}", f"thaw logs {name}"))
+    way = "why" if state.state == "failed" else "resume"
+    return Line("next", (f"thaw {way} {name}", f"thaw logs {name}"))
 
 
 def damage_lines(sentences: Iterable[str], records: Iterable[Record] = ()) -> list[Line]:

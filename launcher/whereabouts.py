@@ -1,6 +1,7 @@
 """Find the cluster and the storage of a run: as told, as remembered, or as the default says."""
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 LIVE = ("queued", "preparing", "running")
 SILENT_S = 30.0
 """Silence of a driver up to which it is taken to be alive: it speaks every 5 s."""
+NEW_S = 120.0
+"""For how long a submitted run may have no directory yet: its driver starts."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,24 @@ class Whereabouts:
         address = self.address_of_run(run)
         return Located(storage=state.storage, address=address, job_id=state.job_ids[-1])
 
+    def queued(self, run: str) -> "RunState | None":
+        """Return the state of a run that was just submitted and whose driver has not begun."""
+        from cluster.runs import RunState
+
+        known = self.backend.runs.locate_run(run)
+        if known is None or time.time() - known.submitted > NEW_S:
+            return None
+        if self.storage not in (None, known.storage) or not self._works(known):
+            return None
+        return RunState(
+            name=run,
+            state="queued",
+            created=known.submitted,
+            updated=known.submitted,
+            storage=known.storage,
+            job_ids=(known.job_id,),
+        )
+
     def is_live(self, state: "RunState") -> bool:
         """Say whether a job works on a run, or was submitted to and has not taken it over yet."""
         if state.state in LIVE:
@@ -104,8 +125,11 @@ class Whereabouts:
         known = self.backend.runs.locate_run(state.name)
         if known is None or known.job_id in state.job_ids:
             return False
+        return self._works(known)
+
+    def _works(self, located: "Located") -> bool:
         try:
-            job = self.backend.jobs.job_status(self.address_of_located(known), known.job_id)
+            job = self.backend.jobs.job_status(self.address_of_located(located), located.job_id)
         except (ClusterError, NotFoundError):
             return False
         return job.state in ("pending", "running")

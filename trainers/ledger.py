@@ -29,6 +29,7 @@ def close_epoch(session: Session, epochs: EpochPlan, lanes: Sequence[LaneRows]) 
             expected_rows=expected_rows,
             id_sum=f"{cursor.id_sum:016x}",
             ok=ok,
+            drawn=epochs.rates is not None,
         )
     )
     if not ok:

@@ -87,7 +87,8 @@ def require_finite_weights(engine: Engine) -> None:
         found = f" in {names[0]}" if names else " on another rank"
         raise TrainingError(
             f"a weight is not finite{found}, so this step is not committed. Lower "
-            "optimizer.learning_rate and resume from the commit before"
+            "optimizer.learning_rate in a new run, or go on from the commit before with "
+            "thaw resume, --set optimizer.learning_rate=... and --allow-change"
         )
 
 
@@ -114,8 +115,9 @@ def _way_out(session: Session, mishaps: Mishaps) -> str:
     faults = session.recipe.faults
     if faults.on_nonfinite == "fail":
         return (
-            "Lower optimizer.learning_rate, look at these rows, or set faults.on_nonfinite to skip "
-            "or rollback and resume"
+            "Lower optimizer.learning_rate or look at these rows in a new run, or go on from the "
+            "last commit past such steps: thaw resume "
+            f"{session.recipe.name} --set faults.on_nonfinite=skip --allow-change"
         )
     return (
         f"That is once more than faults.max_skipped ({faults.max_skipped}) allows. Lower "

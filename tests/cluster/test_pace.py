@@ -69,21 +69,35 @@ def test_padding_asks_for_microbatches_by_tokens_or_packing() -> None:
     assert settings(found(records, batch={"microbatch_tokens": 600})["padding"]) == []
 
 
-def test_evaluations_take_what_their_stretch_took_longer() -> None:
-    records: list[Record] = [begun(1), later(1, 1)]
+def with_evaluations() -> list[Record]:
+    """40 steps of a second and 40 seconds of evaluation."""
+    records: list[Record] = [begun(1), later(1, 1, total_steps=500)]
     seconds = 1.0
     for number in range(2, 42):
         if number % 10 == 1:  # after steps 10, 20, 30 and 40: 10 seconds each
             records.append(evaluated(number - 1))
             seconds += 10
         seconds += 1
-        records.append(later(number, seconds))
-    finding = found(records, evaluation={"every_steps": 10, "every_epochs": None})["evaluation"]
-    # 40 steps of a second and 40 seconds of evaluation.
+        records.append(later(number, seconds, total_steps=500))
+    return records
+
+
+def test_evaluations_take_what_their_stretch_took_longer() -> None:
+    sections = {"evaluation": {"every_steps": 10, "every_epochs": None}}
+    finding = found(with_evaluations(), **sections)["evaluation"]
     assert round(finding.share, 6) == 0.5
     # A share of 5 % is 19 times less often than 50 %.
     assert settings(finding)[0] == ("evaluation.every_steps=190",)
     assert "4 evaluations" in finding.text
+
+
+def test_nothing_is_made_rarer_than_twice_in_the_run() -> None:
+    (change, _) = found(with_evaluations(), epochs=8)["evaluation"].changes
+    # 50 : 50 becomes 12.5 : 50
+    assert change.settings == ("evaluation.every_epochs=4",)
+    assert change.text == "brings it to about 20 %"
+    once = found(with_evaluations(), epochs=3)["evaluation"]
+    assert settings(once) == [("batch.eval_microbatch_size=64",)]
 
 
 def test_commits_are_made_rarer_by_what_makes_them() -> None:

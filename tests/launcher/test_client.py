@@ -6,6 +6,7 @@ import pytest
 
 from configs.errors import ClusterError, LockedError, NotFoundError, RecipeError
 from configs.records import Record
+from launcher.cli import run
 from launcher.client import Thaw
 from tests.launcher.fake_cluster import ADDRESS, write_recipe
 from tests.launcher.made_up_run import STORY
@@ -119,3 +120,33 @@ def test_a_client_of_its_own_talks_to_the_real_modules():
     backend = Thaw().backend
     assert backend.jobs.__name__ == "cluster.jobs"
     assert backend.runs.__name__ == "cluster.runs"
+
+
+def test_a_run_is_seen_as_soon_as_it_is_submitted(cluster, tmp_path, capsys):
+    client = cluster.client()
+    client.submit({**VALUES, "storage": str(tmp_path)})
+    assert client.status("small").state == "queued"
+    assert [state.name for state in client.list()] == ["small"]
+    assert run(["list"], cluster.client()) == 0
+    assert "small" in capsys.readouterr().out
+    for command in ("status", "describe"):
+        assert run([command, "small"], cluster.client()) == 0
+        assert "small" in capsys.readouterr().out
+    with pytest.raises(LockedError, match="Stop it first"):
+        client.belongings("small")
+    assert run(["stop", "small"], cluster.client()) == 0
+    assert "had not begun" in capsys.readouterr().err
+    assert cluster.stopped == ["job small.01"]
+    cluster.job_state = "stopped"
+    with pytest.raises(NotFoundError, match="no run small"):
+        client.status("small")
+    assert [*client.list()] == []
+
+
+def test_a_run_that_never_appeared_is_not_queued_for_ever(cluster, tmp_path):
+    client = cluster.client()
+    client.submit({**VALUES, "storage": str(tmp_path)})
+    noted = cluster.located["small"]
+    cluster.located["small"] = noted.model_copy(update={"submitted": noted.submitted - 200})
+    with pytest.raises(NotFoundError, match="no run small"):
+        client.status("small")

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from launcher.cli import run
+from tests.launcher.fake_cluster import ADDRESS
 from tests.launcher.made_up_run import STORY
 
 
@@ -76,6 +77,16 @@ def test_logs_of_the_job(cluster, storage, capsys):
     assert run(["logs", "small", "-f"], cluster.client()) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "a line" and lines[-1].startswith("export    runs/small/export")
+
+
+def test_logs_of_a_job_that_only_reads_the_run(cluster, storage, capsys):
+    assert run(["logs", "small", "--job", "small.evaluate-2"], cluster.client()) == 0
+    assert capsys.readouterr().out == "log of small.evaluate-2\nsecond line\n"
+    wanted = ["logs", "nobody", "--job", "nobody.doctor-1", "--address", ADDRESS]
+    assert run(wanted, cluster.client()) == 0
+    assert capsys.readouterr().out.startswith("log of nobody.doctor-1")
+    assert run(["logs", "small", "--job", "small.evaluate-2", "--rank", "1"]) == 2
+    assert "leave --rank and --attempt out" in capsys.readouterr().err
 
 
 def test_logs_of_a_worker(cluster, storage, tmp_path, capsys):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs.records import Proof, Recorded
+from configs.records import Ledger, Proof, Recorded
 from launcher.messages import Line, Story, data_table, data_warnings, exported_weights
 from tests.launcher.made_up_run import (
     ATTEMPT,
@@ -39,6 +39,15 @@ def test_a_run_reads_as_its_story():
         f"ledger    2 epochs x 8,969 rows, each row once{dot}frozen weights unchanged",
         f"export    runs/small/export{dot}loads with transformers.pipeline",
     ]
+
+
+def test_a_balanced_epoch_is_said_to_be_drawn():
+    drawn = [
+        record.model_copy(update={"drawn": True}) if isinstance(record, Ledger) else record
+        for record in STORY
+    ]
+    (line,) = [row for row in told(*drawn) if row.startswith("ledger")]
+    assert "2 epochs x 8,969 rows, drawn by balance, each draw once" in line
 
 
 def test_steps_can_be_left_out():

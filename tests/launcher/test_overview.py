@@ -46,7 +46,7 @@ def test_status_of_a_failed_run_gives_reason_and_way_on():
     assert told == [
         "failed    small \u00b7 1 m ago, after 6 m 12 s \u00b7 1 attempt",
         "reason    A node was lost",
-        "next      thaw why small \u00b7 thaw resume small \u00b7 thaw logs small",
+        "next      thaw why small \u00b7 thaw logs small",
     ]
 
 
