@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from launcher.options import FORCE, JSON, RUN, STORAGE, open_client
+from launcher.options import FORCE, JSON, RUN, STORAGE, agreed, open_client
 
 if TYPE_CHECKING:
     from cluster.commits import CommitFacts
@@ -137,7 +137,7 @@ def _deletes(terminal: "Terminal", facts: "Sequence[CommitFacts]", *, yes: bool)
     """Show commits that may go, and ask whether they shall."""
     if not terminal.as_json and facts:
         terminal.table(HEADER, commit_rows(facts, time.time()), drop=DROP)
-    return bool(facts) and (yes or (not terminal.as_json and _agreed(_told(facts), "Delete")))
+    return bool(facts) and (yes or (not terminal.as_json and agreed(f"Delete {_told(facts)}?")))
 
 
 def _say_deleted(
@@ -170,7 +170,7 @@ def _drop_optimizer(
     sizes = commits.optimizer_bytes(place, run)
     there = {name: num_bytes for name, num_bytes in sizes.items() if num_bytes}
     what = f"optimizer state of {plural(len(there), 'commit')}, {size(sum(there.values()))}"
-    drops = bool(there) and (yes or (not terminal.as_json and _agreed(f"the {what}", "Drop")))
+    drops = bool(there) and (yes or (not terminal.as_json and agreed(f"Drop the {what}?")))
     freed = commits.drop_optimizer(place, run) if drops else 0
     if terminal.as_json:
         terminal.json({"run": run, "bytes": sizes, "dropped": drops, "freed_bytes": freed})
@@ -210,10 +210,6 @@ def commit_rows(facts: "Sequence[CommitFacts]", now: float) -> list[list[str]]:
             ]
         )
     return rows
-
-
-def _agreed(what: str, verb: str) -> bool:
-    return click.confirm(f"{verb} {what}?", err=True)
 
 
 COMMANDS = {"checkpoints": checkpoints}

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from launcher.options import FORCE, JSON, RUN, STORAGE, open_client
+from launcher.options import FORCE, JSON, RUN, STORAGE, agreed, open_client
 
 if TYPE_CHECKING:
     from cluster.deletion import Belongings
@@ -44,7 +44,7 @@ def delete(
     found = client.belongings(run, force=force)
     if not terminal.as_json:
         terminal.lines(belongings_lines(found))
-    deletes = yes or (not terminal.as_json and click.confirm(f"Delete run {run}?", err=True))
+    deletes = yes or (not terminal.as_json and agreed(f"Delete run {run}?"))
     kept = client.delete(run, force=force) if deletes else ()
     if terminal.as_json:
         terminal.json({**found.model_dump(mode="json"), "run": run, "deleted": deletes})

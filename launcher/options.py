@@ -92,3 +92,15 @@ def ask(question: str) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     return click.confirm(question, default=False, err=True)
+
+
+def agreed(question: str) -> bool:
+    """Ask before something is deleted; raises UsageError where the input ends without an answer."""
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort as abort:
+        if isinstance(abort.__context__, EOFError):
+            raise click.UsageError(
+                f"{question} Nobody answers, so nothing is deleted. Say --yes"
+            ) from abort
+        raise

@@ -177,13 +177,14 @@ def _ended(record: Ended) -> Line:
 def evaluation_table(records: Iterable[Record]) -> Table:
     """Give every evaluation as a row, with a column for each metric that is looked at first."""
     found = [record for record in records if isinstance(record, Evaluated)]
+    best = best_step(found)
     names = first_metrics(dict.fromkeys(name for record in found for name in record.metrics))
     header = ["STEP", "EPOCH", "SPLIT", "ROWS", *(metric_name(name).upper() for name in names)]
     rows: list[Sequence[str]] = [
         [
             f"{record.step:,}",
             f"{record.epoch:.2f}",
-            f"{record.split}{' (best)' if record.best else ''}",
+            f"{record.split}{' (best)' if record.best and record.step == best else ''}",
             f"{record.rows:,}",
             *(f"{record.metrics[name]:.4f}" if name in record.metrics else "" for name in names),
         ]
@@ -192,18 +193,24 @@ def evaluation_table(records: Iterable[Record]) -> Table:
     return header, rows
 
 
+def best_step(found: Sequence[Evaluated]) -> int | None:
+    """Return the step of the best evaluation; the last that was the best so far."""
+    return next((record.step for record in reversed(found) if record.best), None)
+
+
 def every_metric_table(records: Iterable[Record]) -> Table:
     """Give every metric of every evaluation as a row."""
+    found = [record for record in records if isinstance(record, Evaluated)]
+    best = best_step(found)
     rows: list[Sequence[str]] = [
         [
             f"{record.step:,}",
             f"{record.epoch:.2f}",
-            f"{record.split}{' (best)' if record.best else ''}",
+            f"{record.split}{' (best)' if record.best and record.step == best else ''}",
             metric_name(name),
             f"{value:.4f}",
         ]
-        for record in records
-        if isinstance(record, Evaluated)
+        for record in found
         for name, value in record.metrics.items()
     ]
     return ("STEP", "EPOCH", "SPLIT", "METRIC", "VALUE"), rows

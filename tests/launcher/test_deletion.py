@@ -20,8 +20,11 @@ def storage(tmp_path, monkeypatch):
 
 def test_delete_shows_asks_and_deletes(storage, capsys, monkeypatch):
     folder = make_run(storage)
-    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     before = files_below(folder)
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert run(["delete", "one"]) == 2
+    assert "Nobody answers, so nothing is deleted. Say --yes" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     assert run(["delete", "one"]) == 0
     out = "".join(capsys.readouterr())
     for part in (str(folder), "commits", "export", "no other run here", "kept"):

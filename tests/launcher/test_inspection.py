@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from configs.records import Evaluated
 from launcher.cli import run
 from tests.launcher.fake_cluster import ADDRESS
 from tests.launcher.made_up_run import STORY
@@ -116,6 +117,13 @@ def test_metrics_as_tables_and_as_json(cluster, storage, capsys):
         "0.7500",
         "0.5000",
     ]
+    (first,) = [record for record in STORY if isinstance(record, Evaluated)]
+    cluster.records["small"].append(first.model_copy(update={"step": 280, "epoch": 2.0}))
+    for words in ([], ["--all"]):
+        assert run(["metrics", "small", *words], cluster.client()) == 0
+        rows = [row.split()[0] for row in capsys.readouterr().out.splitlines() if "best" in row]
+        assert set(rows) == {"280"}
+    cluster.records["small"].pop()
     assert run(["metrics", "small", "--steps"], cluster.client()) == 0
     assert capsys.readouterr().out.splitlines()[1].split()[:4] == [
         "120",
