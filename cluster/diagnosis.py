@@ -14,6 +14,7 @@ from cluster import causes, runs
 from cluster.aftermath import Aftermath
 from cluster.evidence import Cause, Evidence
 from cluster.history import Try, attempt_logs, read_history, without_retries
+from cluster.learning import find_one_class
 from cluster.lock import beats
 from cluster.pace import Finding, find_slowness
 from cluster.rank_logs import RankReport, read_ranks, trimmed
@@ -185,11 +186,12 @@ class Seen:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What made it slow, where it took steps."""
+        """What made it slow or poor, where it took steps."""
         if self.recipe is None or self.state.state not in ("running", "succeeded", "stopped"):
             return ()
         lost = [one.lost_steps or 0 for one in self.history]
-        return tuple(find_slowness(self.records, self.recipe, lost))
+        slow = find_slowness(self.records, self.recipe, lost)
+        return (*find_one_class(self.records, self.recipe), *slow)
 
     @property
     def last(self) -> Try | None:

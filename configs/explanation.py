@@ -42,7 +42,7 @@ class Explanation:
     """As YAML's flow style writes it; None where the key must be given."""
     bounds: tuple[str, ...]
     keys: tuple[tuple[str, str], ...]
-    """Keys of a section with their sentences."""
+    """Keys of a section with their sentences, each with its default behind it."""
 
 
 def explain(key: str) -> list[Explanation]:
@@ -75,22 +75,20 @@ def _find(root: Schema, section: Schema, names: list[str], key: str) -> Iterator
 def _explained(root: Schema, found: Schema, key: str, *, given: bool) -> Explanation:
     sections = [*_sections(root, found)]
     keys = {
-        f"{name}{f' ({kind})' if kind and len(sections) > 1 else ''}": str(
-            value.get("description", "")
+        f"{name}{f' ({kind})' if kind and len(sections) > 1 else ''}": _with_default(
+            value, given=name in required
         )
-        for kind, properties, _ in sections
+        for kind, properties, required in sections
         for name, value in properties.items()
     }
     plain = [*_plain(root, found)]
-    default = None if given or "default" not in found else found["default"]
-    shown = None if given or isinstance(default, dict) else json.dumps(default, ensure_ascii=False)
     return Explanation(
         key=key,
         sentence=next(
             str(each["description"]) for each in (found, *plain) if "description" in each
         ),
         type=" or ".join(dict.fromkeys(map(_type_name, plain))),
-        default=shown,
+        default=_default(found, given=given),
         bounds=tuple(
             f"{words} {each[bound]:,}"
             for each in plain
@@ -99,6 +97,18 @@ def _explained(root: Schema, found: Schema, key: str, *, given: bool) -> Explana
         ),
         keys=tuple(keys.items()),
     )
+
+
+def _default(found: Schema, *, given: bool) -> str | None:
+    default = found.get("default")
+    return None if given or isinstance(default, dict) else json.dumps(default, ensure_ascii=False)
+
+
+def _with_default(found: Schema, *, given: bool) -> str:
+    """Give the sentence of a key, and what it is where nobody says; of a section the sentence."""
+    sentence = str(found.get("description", ""))
+    default = _default(found, given=given)
+    return sentence if default in (None, "null") else f"{sentence} Default {default}."
 
 
 def _sections(root: Schema, found: Schema) -> Iterator[tuple[str, Schema, list[str]]]:

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from configs.schema import Recipe
-from configs.training_arguments import TRAINING_ARGUMENTS
+from configs.training_arguments import COLUMN_WORDS, TRAINING_ARGUMENTS
 
 MAX_TOLD = 20
 """Problems that a person is told of at once; the others are counted."""
@@ -261,6 +261,8 @@ def _unknown(path: Path, dotted: str, detail: ErrorDetails) -> str:
         nearest = ".".join(map(str, (*path[:-1], near[0])))
     elif name in TRAINING_ARGUMENTS:
         nearest = TRAINING_ARGUMENTS[name]
+    elif alike := [key for words in COLUMN_WORDS if name in words for key in words if key in keys]:
+        nearest = ".".join(map(str, (*path[:-1], alike[0])))
     elif elsewhere := _elsewhere(name, within=len(path) > 1):
         nearest = everywhere[elsewhere]
     if nearest is not None and nearest != dotted:

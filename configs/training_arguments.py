@@ -80,3 +80,9 @@ TRAINING_ARGUMENTS = {
     "load_in_4bit": "freezing.lora.bits",
 }
 """Name elsewhere to dotted key of a recipe."""
+
+COLUMN_WORDS = (
+    ("answer", "output", "response", "target", "completion", "summary", "translation", "label"),
+    ("question", "instruction", "query", "source", "document", "sentence", "prompt", "text"),
+)
+"""Names that data sets give to the same column, what is learned first and what is read second."""

@@ -203,7 +203,7 @@ def _finding_lines(diagnosis: "Diagnosis") -> "Iterator[Line | str]":
     from launcher.messages import Line
 
     for finding in diagnosis.findings:
-        yield Line("slow", (finding.text,), "warning")
+        yield Line("poor" if finding.name == "one_class" else "slow", (finding.text,), "warning")
         for change in finding.changes:
             text, command = _command(diagnosis, change)
             yield Line("", (text,))

@@ -32,6 +32,7 @@ def test_a_section_has_its_keys() -> None:
         Recipe.model_fields["zero"].annotation.model_fields
     )
     assert all(sentence for _, sentence in found.keys)
+    assert dict(found.keys)["stage"].endswith("Default 0.")
 
 
 def test_a_list_of_sections_has_the_keys_of_its_entries() -> None:
