@@ -46,7 +46,8 @@ def rehearsed(session: "Session", summed_loss: SummedLoss) -> SummedLoss:
 def first_loss(session: "Session", most: int) -> torch.Tensor:
     """Give the loss of the first rows, with the graph that it comes from.
 
-    Raises RecipeError where it is not finite, or where the head does not give one number for each
+    A row whose loss is not finite is left out: `faults` says what becomes of it in training. Raises
+    RecipeError where no row has a finite one, or where the head does not give one number for each
     label. Collective: every rank calls this, with the whole model in its engine.
     """
     names, path = session.manifest.label_names, session.recipe.model.path
@@ -57,13 +58,23 @@ def first_loss(session: "Session", most: int) -> torch.Tensor:
             f"model.path ({path}) gives {found.shape[-1]} numbers a row for {len(names)} labels, "
             "whatever its config says. Choose another model"
         )
-    loss = session.task.summed_loss(fed.outputs, fed.labels)
+    loss = _finite_loss(session.task.summed_loss, fed)
     if not all_agree(bool(loss.isfinite())):
         raise RecipeError(
             f"model.path ({path}) gives a loss of {loss.item():g} for the first rows. Look at its "
             f"weights, or use another precision than {session.recipe.precision}"
         )
     return loss
+
+
+def _finite_loss(summed_loss: SummedLoss, fed: Fed) -> torch.Tensor:
+    """Give the loss of all rows, or of those that have a finite one; not finite where none has."""
+    loss = summed_loss(fed.outputs, fed.labels)
+    if bool(loss.isfinite()):
+        return loss
+    rows = (only_row(fed.labels, row) for row in range(len(fed.labels)))
+    alone = [each for labels in rows if (each := summed_loss(fed.outputs, labels)).isfinite()]
+    return torch.stack(alone).sum() if alone else loss
 
 
 def feed_rows(session: "Session", split: SplitName, numbers: list[int]) -> Fed:
