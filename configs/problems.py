@@ -355,7 +355,11 @@ def _shown(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, Mapping):
         return "a mapping"
-    text = repr(value)
+    if isinstance(value, list):
+        parts = ["a list" if isinstance(each, list) else _shown(each) for each in value[:MAX_TOLD]]
+        text = f"[{', '.join(parts)}{', ...' if len(value) > MAX_TOLD else ''}]"
+    else:
+        text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

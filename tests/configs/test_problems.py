@@ -25,6 +25,15 @@ def test_good_values_have_no_problem():
             "optimizer.lr is not a key of a recipe. Did you mean optimizer.learning_rate?",
         ),
         (
+            {"epochs": [{"'": None}, [[1]], None, *range(30)]},
+            "epochs: found [a mapping, a list, nothing, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9..., must be "
+            "a whole number.",
+        ),
+        (
+            {"task": {"kind": "sequence_to_sequence", "answer": "a"}},
+            "task.answer is not a key of a recipe. Did you mean task.target?",
+        ),
+        (
             {"num_train_epochs": 3},
             "num_train_epochs is not a key of a recipe. Did you mean epochs?",
         ),
