@@ -39,6 +39,10 @@ class Cleaning(BaseModel):
     """Rows with a text of more characters are dropped; None keeps them, cut by max_length."""
     unknown_labels: Literal["fail", "drop"] = "fail"
     """What happens to a row whose label is not in task.labels."""
+    unusable: Literal["fail", "drop"] = "fail"
+    """What happens to rows that the task cannot encode: no room for an answer, a broken image."""
+    unusable_share: float = Field(default=0.05, ge=0, le=1)
+    """Most of all rows that unusable: drop may leave out; more of them is a fault of the whole."""
     control_characters: Literal["strip", "keep"] = "strip"
     """What happens to control characters in texts, other than tab and line break."""
     unicode: Literal["keep", "nfc"] = "keep"

@@ -8,14 +8,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel
 
-from configs.errors import DataError
 from trainers import storage
 from trainers.data.augmentation import keep_texts
 from trainers.data.duplicates import COPIES, ID_HIGH, ID_LOW
 from trainers.data.image_sizes import ImageSizes, SizeCount
 from trainers.data.mixing import source_places
 from trainers.data.plan import SET, Plan
-from trainers.data.report import PLACE
+from trainers.data.report import Counts, Tally
 from trainers.data.scratch import kept, read_rows_of
 from trainers.data.store import (
     FROZEN,
@@ -27,9 +26,9 @@ from trainers.data.store import (
     hex_sum,
     write_shard,
 )
+from trainers.data.unusable import count_refused, encode_usable, without
 from trainers.tasks import functions_of
 from trainers.tasks.functions import TaskFunctions
-from trainers.tasks.refusals import RowError
 
 ENCODE_ROWS = 4096
 LABELS = "labels.json"
@@ -63,6 +62,8 @@ class Encoded(BaseModel):
     numbers: dict[str, int]
     """What batches must know besides the rows."""
     image_sizes: ImageSizes = ImageSizes()
+    unusable: Tally = Tally()
+    """Rows that the task cannot encode, as dropped."""
 
 
 def encode_bucket(plan: Plan, encode: Encode, tasks: TaskFunctions | None = None) -> Encoded:
@@ -85,16 +86,23 @@ def _encode(plan: Plan, encode: Encode, tasks: TaskFunctions | None) -> Encoded:
     tokenizer = tasks.load_processor(plan.recipe.model)
     max_length = min(plan.recipe.batch.max_length, int(tokenizer.model_max_length))
     names = read_labels(plan)
-    sizes = SizeCount()
+    sizes, unusable = SizeCount(), Counts()
 
-    def tokenised(rows: pa.Table) -> pa.Table:
-        columns = rows.select(list(plan.names))
-        try:
-            encoded = tasks.encode(plan.recipe.task, tokenizer, max_length, names, columns)
-        except RowError as error:
-            place = plan.view.place_name(rows[PLACE][error.index].as_py())
-            raise DataError(f"{place}: {error.sentence}") from error
-        return keep_texts(plan.recipe.augmentation, plan.input_names, rows, sizes.take(encoded))
+    def tokenised(rows: pa.Table) -> pa.Table | None:
+        def encode(some: pa.Table) -> pa.Table:
+            columns = some.select(list(plan.names))
+            return tasks.encode(plan.recipe.task, tokenizer, max_length, names, columns)
+
+        encoded, refused = encode_usable(encode, rows)
+        count_refused(unusable, plan.view, rows, refused)
+        if encoded is None:
+            return None
+        rows = without(rows, refused)
+        kept_rows = keep_texts(
+            plan.recipe.augmentation, plan.input_names, rows, sizes.take(encoded)
+        )
+        kept_rows = kept_rows.append_column(ROW_ID, rows[ID_LOW])
+        return kept_rows.append_column(INPUT_ID, rows[ID_HIGH]).append_column(SOURCE, rows[FROM])
 
     storage.make_folder(plan.shard_dir)
     shard_rows = plan.shard_rows
@@ -109,9 +117,8 @@ def _encode(plan: Plan, encode: Encode, tasks: TaskFunctions | None) -> Encoded:
             numbers = np.arange(start, min(count, start + shard_rows))
             part = rows.take(pa.array(np.searchsorted(ends, numbers, side="right")))
             file = f"{split}-{first + place:05d}.arrow"
-            infos.append(
-                _write_part(plan.shard_dir, file, part, tokenised, has_classes=bool(names))
-            )
+            info = _write_part(plan.shard_dir, file, part, tokenised, has_classes=bool(names))
+            infos += [info] if info is not None else []
         splits[split] = join_splits(infos, len(names))
     return Encoded(
         splits=splits,
@@ -119,6 +126,7 @@ def _encode(plan: Plan, encode: Encode, tasks: TaskFunctions | None) -> Encoded:
         pad_token_id=int(tokenizer.pad_token_id),
         numbers=tasks.numbers(plan.recipe.model, tokenizer),
         image_sizes=sizes.sizes(),
+        unusable=unusable.tally(),
     )
 
 
@@ -164,19 +172,24 @@ def _write_part(
     folder: str,
     file: str,
     rows: pa.Table,
-    tokenised: Callable[[pa.Table], pa.Table],
+    tokenised: Callable[[pa.Table], pa.Table | None],
     *,
     has_classes: bool,
-) -> SplitInfo:
-    """Write rows as one shard; a few thousand are tokenised at once, because tokens take memory."""
+) -> SplitInfo | None:
+    """Write rows as one shard; a few thousand are tokenised at once, because tokens take memory.
+
+    Returns None where none of them can be used: there is no shard then.
+    """
     starts = range(0, len(rows), ENCODE_ROWS)
-    table = pa.concat_tables([tokenised(rows.slice(start, ENCODE_ROWS)) for start in starts])
-    table = table.append_column(ROW_ID, rows[ID_LOW]).append_column(INPUT_ID, rows[ID_HIGH])
-    table = table.append_column(SOURCE, rows[FROM])
+    tables = [tokenised(rows.slice(start, ENCODE_ROWS)) for start in starts]
+    usable = [table for table in tables if table is not None]
+    if not usable:
+        return None
+    table = pa.concat_tables(usable)
     shard = write_shard(folder, file, table)
     lengths, counts = np.unique(table["length"].to_numpy(), return_counts=True)
     return SplitInfo(
-        rows=len(rows),
+        rows=len(table),
         id_sum=hex_sum(table[ROW_ID].to_numpy()),
         shards=(shard,),
         lengths=dict(zip(lengths.tolist(), counts.tolist(), strict=True)),

@@ -37,6 +37,7 @@ from trainers.data.report import Tally, add_tallies
 from trainers.data.scratch import read_rows_of
 from trainers.data.stages import Cleaned, Scattered, Tick, clean_bucket, scatter_source
 from trainers.data.store import Manifest, SplitName
+from trainers.data.unusable import settle
 from trainers.data.work_folder import clear, exclusive, goes_on, sweep
 from trainers.tasks.functions import TaskFunctions
 
@@ -179,12 +180,14 @@ class _Work:
         names = choose_labels(plan, scattered, dealt, tally)
         write_labels(plan, names)
         encoded: list[Encoded] = self._all("tokenising", encode_bucket, plan_shards(plan, dealt))
+        num_rows = sum(part.rows[split] for part in dealt for split in plan.splits)
+        refused = [each.unusable for each in encoded]
+        unusable = settle(plan.recipe.data.cleaning, refused, num_rows)
+        refuse_emptied(plan, encoded, unusable)
         proofs = [Prove(bucket=bucket, splits=encoded[bucket].splits) for bucket in buckets]
         proven: list[Proven] = self._all("proving", prove_bucket, proofs)
-        assert sum(each.rows for each in proven) == sum(
-            part.rows[split] for part in dealt for split in plan.splits
-        )
-        return publish(plan, names, scattered, encoded, tally)
+        assert sum(each.rows for each in proven) == num_rows - sum(unusable.dropped.values())
+        return publish(plan, names, scattered, encoded, add_tallies([tally, unusable]))
 
     def _all(self, name: str, stage: Stage, items: Sequence[Any], parts: int = 1) -> list[Any]:
         """Run one of the `parts` stages that make up a kind of work, for all items."""
@@ -210,6 +213,17 @@ def plan_shards(plan: Plan, dealt: Sequence[Dealt]) -> list[Encode]:
         for split in plan.splits:
             first[split] += -(-part.rows[split] // plan.shard_rows)
     return found
+
+
+def refuse_emptied(plan: Plan, encoded: Sequence[Encoded], unusable: Tally) -> None:
+    """Raise DataError for a split of which no row can be used."""
+    for split in plan.splits:
+        if not any(each.splits[split].rows for each in encoded):
+            listed = ", ".join(f"{count} {reason}" for reason, count in unusable.dropped.items())
+            raise DataError(
+                f"data.{split} has no row that can be used (dropped: {listed}). Check the columns "
+                "and the files"
+            )
 
 
 def choose_labels(

@@ -131,7 +131,9 @@ def read_image(cell: str, channels: int, row: int) -> "Image":
     except (*DAMAGE, Image.DecompressionBombError, NotFoundError, StorageError) as error:
         problem = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise RowError(
-            row, f"{name} does not decode as an image ({problem}). Replace it or leave the row out"
+            row,
+            f"{name} does not decode as an image ({problem}). Replace it or leave the row out",
+            "an image does not decode",
         ) from error
 
 

@@ -201,6 +201,7 @@ def _refuse_prompt(index: int, num_tokens: int, limit: int) -> None:
         index,
         f"the prompt is longer than max_length: {num_tokens} tokens where {limit} leave no room "
         "for an answer. Raise batch.max_length, or shorten or drop the row",
+        "the prompt leaves no room for an answer in batch.max_length",
     )
 
 
