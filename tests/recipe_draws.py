@@ -23,7 +23,10 @@ SECTIONS: tuple[dict[str, Any], ...] = (
         "data": {"validation": "10%"},
         "freezing": {
             "schedule": [
-                {"until_stall": {"max_epochs": 2, "metric": "accuracy"}, "learn": "head"},
+                {
+                    "until_stall": {"max_epochs": 2, "metric": "accuracy", "min_delta": 0.01},
+                    "learn": "head",
+                },
                 {"learn": "full"},
             ]
         },
@@ -33,7 +36,7 @@ SECTIONS: tuple[dict[str, Any], ...] = (
     {
         "data": {
             "train": [{"path": "a.csv"}],
-            "validation": {"path": "b"},
+            "validation": {"path": "b", "encoding": "utf-8"},
             "test": {"path": "c", "encoding": "latin-1"},
         }
     },

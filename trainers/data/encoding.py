@@ -36,6 +36,10 @@ FROM = "thaw.source"
 """Column with the place of a row's source; a task's column may be called what the shard's is."""
 
 
+Tokenised = Callable[[pa.Table], pa.Table | None]
+"""Makes rows of a shard of some rows; None where none of them can be used."""
+
+
 class LabelNames(BaseModel):
     """The label names in order."""
 
@@ -97,29 +101,13 @@ def _encode(plan: Plan, encode: Encode, tasks: TaskFunctions | None) -> Encoded:
         count_refused(unusable, plan.view, rows, refused)
         if encoded is None:
             return None
-        rows = without(rows, refused)
-        kept_rows = keep_texts(
-            plan.recipe.augmentation, plan.input_names, rows, sizes.take(encoded)
-        )
-        kept_rows = kept_rows.append_column(ROW_ID, rows[ID_LOW])
-        return kept_rows.append_column(INPUT_ID, rows[ID_HIGH]).append_column(SOURCE, rows[FROM])
+        return _with_ids(plan, without(rows, refused), sizes.take(encoded))
 
     storage.make_folder(plan.shard_dir)
-    shard_rows = plan.shard_rows
-    splits: dict[SplitName, SplitInfo] = {}
-    for split, first in encode.first_shards.items():
-        rows = read_rows_of(plan.work_dir, "dealt", f"{encode.bucket}-{split}")
-        rows = rows.append_column(FROM, source_places(plan, rows))
-        ends = np.cumsum(rows[COPIES].to_numpy())
-        count = int(ends[-1]) if len(ends) else 0
-        infos = []
-        for place, start in enumerate(range(0, count, shard_rows)):
-            numbers = np.arange(start, min(count, start + shard_rows))
-            part = rows.take(pa.array(np.searchsorted(ends, numbers, side="right")))
-            file = f"{split}-{first + place:05d}.arrow"
-            info = _write_part(plan.shard_dir, file, part, tokenised, has_classes=bool(names))
-            infos += [info] if info is not None else []
-        splits[split] = join_splits(infos, len(names))
+    splits = {
+        split: _write_split(plan, encode.bucket, split, first, tokenised, len(names))
+        for split, first in encode.first_shards.items()
+    }
     return Encoded(
         splits=splits,
         max_length=max_length,
@@ -128,6 +116,36 @@ def _encode(plan: Plan, encode: Encode, tasks: TaskFunctions | None) -> Encoded:
         image_sizes=sizes.sizes(),
         unusable=unusable.tally(),
     )
+
+
+def _write_split(
+    plan: Plan,
+    bucket: int,
+    split: SplitName,
+    first: int,
+    tokenised: Tokenised,
+    num_labels: int,
+) -> SplitInfo:
+    """Write the shards of one split, numbered from `first`; one that stays empty is left out."""
+    rows = read_rows_of(plan.work_dir, "dealt", f"{bucket}-{split}")
+    rows = rows.append_column(FROM, source_places(plan, rows))
+    ends = np.cumsum(rows[COPIES].to_numpy())
+    count = int(ends[-1]) if len(ends) else 0
+    infos = []
+    for place, start in enumerate(range(0, count, plan.shard_rows)):
+        numbers = np.arange(start, min(count, start + plan.shard_rows))
+        part = rows.take(pa.array(np.searchsorted(ends, numbers, side="right")))
+        file = f"{split}-{first + place:05d}.arrow"
+        info = _write_part(plan.shard_dir, file, part, tokenised, has_classes=bool(num_labels))
+        infos += [info] if info is not None else []
+    return join_splits(infos, num_labels)
+
+
+def _with_ids(plan: Plan, rows: pa.Table, encoded: pa.Table) -> pa.Table:
+    """Put to encoded rows what shards hold besides: texts to augment, ids, the source."""
+    whole = keep_texts(plan.recipe.augmentation, plan.input_names, rows, encoded)
+    whole = whole.append_column(ROW_ID, rows[ID_LOW]).append_column(INPUT_ID, rows[ID_HIGH])
+    return whole.append_column(SOURCE, rows[FROM])
 
 
 def write_labels(plan: Plan, names: tuple[str, ...]) -> None:
@@ -172,7 +190,7 @@ def _write_part(
     folder: str,
     file: str,
     rows: pa.Table,
-    tokenised: Callable[[pa.Table], pa.Table | None],
+    tokenised: Tokenised,
     *,
     has_classes: bool,
 ) -> SplitInfo | None:

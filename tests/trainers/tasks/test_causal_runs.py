@@ -106,7 +106,7 @@ def test_packed_and_with_adapters_as_they_should_be(tmp_path: Path) -> None:
 
 def test_a_row_that_cannot_be_learnt_from_is_named(tmp_path: Path) -> None:
     recipe = causal_recipe(tmp_path, "refused", batch={"max_length": 8})
-    with pytest.raises(DataError, match=r"\.jsonl row \d+: the prompt is longer than max_length"):
+    with pytest.raises(DataError, match=r"rows cannot be used: .* leaves no room for an answer"):
         prepare(recipe, recipe.storage)
 
 
