@@ -1,6 +1,8 @@
 """Evaluate a split: every row once, at any number of ranks; what the numbers mean is the task's."""
 
+import math
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from math import isnan, nan
@@ -41,7 +43,7 @@ class Evaluation:
     scored: Scored
     metrics: dict[str, float]
     """The task's metrics and `loss`, the mean over targets; `metric/source` where there are several
-    sources."""
+    sources. NaN for one that is undefined over these rows."""
     samples: list[Sample]
     undefined: tuple[str, ...] = ()
     """Metrics that these rows have none of, such as an area under a curve of one class."""
@@ -171,24 +173,24 @@ def report_evaluation(
         epoch=cursor.epoch + cursor.step_in_epoch / max(1, steps_per_epoch),
         split=split,
         rows=evaluation.rows,
-        metrics=evaluation.metrics,
+        metrics=told(evaluation.metrics),
         per_class=evaluation.scored.per_class,
         best=is_best,
     )
     session.report(record)
-    _tell_undefined(session, split, evaluation.undefined)
-    for text in evaluation.scored.remarks:
-        if session.is_news(text):
-            session.note(text)
+    for remark in evaluation.scored.remarks:
+        session.note_once(f"{split}: {remark}")
     if session.tracker is not None:
         session.tracker.evaluated(record, evaluation.scored, evaluation.samples)
 
 
-def metric_value(evaluation: Evaluation, metric: str) -> float:
-    """Find a metric by name, NaN where its rows have none; raises RecipeError for another name."""
-    metrics = evaluation.metrics
-    if metric in evaluation.undefined:
-        return nan
+def told(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """Return metrics as records hold them: None for one that is undefined."""
+    return {name: None if math.isnan(value) else value for name, value in metrics.items()}
+
+
+def metric_value(metrics: dict[str, float], metric: str) -> float:
+    """Find a metric by name; raises RecipeError with the names there are."""
     if metric not in metrics:
         raise RecipeError(
             f"{metric!r} is no evaluated metric. Use one of {', '.join(sorted(metrics))}"
