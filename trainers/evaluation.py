@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from math import isnan, nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,8 +44,6 @@ class Evaluation:
     """The task's metrics and `loss`, the mean over targets; `metric/source` where there are several
     sources. NaN for one that is undefined over these rows."""
     samples: list[Sample]
-    undefined: tuple[str, ...] = ()
-    """Metrics that these rows have none of, such as an area under a curve of one class."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +102,7 @@ def evaluate_split(
     for source, name in names.items():
         metrics |= {f"{key}/{name}": value for key, value in found[source].metrics.items()}
     samples = chosen(sums.samples, session.recipe.tracking.sample_predictions)
-    undefined = tuple(name for name, value in metrics.items() if name != "loss" and isnan(value))
-    kept = {name: value for name, value in metrics.items() if name not in undefined}
-    return Evaluation(info.rows, found[EVERY], kept | own_metrics, samples, undefined)
+    return Evaluation(info.rows, found[EVERY], metrics | own_metrics, samples)
 
 
 def _read(
@@ -196,20 +191,6 @@ def metric_value(metrics: dict[str, float], metric: str) -> float:
             f"{metric!r} is no evaluated metric. Use one of {', '.join(sorted(metrics))}"
         )
     return metrics[metric]
-
-
-def _tell_undefined(session: Session, split: str, undefined: tuple[str, ...]) -> None:
-    """Say once which metrics the rows of a split have none of."""
-    if not undefined or not session.is_news(f"{split}: {undefined}"):
-        return
-    early, best = session.recipe.early_stopping, session.recipe.evaluation.best_metric
-    asked = {early.metric if early is not None else None, best} & {*undefined}
-    cannot = f". By {', '.join(sorted(map(str, asked)))} no evaluation of them is the best"
-    session.note(
-        f"{', '.join(undefined)} of {split}: not defined for these rows, which are of one class or "
-        f"of one value{cannot if asked else ''}",
-        level="warning" if asked else "info",
-    )
 
 
 def _feed(

@@ -225,7 +225,7 @@ def _validate(session: Session) -> None:
         best = update_best(before, value, step, metric, rule_for(metric, recipe.early_stopping))
         at = {} if value is None else {"value": value, "value_step": step}
         session.advance(best=best, best_metric=metric, **at)
-        _spend_patience(session, evaluation.metrics)
+        _spend_patience(session, evaluation)
     stall = session.phases[session.cursor.phase].until_stall
     if stall is not None:
         value = _compared_value(session, evaluation.metrics, stall.metric)
@@ -244,7 +244,7 @@ def _spend_patience(session: Session, evaluation: "Evaluation") -> None:
     patience = cursor.best
     if asked.metric != cursor.best_metric:
         before = cursor.patience if cursor.patience_metric == asked.metric else Best()
-        value = _compared_value(session, metrics, asked.metric)
+        value = _compared_value(session, evaluation.metrics, asked.metric)
         patience = update_best(before, value, cursor.step, asked.metric, asked)
     session.advance(
         patience=patience,

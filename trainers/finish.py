@@ -73,7 +73,8 @@ def finish(session: Session) -> Ended:
 def _tell_of_no_best(session: Session) -> None:
     """Say that the metric which was to choose the weights was never defined."""
     asked, known = session.recipe.best_metric, session.cursor.best
-    if asked is not None and known.value is None and "validation" in session.manifest.splits:
+    judged = session.cursor.best_metric is not None
+    if asked is not None and known.value is None and judged:
         session.note(
             f"{asked} was undefined at every evaluation of validation: nothing was the best by it, "
             "and these are the last weights. Choose another metric, or more rows for validation",
