@@ -64,7 +64,7 @@ class RunState(BaseModel):
     message: str = ""
     error: str | None = None
     exit_code: int | None = None
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float | None] = {}
     step: int = 0
     eased: dict[str, int] = {}
     """Keys of the recipe that were changed when memory ran out, and what they are."""

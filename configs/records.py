@@ -173,8 +173,8 @@ class Evaluated(BaseModel):
     epoch: float
     split: str
     rows: int
-    metrics: dict[str, float]
-    """Metrics by name: loss, accuracy, macro_f1, micro_f1, weighted_f1, macro_precision, ..."""
+    metrics: dict[str, float | None]
+    """Metrics by name: loss, accuracy, macro_f1, ...; None for what is undefined over the rows."""
     per_class: dict[str, dict[str, float]]
     """Label name to precision, recall, f1, support; empty for tasks without classes."""
     best: bool
@@ -292,8 +292,9 @@ class Ended(BaseModel):
     """One sentence: asked, found, do; or what was reached."""
     step: int
     """Optimizer steps done by the run; of a job on its weights, those after which they were so."""
-    metrics: dict[str, float]
-    """Metrics of the last evaluation of the test split, or of validation where there is none."""
+    metrics: dict[str, float | None]
+    """Metrics of the last evaluation of the test split, or of validation where there is none; None
+    for one that is undefined."""
     rows: int
     """Rows those metrics are over."""
     worked_s: float | None = None

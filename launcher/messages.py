@@ -4,7 +4,7 @@ Every line is a word of up to nine letters that says what it is about, then its 
 its unit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -84,9 +84,16 @@ def metric_name(key: str) -> str:
     return key.replace("_", " ").replace(" f1", " F1")
 
 
-def shown_metrics(metrics: dict[str, float]) -> tuple[str, ...]:
+def shown_metrics(metrics: Mapping[str, float | None]) -> tuple[str, ...]:
     """Give the few metrics a person looks at first, or all where none of them is known."""
-    return tuple(f"{metric_name(key)} {metrics[key]:.4f}" for key in first_metrics(metrics))
+    return tuple(
+        f"{metric_name(key)} {shown_value(metrics[key])}" for key in first_metrics(metrics)
+    )
+
+
+def shown_value(value: float | None) -> str:
+    """Give the value of a metric in figures; a word for one that is undefined."""
+    return "undefined" if value is None else f"{value:.4f}"
 
 
 def explanation_lines(found: Explanation) -> list[Line]:

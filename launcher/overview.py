@@ -19,6 +19,7 @@ from launcher.messages import (
     ledger_line,
     metric_name,
     shown_metrics,
+    shown_value,
 )
 from launcher.plan import recipe_lines
 from launcher.progress import Progress, progress_of
@@ -186,7 +187,10 @@ def evaluation_table(records: Iterable[Record]) -> Table:
             f"{record.epoch:.2f}",
             f"{record.split}{' (best)' if record.best and record.step == best else ''}",
             f"{record.rows:,}",
-            *(f"{record.metrics[name]:.4f}" if name in record.metrics else "" for name in names),
+            *(
+                shown_value(record.metrics[name]) if name in record.metrics else ""
+                for name in names
+            ),
         ]
         for record in found
     ]
@@ -208,7 +212,7 @@ def every_metric_table(records: Iterable[Record]) -> Table:
             f"{record.epoch:.2f}",
             f"{record.split}{' (best)' if record.best and record.step == best else ''}",
             metric_name(name),
-            f"{value:.4f}",
+            shown_value(value),
         ]
         for record in found
         for name, value in record.metrics.items()

@@ -42,7 +42,7 @@ class Trial:
         """Give the loss of each step; of one that was taken twice, the later."""
         return {record.step: record.loss for record in self.records if isinstance(record, Step)}
 
-    def metrics(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float | None]:
         """Give the metrics of the last evaluation; none without a validation split."""
         found = [record.metrics for record in self.records if isinstance(record, Evaluated)]
         return found[-1] if found else {}

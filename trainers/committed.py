@@ -7,7 +7,7 @@ from configs.errors import NotFoundError
 from configs.records import Ended, Exported, Record
 from configs.schema import Recipe
 from trainers.data.store import SplitName, load_manifest
-from trainers.evaluation import Elsewhere, evaluate_and_report
+from trainers.evaluation import Elsewhere, evaluate_and_report, told
 from trainers.export_folder import How
 from trainers.finish import Target, export_model
 from trainers.place import Place
@@ -80,6 +80,6 @@ def _ended(session: Session, message: str, metrics: dict[str, float], rows: int)
         error=None,
         message=message,
         step=session.cursor.step,
-        metrics=metrics,
+        metrics=told(metrics),
         rows=rows,
     )

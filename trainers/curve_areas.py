@@ -4,6 +4,7 @@ The probabilities of all rows are kept, and gathered a few classes at a time; no
 a sure model, whose probabilities all lie near 0 and 1, is judged as finely as any other.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 MOST_VALUES = 2**28
 """Rows times classes up to which areas are computed: a rank keeps 5 bytes of each of its own."""
 VALUES_AT_ONCE = 2**24
+MOST_NAMED = 5
+"""Classes that are named among those left out."""
 
 
 class CurveAreas:
@@ -32,6 +35,7 @@ class CurveAreas:
         self._device = device
         self._values_at_once = values_at_once
         self._rows = 0
+        self._left_out: tuple[int, ...] = ()
         self._probabilities = [torch.zeros(0, num_classes)]
         self._truth = [torch.zeros(0, num_classes, dtype=torch.bool)]
 
@@ -47,8 +51,8 @@ class CurveAreas:
     def compute(self) -> dict[str, float]:
         """Average both areas over the classes that have them; none where there are too many rows.
 
-        A class without rows has neither, one without other rows no area under its ROC curve; where
-        no class has a ROC curve both averages are NaN. Collective: every rank calls this.
+        A class without rows, or without others, has neither: there is nothing to rank. NaN where no
+        class has them. Collective: every rank calls this.
         """
         import torch
 
@@ -69,11 +73,29 @@ class CurveAreas:
                 scores, hits = gathered[:, place, 0], gathered[:, place, 1] > 0
                 areas[first + place, 0] = roc_auc(scores, hits)
                 areas[first + place, 1] = average_precision(scores, hits)
+                if hits.all():
+                    areas[first + place, 1] = float("nan")
         # Each class is added to zeros, so that the sum has its bits.
         roc, precision = joined(areas.to(self._device)).cpu().numpy().T
-        if np.isnan(roc).all():  # one class alone: there is nothing to rank
-            precision = roc
+        self._left_out = tuple(np.flatnonzero(np.isnan(roc)).tolist())
         return {"roc_auc": _mean(roc), "average_precision": _mean(precision)}
+
+    def remarks(self, label_names: Sequence[str]) -> tuple[str, ...]:
+        """Say which classes the areas just computed leave out."""
+        if not self._left_out:
+            return ()
+        if len(self._left_out) == self._num_classes:
+            return (
+                "roc_auc and average_precision are undefined: each label has none of the "
+                "rows or all of them, so there is nothing to rank",
+            )
+        names = [label_names[place] for place in self._left_out[:MOST_NAMED]]
+        more = len(self._left_out) - len(names)
+        shown = f"{', '.join(names)}{f' and {more} more' if more else ''}"
+        return (
+            f"roc_auc and average_precision leave out {shown}: none of the rows, or all of "
+            "them, have that label",
+        )
 
 
 def roc_auc(scores: np.ndarray, truth: np.ndarray) -> float:

@@ -53,14 +53,17 @@ def lower_is_better(metric: str, mode: str = "auto") -> bool:
 
 
 def update_best(
-    best: Best, value: float, step: int, metric: str, asked: EarlyStopping | None
+    best: Best, value: float | None, step: int, metric: str, asked: EarlyStopping | None
 ) -> Best:
     """Take one more evaluation into account.
 
-    A value that is not finite never becomes the best. `asked` gives min_delta and mode; without
+    None, of a metric that is undefined, changes nothing. A value that is not finite never becomes
+    the best. `asked` gives min_delta and mode; without
     early stopping any improvement counts.
     """
     mode, min_delta = (asked.mode, asked.min_delta) if asked is not None else ("auto", 0.0)
+    if value is None:
+        return best
     if not math.isfinite(value):
         return replace(best, stale=best.stale + 1)
     if best.value is None:

@@ -1,9 +1,10 @@
 """Evaluate a split: every row once, at any number of ranks; what the numbers mean is the task's."""
 
+import math
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from math import isnan, nan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,10 +42,8 @@ class Evaluation:
     scored: Scored
     metrics: dict[str, float]
     """The task's metrics and `loss`, the mean over targets; `metric/source` where there are several
-    sources."""
+    sources. NaN for one that is undefined over these rows."""
     samples: list[Sample]
-    undefined: tuple[str, ...] = ()
-    """Metrics that these rows have none of, such as an area under a curve of one class."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +102,7 @@ def evaluate_split(
     for source, name in names.items():
         metrics |= {f"{key}/{name}": value for key, value in found[source].metrics.items()}
     samples = chosen(sums.samples, session.recipe.tracking.sample_predictions)
-    undefined = tuple(name for name, value in metrics.items() if name != "loss" and isnan(value))
-    kept = {name: value for name, value in metrics.items() if name not in undefined}
-    return Evaluation(info.rows, found[EVERY], kept | own_metrics, samples, undefined)
+    return Evaluation(info.rows, found[EVERY], metrics | own_metrics, samples)
 
 
 def _read(
@@ -171,43 +168,29 @@ def report_evaluation(
         epoch=cursor.epoch + cursor.step_in_epoch / max(1, steps_per_epoch),
         split=split,
         rows=evaluation.rows,
-        metrics=evaluation.metrics,
+        metrics=told(evaluation.metrics),
         per_class=evaluation.scored.per_class,
         best=is_best,
     )
     session.report(record)
-    _tell_undefined(session, split, evaluation.undefined)
-    for text in evaluation.scored.remarks:
-        if session.is_news(text):
-            session.note(text)
+    for remark in evaluation.scored.remarks:
+        session.note_once(f"{split}: {remark}")
     if session.tracker is not None:
         session.tracker.evaluated(record, evaluation.scored, evaluation.samples)
 
 
-def metric_value(evaluation: Evaluation, metric: str) -> float:
-    """Find a metric by name, NaN where its rows have none; raises RecipeError for another name."""
-    metrics = evaluation.metrics
-    if metric in evaluation.undefined:
-        return nan
+def told(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """Return metrics as records hold them: None for one that is undefined."""
+    return {name: None if math.isnan(value) else value for name, value in metrics.items()}
+
+
+def metric_value(metrics: dict[str, float], metric: str) -> float:
+    """Find a metric by name; raises RecipeError with the names there are."""
     if metric not in metrics:
         raise RecipeError(
             f"{metric!r} is no evaluated metric. Use one of {', '.join(sorted(metrics))}"
         )
     return metrics[metric]
-
-
-def _tell_undefined(session: Session, split: str, undefined: tuple[str, ...]) -> None:
-    """Say once which metrics the rows of a split have none of."""
-    if not undefined or not session.is_news(f"{split}: {undefined}"):
-        return
-    early, best = session.recipe.early_stopping, session.recipe.evaluation.best_metric
-    asked = {early.metric if early is not None else None, best} & {*undefined}
-    cannot = f". By {', '.join(sorted(map(str, asked)))} no evaluation of them is the best"
-    session.note(
-        f"{', '.join(undefined)} of {split}: not defined for these rows, which are of one class or "
-        f"of one value{cannot if asked else ''}",
-        level="warning" if asked else "info",
-    )
 
 
 def _feed(

@@ -1,5 +1,6 @@
 """Fine-tune, top to bottom, as one rank of a run; where ranks come from others know."""
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -209,7 +210,7 @@ def _validate(session: Session) -> None:
     if "validation" not in session.manifest.splits:
         return
     # Imported at the first evaluation: the first step does not wait for metrics and pictures.
-    from trainers.evaluation import evaluate_split, metric_value, report_evaluation
+    from trainers.evaluation import evaluate_split, report_evaluation
 
     recipe, step = session.recipe, session.cursor.step
     evaluation = evaluate_split(session, "validation")
@@ -219,14 +220,15 @@ def _validate(session: Session) -> None:
     )
     # Before the first step there is no commit that could be exported.
     if metric is not None and step:
-        value = metric_value(evaluation, metric)
+        value = _compared_value(session, evaluation.metrics, metric)
         before = session.cursor.best if known in (metric, None) else Best()
         best = update_best(before, value, step, metric, rule_for(metric, recipe.early_stopping))
-        session.advance(best=best, best_metric=metric, value=value, value_step=step)
+        at = {} if value is None else {"value": value, "value_step": step}
+        session.advance(best=best, best_metric=metric, **at)
         _spend_patience(session, evaluation)
     stall = session.phases[session.cursor.phase].until_stall
     if stall is not None:
-        value = metric_value(evaluation, stall.metric)
+        value = _compared_value(session, evaluation.metrics, stall.metric)
         of_phase = session.cursor.phase_best
         of_phase = update_best(of_phase, value, step, stall.metric, stall.stopping)
         session.advance(phase_best=of_phase)
@@ -241,16 +243,32 @@ def _spend_patience(session: Session, evaluation: "Evaluation") -> None:
         return
     patience = cursor.best
     if asked.metric != cursor.best_metric:
-        from trainers.evaluation import metric_value
-
         before = cursor.patience if cursor.patience_metric == asked.metric else Best()
-        value = metric_value(evaluation, asked.metric)
+        value = _compared_value(session, evaluation.metrics, asked.metric)
         patience = update_best(before, value, cursor.step, asked.metric, asked)
     session.advance(
         patience=patience,
         patience_metric=asked.metric,
         stopped_early=should_stop(patience, asked),
     )
+
+
+def _compared_value(session: Session, metrics: dict[str, float], metric: str) -> float | None:
+    """Give the value of a metric; None, with a note, for one that is undefined here.
+
+    Raises RecipeError with the names there are for none. One that is not finite because the loss is
+    not, is no less a value: the worst.
+    """
+    from trainers.evaluation import metric_value
+
+    value = metric_value(metrics, metric)
+    if not math.isnan(value) or math.isnan(metrics["loss"]):
+        return value
+    session.note_once(
+        f"{metric} is undefined for these rows of validation: such an evaluation is neither better "
+        "nor worse than others, and no patience is spent on it"
+    )
+    return None
 
 
 def _plan_loop(session: Session, stop_requested: Callable[[], bool]) -> _Loop:

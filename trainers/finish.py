@@ -1,5 +1,6 @@
 """End a run: evaluate with the best weights, export them, prove the exported folder."""
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from trainers import storage
 from trainers.adapter_export import ADAPTER_FOLDER, adapter_difference, merge_rounding
 from trainers.data.epoch_plan import plan_epochs, planned_steps
 from trainers.engine import gathered, placed
-from trainers.evaluation import evaluate_and_report, evaluate_split
+from trainers.evaluation import evaluate_and_report, evaluate_split, told
 from trainers.export import check_export, save_export
 from trainers.export_folder import FOLDER, How, put, workshop, write_mark
 from trainers.heartbeat import beat, unhurried
@@ -41,6 +42,7 @@ def finish(session: Session) -> Ended:
     session.make_whole()
     cursor = session.load_best()
     splits = session.manifest.splits
+    _tell_of_no_best(session)
     evaluation = None
     if "test" in splits:
         evaluation = evaluate_and_report(session, "test", cursor=cursor)
@@ -52,7 +54,9 @@ def finish(session: Session) -> Ended:
         session.tracker.finished(metrics)
     split = "test" if "test" in splits else "validation"
     reached = ", ".join(
-        f"{name} {metrics[name]:.4f}" for name in first_metrics(metrics) if name != "loss"
+        f"{name} {metrics[name]:.4f}"
+        for name in first_metrics(metrics)
+        if name != "loss" and not math.isnan(metrics[name])
     )
     return Ended(
         time=time.time(),
@@ -61,9 +65,21 @@ def finish(session: Session) -> Ended:
         error=None,
         message=f"{split} {reached}" if reached else f"trained {session.cursor.step} steps",
         step=session.cursor.step,
-        metrics=metrics,
+        metrics=told(metrics),
         rows=evaluation.rows if evaluation is not None else 0,
     )
+
+
+def _tell_of_no_best(session: Session) -> None:
+    """Say that the metric which was to choose the weights was never defined."""
+    asked, known = session.recipe.best_metric, session.cursor.best
+    judged = session.cursor.best_metric is not None
+    if asked is not None and known.value is None and judged:
+        session.note(
+            f"{asked} was undefined at every evaluation of validation: nothing was the best by it, "
+            "and these are the last weights. Choose another metric, or more rows for validation",
+            "warning",
+        )
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class ClassScores:
             pr_counts = self._curves.confmat.cpu().numpy().copy()
         scored = score(self._label_names, confusion, pr_counts)
         metrics = {**scored.metrics, "ece": self._calibration.compute(), **self._areas.compute()}
-        return replace(scored, metrics=metrics)
+        return replace(scored, metrics=metrics, remarks=self._areas.remarks(self._label_names))
 
 
 class Calibration:
@@ -98,7 +98,7 @@ class Calibration:
 
         rows, hits, units = joined(self._counts.clone()).cpu().numpy()
         off = np.abs(hits - units / UNITS)
-        return float(off.sum() / max(1, rows.sum()))
+        return share(off.sum(), rows.sum())
 
 
 def score(
@@ -106,25 +106,28 @@ def score(
 ) -> Scored:
     """Work out the metrics from a confusion matrix (classes, classes), labels by predictions.
 
-    A ratio with nothing below the line is 0; averages are over all classes, also those without rows
-    (scikit-learn: labels=range(classes), zero_division=0).
+    A class's ratio with nothing below the line is 0; averages are over all classes, also those
+    without rows (scikit-learn: labels=range(classes), zero_division=0). NaN where there are no
+    rows, and for Matthews' correlation where all rows have one label.
     """
     hits = confusion.diagonal()
     support, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     precision, recall = ratio(hits, predicted), ratio(hits, support)
     f1 = ratio(2 * hits, support + predicted)
-    rows = max(1, int(support.sum()))
-    accuracy = float(hits.sum() / rows)
+    rows = int(support.sum())
+    accuracy = share(hits.sum(), rows)
     metrics = {
         "accuracy": accuracy,
         "macro_f1": float(f1.mean()),
         # Each row has one label and one prediction, so false positives are as many as negatives.
         "micro_f1": accuracy,
-        "weighted_f1": float((f1 * support).sum() / rows),
+        "weighted_f1": share((f1 * support).sum(), rows),
         "macro_precision": float(precision.mean()),
         "macro_recall": float(recall.mean()),
         "mcc": _matthews(support, predicted, int(hits.sum())),
     }
+    if not rows:
+        metrics = dict.fromkeys(metrics, float("nan"))
     per_class = per_class_scores(label_names, hits, predicted, support)
     return Scored(metrics, label_names, per_class, confusion, pr_counts)
 
@@ -142,13 +145,20 @@ def per_class_scores(
 
 
 def _matthews(support: np.ndarray, predicted: np.ndarray, hits: int) -> float:
-    """Give Matthews' correlation; 0 where all labels, or all predictions, are the same."""
+    """Give Matthews' correlation; NaN where labels do not vary, 0 where predictions do not."""
     rows = int(support.sum())
+    if np.count_nonzero(support) < 2:
+        return float("nan")
     # Python's integers: these products may be larger than 2^63.
     told, said = ([int(n) for n in counts] for counts in (support, predicted))
     above = hits * rows - sum(t * s for t, s in zip(told, said, strict=True))
     below = (rows**2 - sum(s * s for s in said)) * (rows**2 - sum(t * t for t in told))
     return float(above / below**0.5) if below else 0.0
+
+
+def share(above: float, below: float) -> float:
+    """Divide what was counted by the number of all; NaN where there are none."""
+    return float(above / below) if below else float("nan")
 
 
 def ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

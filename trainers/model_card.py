@@ -101,7 +101,7 @@ Over every row of the {{ split }} split, each counted once ({{ rows }} rows).
 | metric | value |
 |---|---|
 {%- for name, value in metrics.items() %}
-| {{ name | md }} | {{ "%.4f" | format(value) }} |
+| {{ name | md }} | {{ "undefined" if value != value else "%.4f" | format(value) }} |
 {%- endfor %}
 {% else %}
 The recipe had no split to evaluate.

@@ -82,7 +82,7 @@ class Session:
         self._cache: PrefixCache | None = None
         self._may_cache = training
         self._told_idle: frozenset[str] = frozenset()
-        self._told: set[str] = set()
+        self._noted: set[str] = set()
         self._processor: Any = None
         self._outside = report
         self._open_files(newest, training=training)
@@ -116,11 +116,11 @@ class Session:
         """Report one sentence for a person."""
         self.report(Note(time=time.time(), level=level, text=text))
 
-    def is_news(self, what: str) -> bool:
-        """Whether this is asked for the first time of this in the life of the session."""
-        is_new = what not in self._told
-        self._told.add(what)
-        return is_new
+    def note_once(self, text: str) -> None:
+        """Report one sentence for a person, unless this session has."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self.note(text)
 
     def _tell_damage(self, problems: Sequence[str]) -> None:
         step = self.cursor.step

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from trainers.agreement import joined
+from trainers.metrics import share
 from trainers.tasks.judging import Scored
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class TokenScores:
         """
         loss, hits, targets, same, texts = joined(self._sums.clone()).tolist()
         metrics = {
-            "perplexity": math.exp(min(loss / max(1, targets), LARGEST_LOG)),
-            "token_accuracy": hits / max(1, targets),
+            "perplexity": math.exp(min(share(loss, targets), LARGEST_LOG)),
+            "token_accuracy": share(hits, targets),
         }
         if texts:
             metrics["exact_match"] = same / texts

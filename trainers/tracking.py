@@ -4,6 +4,7 @@ What is worth saying is the loop's; how pictures are drawn stands in figures.py.
 """
 
 import json
+import math
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -127,6 +128,7 @@ class Tracker:
             scalars = {
                 metric_tag(record.split, name, main=name in first): value
                 for name, value in record.metrics.items()
+                if value is not None
             }
         elif isinstance(record, Mishap):
             scalars = {"progress/mishaps": float(record.count)}
@@ -160,7 +162,8 @@ class Tracker:
             return
         names = [*first_metrics(metrics), *(["loss"] if "loss" in metrics else [])]
         for name in dict.fromkeys(names):
-            self._writer.scalar(f"result/{name}", metrics[name], self._last_step)
+            if not math.isnan(metrics[name]):
+                self._writer.scalar(f"result/{name}", metrics[name], self._last_step)
         self._writer.end()
 
     def flush(self) -> None:

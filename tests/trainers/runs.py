@@ -43,7 +43,7 @@ class Told:
         """Give the loss of each step."""
         return {r.step: r.loss for r in self.records if isinstance(r, Step)}
 
-    def evaluations(self, split: str) -> list[dict[str, float]]:
+    def evaluations(self, split: str) -> list[dict[str, float | None]]:
         """Give the metrics of each evaluation of a split."""
         found = [r for r in self.records if isinstance(r, Evaluated) and r.split == split]
         return [r.metrics for r in found]

@@ -44,7 +44,20 @@ def test_one_kind_of_rows_has_no_area() -> None:
         assert np.isnan(roc_auc(scores, truth))
     assert average_precision(scores, np.array([True, True])) == 1.0
     assert np.isnan(average_precision(scores, np.array([False, False])))
-    assert np.isnan([*CurveAreas(2, "cpu").compute().values()]).all()
+    areas = CurveAreas(2, "cpu")
+    assert all(np.isnan(area) for area in areas.compute().values())
+    assert "are undefined" in areas.remarks(["yes", "no"])[0]
+
+
+def test_classes_that_cannot_be_ranked_are_left_out_and_named() -> None:
+    areas = CurveAreas(4, "cpu")
+    truth = torch.tensor([[1, 0, 1, 0], [0, 1, 1, 0]]).bool()
+    areas.update(torch.tensor([[0.6, 0.5, 0.5, 0.5], [0.4, 0.5, 0.5, 0.5]]), truth)
+    # The first class stands in order, of the second both rows are alike: (1 + 0.5) / 2; of a pair
+    # that is alike the precision is a half: (1 + 0.5) / 2.
+    assert areas.compute() == {"roc_auc": 0.75, "average_precision": 0.75}
+    (remark,) = areas.remarks(["a", "b", "all", "none"])
+    assert "leave out all, none: " in remark
 
 
 def test_far_too_many_rows_are_not_kept() -> None:

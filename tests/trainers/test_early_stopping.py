@@ -85,3 +85,10 @@ def test_the_rule_of_early_stopping_is_for_its_own_metric_alone():
     assert rule_for("distance", asked) is asked
     assert rule_for("loss", asked) is None
     assert rule_for("loss", None) is None
+
+
+def test_what_is_undefined_is_neither_better_nor_worse() -> None:
+    asked = EarlyStopping(metric="roc_auc", patience=1)
+    before = update_best(Best(), 0.5, 1, "roc_auc", asked)
+    assert update_best(before, None, 2, "roc_auc", asked) == before
+    assert update_best(Best(), None, 1, "roc_auc", asked) == Best()

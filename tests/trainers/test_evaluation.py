@@ -1,6 +1,5 @@
 """An evaluation sees every row once, whatever the ranks, and computes what plain torch computes."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,10 @@ from tests.recipes import tiny_recipe
 from tests.tiny import make_csv
 from trainers.data.preparation import prepare
 from trainers.data.store import open_split
-from trainers.evaluation import Evaluation, evaluate_split, metric_value
+from trainers.evaluation import evaluate_split, metric_value
 from trainers.finetune import finetune
 from trainers.place import Place
 from trainers.session import Session
-from trainers.tasks.judging import Scored
 
 
 def _open(rank: int, world_size: int, recipe: Recipe, data_dir: str) -> Session:
@@ -133,11 +131,10 @@ def test_rows_that_are_not_those_of_the_manifest_fail_on_all_ranks(tmp_path: Pat
 
 
 def test_an_unknown_metric_is_refused_with_those_there_are() -> None:
-    scored = Scored(metrics={})
-    found = Evaluation(4, scored, {"loss": 1.0, "accuracy": 0.5}, [], ("roc_auc",))
+    found = {"loss": 1.0, "accuracy": 0.5}
     with pytest.raises(RecipeError, match="'f1' is no evaluated metric"):
         metric_value(found, "f1")
-    assert metric_value(found, "accuracy") == 0.5 and math.isnan(metric_value(found, "roc_auc"))
+    assert metric_value(found, "accuracy") == 0.5
 
 
 def _notes_of_one_class(rank: int, world_size: int, recipe: Recipe, data_dir: str) -> list[Any]:
@@ -146,11 +143,11 @@ def _notes_of_one_class(rank: int, world_size: int, recipe: Recipe, data_dir: st
     run_dir = f"{recipe.storage}/{recipe.name}"
     place = Place(rank, world_size, rank, run_dir, data_dir, 1, "cpu")
     finetune(recipe, place, records.append, lambda: False)
-    metrics = [[*r.metrics] for r in records if r.kind == "evaluation"]
-    return [*metrics, *(r.text for r in records if r.kind == "note" and "not defined" in r.text)]
+    metrics = [r.metrics for r in records if r.kind == "evaluation"]
+    return [*metrics, *(r.text for r in records if r.kind == "note" and "undefined" in r.text)]
 
 
-def test_what_rows_of_one_class_have_none_of_is_left_out_and_told_once(tmp_path: Path) -> None:
+def test_what_rows_of_one_class_have_none_of_is_null_and_told_once(tmp_path: Path) -> None:
     recipe = tiny_recipe(
         tmp_path,
         data={"validation": str(tmp_path / "one.csv"), "test": None},
@@ -160,8 +157,11 @@ def test_what_rows_of_one_class_have_none_of_is_left_out_and_told_once(tmp_path:
     ours = [line for line in lines[1:] if "label-1" in line]
     (tmp_path / "one.csv").write_text("".join([lines[0], *ours]))
     data_dir = prepare(recipe, recipe.storage).data_dir
-    *metrics, said = on_ranks(2, _notes_of_one_class, recipe, data_dir)[0]  # which is told all
-    assert len(metrics) == 2 and all("roc_auc" not in names for names in metrics)
-    assert all("accuracy" in names for names in metrics)
-    assert said.startswith("roc_auc, average_precision of validation: not defined")
-    assert said.endswith("By roc_auc no evaluation of them is the best")
+    first, second, *said = on_ranks(2, _notes_of_one_class, recipe, data_dir)[0]  # is told all
+    for metrics in (first, second):
+        assert metrics["roc_auc"] is metrics["average_precision"] is None
+        assert metrics["accuracy"] is not None
+    neither, why, none = said
+    assert why.startswith("validation: roc_auc and average_precision are undefined: each label")
+    assert neither.startswith("roc_auc is undefined for these rows of validation: such an")
+    assert none.startswith("roc_auc was undefined at every evaluation of validation: nothing was")

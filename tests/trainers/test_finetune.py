@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from configs.records import Evaluated, Exported, Ledger
+from configs.records import Evaluated, Exported, Ledger, read_record
 from configs.schema import Recipe
 from tests.on_ranks import on_ranks
 from tests.proofs import with_proofs
@@ -147,3 +147,26 @@ def test_patience_goes_by_one_metric_and_the_best_weights_by_another(tmp_path: P
     assert told.ended.step == found[-1].step > found[best].step
     (exported,) = [r for r in told.records if isinstance(r, Exported)]
     assert (exported.step, exported.best_metric) == (found[best].step, "loss")
+
+
+def test_a_metric_that_is_never_defined_neither_stops_a_run_nor_chooses_its_weights(
+    tmp_path: Path,
+) -> None:
+    recipe = tiny_recipe(
+        tmp_path,
+        early_stopping={"metric": "roc_auc", "patience": 1},
+        tracking={"tensorboard": True},
+        data={"validation": str(tmp_path / "one.csv"), "test": None},
+    )
+    rows = (tmp_path / "validation.csv").read_text().splitlines()
+    one = [rows[0], *(row for row in rows if row.endswith("label-1"))]
+    (tmp_path / "one.csv").write_text("\n".join(one))
+    data_dir = prepare(recipe, recipe.storage).data_dir
+    told = on_ranks(1, run_all, [recipe], data_dir, 1, 0)[0][0]
+    found = [r for r in told.records if isinstance(r, Evaluated)]
+    assert [r.metrics["roc_auc"] for r in found] == [None, None]  # patience was not spent
+    assert not any(r.best for r in found) and told.ended.metrics["roc_auc"] is None
+    notes = [r.text for r in told.records if r.kind == "note"]
+    assert any("roc_auc was undefined at every evaluation" in text for text in notes)
+    assert sum("no patience is spent on it" in text for text in notes) == 1
+    assert all(read_record(record.model_dump_json()) == record for record in told.records)

@@ -75,6 +75,7 @@ class Scored:
     """How well a split was told."""
 
     metrics: dict[str, float]
+    """By name; NaN for one that is undefined over these rows."""
     label_names: tuple[str, ...] = ()
     per_class: dict[str, dict[str, float]] = field(default_factory=dict)
     """Label name to precision, recall, f1 and support (rows with that label)."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainers.metrics import NUM_THRESHOLDS, per_class_scores, ratio
+from trainers.metrics import NUM_THRESHOLDS, per_class_scores, ratio, share
 from trainers.tasks.judging import Scored
 
 if TYPE_CHECKING:
@@ -59,16 +59,19 @@ class LabelSetScores:
         with self._curves.sync_context():
             pr_counts = self._curves.confmat.cpu().numpy().copy()
         metrics = {
-            "subset_accuracy": whole / max(1, rows),
+            "subset_accuracy": share(whole, rows),
             **_averages(hits, told, support),
-            "hamming_loss": int((told + support - 2 * hits).sum()) / max(1, rows * len(hits)),
+            "hamming_loss": share(int((told + support - 2 * hits).sum()), rows * len(hits)),
             **self._areas.compute(),
         }
+        if not rows:
+            metrics = dict.fromkeys(metrics, float("nan"))
         return Scored(
             metrics,
             self._label_names,
             per_class_scores(self._label_names, hits, told, support),
             pr_counts=pr_counts,
+            remarks=self._areas.remarks(self._label_names),
         )
 
 

@@ -40,13 +40,14 @@ class NumberScores:
 
         pairs = stacked(torch.cat(self._pairs).to(self._device)).cpu().double().numpy()
         pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
-        return Scored(number_metrics(pairs[:, 0], pairs[:, 1]))
+        return Scored(number_metrics(pairs[:, 0], pairs[:, 1]), remarks=_remarks(pairs))
 
 
 def number_metrics(values: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     """Compare predictions (rows,) with values (rows,), both float64.
 
-    A ratio with nothing below the line is NaN, as is a correlation with what does not vary.
+    NaN where there are no rows, for the share of variance where values do not vary, and for a
+    correlation with what does not vary.
     """
     if not len(values):
         return dict.fromkeys(NUMBERS, float("nan"))
@@ -61,6 +62,14 @@ def number_metrics(values: np.ndarray, predicted: np.ndarray) -> dict[str, float
         "pearson": pearson(values, predicted),
         "spearman": spearman(values, predicted),
     }
+
+
+def _remarks(pairs: np.ndarray) -> tuple[str, ...]:
+    if not len(pairs) or np.ptp(pairs[:, 0]):
+        same = len(pairs) and not np.ptp(pairs[:, 1])
+        text = "pearson and spearman are undefined: all predictions are the same number"
+        return (text,) if same else ()
+    return ("r2, pearson and spearman are undefined: all labels are the same number",)
 
 
 def pearson(first: np.ndarray, second: np.ndarray) -> float:

@@ -6,6 +6,7 @@ The vectors of all rows are kept, and those of the other ranks gathered once.
 from typing import TYPE_CHECKING, Any
 
 from configs.metric_names import RETRIEVAL
+from trainers.metrics import share
 from trainers.tasks.judging import Scored
 
 if TYPE_CHECKING:
@@ -69,4 +70,4 @@ class RetrievalScores:
             sums[-1] += int((UNITS / ranks.double()).round().long().sum())
         *hits, inverses = reduced(sums).tolist()
         found = [*hits, inverses / UNITS]
-        return Scored({name: n / max(1, rows) for name, n in zip(RETRIEVAL, found, strict=True)})
+        return Scored({name: share(n, rows) for name, n in zip(RETRIEVAL, found, strict=True)})

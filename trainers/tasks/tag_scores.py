@@ -68,9 +68,13 @@ class TagScores:
             "precision": int(hits.sum()) / max(1, int(told.sum())),
             "recall": int(hits.sum()) / max(1, int(support.sum())),
             "f1": 2 * int(hits.sum()) / max(1, int((told + support).sum())),
-            "macro_f1": float(f1[occurs].mean()) if occurs.any() else 0.0,
+            "macro_f1": float(f1[occurs].mean()) if occurs.any() else float("nan"),
             "weighted_f1": float((f1 * support).sum() / max(1, int(support.sum()))),
         }
+        if not occurs.any():
+            # Neither a span nor one told: there is nothing that was found or missed.
+            spanless = dict.fromkeys(metrics, float("nan"))
+            metrics = {**spanless, "accuracy": metrics["accuracy"]}
         per_class = per_class_scores(self._types, hits, told, support)
         remarks = _left_out(
             [name for name, here in zip(self._types, occurs, strict=True) if not here]

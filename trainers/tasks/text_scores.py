@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainers.metrics import share
 from trainers.tasks.judging import Scored
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class TextScores:
         targets, rows, *found = reduced(counts).tolist()
         sums = torch.tensor([self._loss, *self._rouge], dtype=torch.float64, device=self._device)
         loss, *rouges = joined(sums).tolist()
-        metrics = {"perplexity": math.exp(min(loss / max(1, targets), LARGEST_LOG))}
+        metrics = {"perplexity": math.exp(min(share(loss, targets), LARGEST_LOG))}
         if rows:
             bleu, chrf = _metrics()
             metrics["bleu"] = float(bleu._aggregate_and_compute([found[: len(self._bleu)]]).score)

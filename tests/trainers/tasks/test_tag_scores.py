@@ -117,6 +117,8 @@ def test_types_that_do_not_occur_are_left_out_and_named() -> None:
     # One of two spans found, none told wrongly: 2 * 1 / (1 + 2).
     assert found.metrics["macro_f1"] == found.metrics["f1"] == pytest.approx(2 / 3)
     assert "macro_f1 leaves out B: " in found.remarks[0]
+    nothing = TagScores(names, "cpu").compute().metrics
+    assert all(value != value for value in nothing.values())
 
 
 @pytest.mark.parametrize(
