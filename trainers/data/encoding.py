@@ -105,7 +105,7 @@ def _encode(plan: Plan, encode: Encode, tasks: TaskFunctions | None) -> Encoded:
 
     storage.make_folder(plan.shard_dir)
     splits = {
-        split: _write_split(plan, encode.bucket, split, first, tokenised, len(names))
+        split: _write_split(plan, encode.bucket, split, first, tokenised, num_labels=len(names))
         for split, first in encode.first_shards.items()
     }
     return Encoded(
@@ -124,6 +124,7 @@ def _write_split(
     split: SplitName,
     first: int,
     tokenised: Tokenised,
+    *,
     num_labels: int,
 ) -> SplitInfo:
     """Write the shards of one split, numbered from `first`; one that stays empty is left out."""
