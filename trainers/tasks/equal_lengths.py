@@ -46,7 +46,11 @@ def _by_length(forward: Callable[..., Any]) -> Callable[..., Any]:
         order: list[Tensor] = []
         for length in lengths.unique().tolist():
             places = (lengths == length).nonzero()[:, 0]
-            made.append(forward(**{n: values[places, :length] for n, values in inputs.items()}))
+            some = {
+                name: values[places, :length] if torch.is_tensor(values) else values
+                for name, values in inputs.items()
+            }
+            made.append(forward(**some))
             order.append(places)
         joined = {
             name: _in_order([each[name] for each in made], order, width)

@@ -50,7 +50,7 @@ def test_a_row_in_a_batch_is_answered_as_alone(loader: Any, config: Any, key: st
         before = model(**inputs)[key]
         for _ in range(2):
             feed_equal_lengths(model)
-        after = model(**inputs)[key]
+        after = model(**inputs, labels=None)[key]  # as peft passes what nobody gave
     by_token = before.dim() == 3
     assert before.shape == after.shape
     pairs = list(zip(alone, before, after, LENGTHS, strict=True))
