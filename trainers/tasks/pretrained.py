@@ -75,7 +75,7 @@ def build_pretrained(
     if model.from_scratch:
         made = partial(from_config, loader, config, attn_implementation=model.attention)
         built = _load(auto_model, model, made)
-        return _finished(built, model, head), _head(built), frozenset()
+        return _finished(built, model, head), _head(built, tells=bool(head)), frozenset()
     loaded, report = _load(
         auto_model,
         model,
@@ -91,7 +91,7 @@ def build_pretrained(
             **source_of(model),
         ),
     )
-    named = _head_and_new(loaded, report, model.path)
+    named = _head_and_new(loaded, report, model.path, tells=bool(head))
     return _finished(loaded, model, head), *named
 
 
@@ -210,7 +210,7 @@ def _replaced_head(
 
 
 def _head_and_new(
-    model: "PreTrainedModel", report: dict[str, Any], path: str
+    model: "PreTrainedModel", report: dict[str, Any], path: str, *, tells: bool
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Name the head, and the parameters that the folder does not hold.
 
@@ -218,7 +218,7 @@ def _head_and_new(
     """
     base = f"{model.base_model_prefix}."
     missing = set(report["missing_keys"]) | {key for key, *_ in report["mismatched_keys"]}
-    head = _head(model)
+    head = _head(model, tells=tells)
     # Models saved after masked language modelling have no pooler: it is as new as the classifier.
     lost = sorted(
         name
@@ -234,12 +234,13 @@ def _head_and_new(
     return new or head, new
 
 
-def _head(model: "PreTrainedModel") -> frozenset[str]:
+def _head(model: "PreTrainedModel", *, tells: bool) -> frozenset[str]:
     """Name the parameters above the pre-trained model, or those of the output embeddings.
 
     The latter where the model has no part that is pre-trained alone (T5). Output embeddings that
     are tied to those of the input are no head: whoever lets them learn changes what the first block
-    reads.
+    reads. A model that tells labels and names no such part either, as a tower taken out of CLIP,
+    has its largest module below and all behind that above.
     """
     base = f"{model.base_model_prefix}."
     names = [name for name, _ in model.named_parameters()]
@@ -247,6 +248,21 @@ def _head(model: "PreTrainedModel") -> frozenset[str]:
     if len(above) < len(names):
         return above
     outputs = model.get_output_embeddings()
-    own = {id(parameter) for parameter in outputs.parameters()} if outputs is not None else set()
+    if outputs is None:
+        return _behind_the_largest(model) if tells else frozenset()
+    own = {id(parameter) for parameter in outputs.parameters()}
     own -= {id(parameter) for parameter in model.get_input_embeddings().parameters()}
     return frozenset(name for name, p in model.named_parameters() if id(p) in own)
+
+
+def _behind_the_largest(model: "PreTrainedModel") -> frozenset[str]:
+    """Name the parameters of the modules that follow the one with most parameters."""
+    sizes = {
+        name: sum(getattr(p, "ds_numel", p.numel()) for p in module.parameters())
+        for name, module in model.named_children()
+    }
+    modules = list(sizes)
+    behind = modules[modules.index(max(sizes, key=lambda name: sizes[name])) + 1 :]
+    return frozenset(
+        name for name, _ in model.named_parameters() if name.partition(".")[0] in behind
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
 from configs.errors import RecipeError
@@ -225,3 +226,22 @@ def test_a_sentence_transformers_folder_lacks_the_head_alone() -> None:
     _, head, new = build(path)
     assert new == head == HEADS["bert"]
     assert load_tokenizer(Model(path=str(path))).model_max_length == 512
+
+
+@pytest.mark.parametrize("kind", ["CLIP", "Siglip"])
+def test_a_tower_taken_out_of_a_pair_has_its_classifier_for_a_head(
+    tmp_path: Path, kind: str
+) -> None:
+    """These name a part `clip` or `siglip` that an image classifier of theirs does not have."""
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    vision = {**sizes, "num_attention_heads": 2, "image_size": 8, "patch_size": 4}
+    text = {**sizes, "num_attention_heads": 2, "vocab_size": 9}
+    config = getattr(transformers, f"{kind}Config")(vision_config=vision, text_config=text)
+    torch.manual_seed(0)
+    getattr(transformers, f"{kind}Model")(config).save_pretrained(tmp_path)
+    for from_scratch in (False, True):
+        asked = Model(path=str(tmp_path), from_scratch=from_scratch)
+        told = Head(NAMES, reads_text=False)
+        _, head, new = build_pretrained("AutoModelForImageClassification", asked, told)
+        assert head == HEADS["bert"]
+        assert new == (frozenset() if from_scratch else head)
