@@ -12,6 +12,7 @@ from torch import nn
 
 from configs.adapter_sections import Lora
 from configs.errors import RecipeError
+from configs.outside_text import one_line
 from trainers.strategy.freezing import find_blocks
 
 if TYPE_CHECKING:
@@ -30,12 +31,18 @@ def add_adapters(model: nn.Module, lora: Lora, head: Collection[str]) -> frozens
     (Hu et al. 2021) and the magnitudes of DoRA (Liu et al. 2024) begin as what changes nothing.
     Collective under ZeRO-3, where it must run while HfDeepSpeedConfig is alive: peft asks it
     whether the weights whose norm it takes have to be gathered. Raises RecipeError for targets that
-    the model does not have.
+    the model does not have, or that peft refuses for it.
     """
     from peft import inject_adapter_in_model
 
     targets = find_targets(model, lora.targets, head)
-    inject_adapter_in_model(adapter_config(model, lora, targets), model, ADAPTER)
+    try:
+        inject_adapter_in_model(adapter_config(model, lora, targets), model, ADAPTER)
+    except ValueError as error:
+        raise RecipeError(
+            f"{KEY}: peft puts no adapter beside {_shown(targets)}: {one_line(str(error))}. Name "
+            "other modules"
+        ) from error
     slice_like_the_others(model)
     return adapter_names(model)
 

@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    AutoModelForSequenceClassification,
+    MambaConfig,
+    MambaForCausalLM,
+    PreTrainedModel,
+)
 
 from configs.adapter_sections import Lora
 from configs.errors import RecipeError
@@ -89,6 +94,13 @@ def test_a_model_without_blocks_or_linear_modules_wants_names() -> None:
     blocks = nn.ModuleList([nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1)])
     with pytest.raises(RecipeError, match=r"auto finds no linear module in blocks.*: out"):
         find_targets(nn.ModuleDict({"blocks": blocks, "out": nn.Linear(2, 2)}), "auto", ())
+
+
+def test_what_peft_refuses_is_one_sentence() -> None:
+    sizes = {"vocab_size": 9, "hidden_size": 8, "state_size": 4, "num_hidden_layers": 2}
+    model = MambaForCausalLM(MambaConfig(**sizes))
+    with pytest.raises(RecipeError, match=r"peft puts no adapter beside .*out_proj.*Name other"):
+        add_adapters(model, Lora(rank=2), frozenset())
 
 
 def test_attention_that_never_calls_its_modules_gets_none() -> None:
