@@ -1,6 +1,6 @@
 """Hold the model of one rank and the engine that moves it; which weights are in it, others say."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -77,7 +77,7 @@ class LiveModel:
         trainable: frozenset[str],
         born: Mapping[str, int],
         learned: Collection[str],
-        look: Callable[[], torch.Tensor],
+        look: Callable[[], Iterator[torch.Tensor]],
     ) -> Prefix | None:
         """Build the engine of a phase over the whole model; gives the frozen prefix, if any.
 
@@ -101,20 +101,24 @@ class LiveModel:
         self.train()
         return self._prefix
 
-    def _watch(self, look: Callable[[], torch.Tensor]) -> None:
+    def _watch(self, look: Callable[[], Iterator[torch.Tensor]]) -> None:
         """Watch a forward pass: in which order the blocks run, and what of all that learns is used.
 
         Collective: every rank calls this.
         """
+        losses = look()
 
         def watched() -> None:
-            self.idle = unreached(self.module, look())
+            self.idle = unreached(self.module, next(losses))
 
         if self._hashes and self._layout is None:
             self._layout = find_layout(self.module, watched)
         else:
             watched()
         forget_graph(self.module)
+        for loss in losses:
+            self.idle &= unreached(self.module, loss)
+            forget_graph(self.module)
         self.forget_passes()
         if self.idle:
             self.engine.handle.destroy()

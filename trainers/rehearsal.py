@@ -3,7 +3,7 @@
 What they are called with later stands in step.py and own_metrics.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from trainers.agreement import all_agree
 from trainers.data.batches import fed_width
 from trainers.data.store import SplitName
 from trainers.engine import feed
+from trainers.memory import is_shortage, shortage
 from trainers.own_code import LOSS
 from trainers.own_metrics import OwnMetrics
 from trainers.packing_rehearsal import refuse_leaks
@@ -24,6 +25,7 @@ from trainers.tasks.judging import IGNORED, Fed, is_target
 if TYPE_CHECKING:
     from trainers.session import Session
 
+LOOK_ROWS = 4
 LOSS_ROWS = 2
 METRIC_ROWS = 16
 SAME = 1e-4
@@ -43,15 +45,33 @@ def rehearsed(session: "Session", summed_loss: SummedLoss) -> SummedLoss:
     return summed_loss
 
 
-def first_loss(session: "Session", most: int) -> torch.Tensor:
-    """Give the loss of the first rows, with the graph that it comes from.
+def first_losses(session: "Session") -> Iterator[torch.Tensor]:
+    """Yield the losses of the first rows, as many at once as a step feeds.
+
+    Raises what `first_loss` does, and TrainingError where memory runs out. Collective.
+    """
+    recipe, place = session.recipe, session.place
+    at_once = max(1, recipe.batch.microbatch_size // recipe.faults.feed_parts)
+    numbers = _first(session, "train", LOOK_ROWS)
+    for start in range(0, len(numbers), at_once):
+        try:
+            loss = first_loss(session, numbers[start : start + at_once])
+        except (RuntimeError, MemoryError, OSError) as error:
+            if is_shortage(error):
+                raise shortage(error, session.engine, place.rank, place.world_size) from error
+            raise
+        yield loss
+
+
+def first_loss(session: "Session", numbers: list[int]) -> torch.Tensor:
+    """Give the loss of some rows, with the graph that it comes from.
 
     A row whose loss is not finite is left out: `faults` says what becomes of it in training. Raises
     RecipeError where no row has a finite one, or where the head does not give one number for each
     label. Collective: every rank calls this, with the whole model in its engine.
     """
     names, path = session.manifest.label_names, session.recipe.model.path
-    fed = feed_rows(session, "train", _first(session, "train", most))
+    fed = feed_rows(session, "train", numbers)
     found = session.task.output_of(fed.outputs)
     if names and found.shape[-1] != len(names):
         raise RecipeError(

@@ -35,7 +35,7 @@ from trainers.optimizer_state import require_optimizer
 from trainers.padding_rehearsal import settle_padding
 from trainers.place import Place
 from trainers.prefix_cache import PrefixCache, leave, open_cache, prove
-from trainers.rehearsal import feed_rows, first_loss
+from trainers.rehearsal import feed_rows, first_losses
 from trainers.retention import Policy, delete_leftovers, newer_than, policy_of
 from trainers.saved_state import SavedState, continued, read_best
 from trainers.strategy.phases import births, choose_phases, learned
@@ -46,7 +46,6 @@ from trainers.tasks.remarks import remarks_of
 from trainers.tracking import Tracker
 
 Report = Callable[[Record], None]
-FEW_ROWS = 4
 
 
 class Session:
@@ -278,7 +277,8 @@ class Session:
         """Build the engine of the cursor's phase, without a prefix that is recorded. Collective."""
         number, starts = self.cursor.phase, self.cursor.phase_starts
         born = births(self.phases, number, starts)
-        prefix = self.live.build(self.phases[number].trainable, born, self.learned(), self._look)
+        look = partial(first_losses, self)
+        prefix = self.live.build(self.phases[number].trainable, born, self.learned(), look)
         if self._may_cache and (idle := self.live.idle - self._told_idle):
             self._told_idle |= idle
             self.note(_stay(idle))
@@ -297,10 +297,6 @@ class Session:
         # What is of another shape than the recording may be read beside it: position biases.
         choices = [frozenset[str](), *([cache.probe.others] if cache.probe.others else [])]
         return any(self.live.take_out(cache.prefix, proven, keep) for keep in choices)
-
-    def _look(self) -> torch.Tensor:
-        """Feed a few rows and give their loss, to see how the model computes it."""
-        return first_loss(self, FEW_ROWS)
 
     def _restore(self, state: SavedState) -> None:
         """Put the weights and moments of a commit into a fresh engine. Collective."""
