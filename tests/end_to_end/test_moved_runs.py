@@ -48,7 +48,8 @@ def test_a_run_without_its_folder_ends_and_goes_on_once_it_is_back(person: Perso
     assert not (person.runs / "away").exists()
     away.rename(person.runs / "away")
     assert "away" in person.thaw("why", "away")
-    process = person.start("resume", "away")
+    # `Person.stop` lets a rank wait for longer than the few seconds that the run was to wait.
+    process = person.start("resume", "away", "--set", "checkpoint.deadline_s=300")
     person.wait(process, lambda: person.committed("away") > step)
     person.stop("away")
     assert "stopped" in _said(process) and process.returncode == 143
